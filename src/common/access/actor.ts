@@ -1,0 +1,15 @@
+export type UserRole = 'MEMBER' | 'ADMIN';
+
+/** Who acts. `null` stands for somebody who is not signed in. */
+export interface Actor {
+  readonly userId: string;
+  readonly sessionId: string;
+  readonly role: UserRole;
+}
+
+/** The port that `auth` fills: from a bearer token to who acts, or null where the token is no good (any more). */
+export abstract class ActorResolver {
+  abstract resolve(accessToken: string): Promise<Actor | null>;
+  /** True while the login session neither ended nor was revoked. Asked often: one cheap query. */
+  abstract isLive(sessionId: string): Promise<boolean>;
+}

@@ -1,0 +1,68 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+
+/** What both the database and an open transaction can do. */
+export interface Sql {
+  /** Rows of a SELECT, or of a statement with RETURNING. Parameters are `$1`, `$2` … */
+  query<Row = Record<string, unknown>>(sql: string, parameters?: readonly unknown[]): Promise<Row[]>;
+}
+
+export interface Tx extends Sql {
+  readonly manager: EntityManager;
+  /** Runs once the transaction is committed, never when it is rolled back. For hints that may be lost (wake-ups, ticks). */
+  afterCommit(hint: () => void): void;
+}
+
+/** serialization_failure, deadlock_detected, lock_not_available: nothing was done, so the same may be tried again. */
+const REPEATABLE = new Set(['40001', '40P01', '55P03']);
+const MAX_ATTEMPTS = 8;
+
+@Injectable()
+export class Database implements Sql {
+  private readonly logger = new Logger(Database.name);
+
+  constructor(@Inject(DataSource) readonly dataSource: DataSource) {}
+
+  async query<Row = Record<string, unknown>>(sql: string, parameters: readonly unknown[] = []): Promise<Row[]> {
+    return rowsOf<Row>(await this.dataSource.query(sql, parameters as unknown[]));
+  }
+
+  /**
+   * Runs `fn` in one transaction; repeats it, with jitter and at most 8 times, when PostgreSQL asks for that.
+   * `fn` must have no effect outside of the transaction: no network, no files.
+   */
+  async tx<T>(fn: (tx: Tx) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      const hints: (() => void)[] = [];
+      try {
+        const result = await this.dataSource.transaction(async (manager) =>
+          fn({
+            manager,
+            query: async <Row>(sql: string, parameters: readonly unknown[] = []) =>
+              rowsOf<Row>(await manager.query(sql, parameters as unknown[])),
+            afterCommit: (hint) => hints.push(hint),
+          }),
+        );
+        for (const hint of hints) hint();
+        return result;
+      } catch (error) {
+        if (attempt >= MAX_ATTEMPTS || !REPEATABLE.has(sqlState(error) ?? '')) throw error;
+        this.logger.debug(`transaction repeated after ${sqlState(error)}, attempt ${attempt}`);
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 20 * 2 ** attempt));
+      }
+    }
+  }
+}
+
+/** The SQLSTATE of a PostgreSQL error, also when TypeORM wrapped it. */
+export function sqlState(error: unknown): string | undefined {
+  const { code, driverError } = error as { code?: string; driverError?: { code?: string } };
+  return driverError?.code ?? code;
+}
+
+/** TypeORM answers UPDATE and DELETE with `[rows, count]`, everything else with rows. */
+function rowsOf<Row>(result: unknown): Row[] {
+  if (!Array.isArray(result)) return [];
+  const [first, second] = result;
+  return (result.length === 2 && Array.isArray(first) && typeof second === 'number' ? first : result) as Row[];
+}
