@@ -10,7 +10,7 @@ import {
   toConnection,
 } from '../../common/graphql/index.js';
 import { Live } from '../../common/live/index.js';
-import { Channel, ChannelsService } from '../channels/index.js';
+import { Channel, ChannelsService, toChannel } from '../channels/index.js';
 import {
   DeleteVideoInput,
   DeleteVideoPayload,
@@ -75,7 +75,7 @@ export class VideosResolver {
       .loader('channels', async (ids: readonly string[]) => this.channels.byIds(ids))
       .load(video.row.channelId);
     if (!channel) throw new Error(`Video ${video.row.id} has no channel.`);
-    return Channel.of(channel);
+    return toChannel(channel);
   }
 
   @ResolveField(() => Boolean, { description: 'You may change, replace or delete it.' })
