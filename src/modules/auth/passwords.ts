@@ -4,7 +4,7 @@ import argon2 from 'argon2';
 import { Busy } from './auth.errors.js';
 
 /** 64 MiB and three passes, above OWASP's minimum for argon2id; about 0.15 s of one core. */
-const COST = { type: argon2.argon2id, memoryCost: 65_536, timeCost: 3, parallelism: 1 };
+const COST = { type: argon2.argon2id, memoryCost: 65_536, timeCost: 3, parallelism: 1 } as const;
 /** At once: each holds 64 MiB and a thread of libuv's pool of four, which files and DNS need too. */
 const AT_ONCE = 2;
 /** Waiting: a few seconds of work; more would outlive the clients' patience. */
@@ -16,7 +16,8 @@ export class Passwords {
   private running = 0;
   private readonly waiting: (() => void)[] = [];
   /** No password has it, and comparing with it costs what comparing with a real one does. */
-  private readonly nobodys = `$argon2id$v=19$m=${COST.memoryCost},t=${COST.timeCost},p=${COST.parallelism}$${part(16)}$${part(32)}`;
+  private readonly nobodys =
+    `$argon2id$v=19$m=${COST.memoryCost},t=${COST.timeCost},p=${COST.parallelism}$${part(16)}$${part(32)}`;
 
   /** @throws Busy */
   async hash(password: string): Promise<string> {

@@ -40,7 +40,8 @@ export class ChannelArgs {
 @InputType()
 export class CreateChannelInput {
   @Field(() => String, {
-    description: '3 to 30 letters a to z and digits, with single `_`, `.` and `-` between them. Case makes no difference.',
+    description:
+      '3 to 30 letters a to z and digits, with single `_`, `.` and `-` between them. Case makes no difference.',
   })
   handle: string;
 

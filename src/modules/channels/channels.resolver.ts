@@ -11,11 +11,17 @@ import {
   NodeResolver,
   OperationLoaders,
   PageArgs,
-  parseId,
   toConnection,
 } from '../../common/graphql/index.js';
 import { canSeeAccount, User } from '../users/index.js';
-import { Channel, ChannelArgs, ChannelConnection, CreateChannelInput, CreateChannelPayload, toChannel } from './channels.graphql.js';
+import {
+  Channel,
+  ChannelArgs,
+  ChannelConnection,
+  CreateChannelInput,
+  CreateChannelPayload,
+  toChannel,
+} from './channels.graphql.js';
 import { canManage } from './channels.policy.js';
 import { ChannelsService } from './channels.service.js';
 
@@ -25,15 +31,14 @@ export class ChannelsResolver {
 
   @Public()
   @Query(() => Channel, { nullable: true, description: 'A channel by its id or by its handle: give one of the two.' })
-  async channel(@Args() { id, handle }: ChannelArgs): Promise<Channel | null> {
+  async channel(@Args() { id, handle }: ChannelArgs, @CurrentActor() actor: Actor | null): Promise<Channel | null> {
     if ((id == null) === (handle == null)) throw new InvalidInput('Give either id or handle.', ['id']);
     if (handle != null) return shown(await this.channels.byHandle(handle));
-    const parsed = parseId(id as string);
-    return parsed?.type === 'Channel' ? this.channelNode(parsed.uuid) : null;
+    return this.channelNode(decodeId('Channel', id as string), actor);
   }
 
   @NodeResolver('Channel')
-  async channelNode(id: string): Promise<Channel | null> {
+  async channelNode(id: string, _actor: Actor | null): Promise<Channel | null> {
     return shown(await this.channels.byId(id));
   }
 
@@ -54,19 +59,39 @@ export class ChannelsResolver {
     @OperationLoaders() loaders: Loaders,
   ): Promise<boolean> {
     if (!actor) return false;
-    const roles = loaders.loader('channels.viewerRole', (ids: readonly string[]) => this.channels.rolesOf(actor.userId, ids));
+    const roles = loaders.loader('channels.viewerRole', (ids: readonly string[]) =>
+      this.channels.rolesOf(actor.userId, ids),
+    );
     return canManage(await roles.load(decodeId('Channel', channel.id)));
   }
 }
 
 @Resolver(() => User)
 export class UserChannelsResolver {
-  constructor(private readonly channels: ChannelsService) {}
+  constructor(private readonly service: ChannelsService) {}
 
   @ResolveField(() => ChannelConnection, {
-    description: 'The channels in which this person has a role, newest first. Empty but for that person and administrators.',
+    description:
+      'The channels in which this person has a role, newest first. Empty but for that person and administrators.',
   })
-  async channels_(): Promise<void> {}
+  async channels(
+    @Parent() user: User,
+    @Args() args: PageArgs,
+    @CurrentActor() actor: Actor | null,
+  ): Promise<Connection<Channel>> {
+    const userId = decodeId('User', user.id);
+    if (!canSeeAccount(actor, userId))
+      return toConnection({ rows: [], hasNextPage: false }, args, () => '', toChannel, 0);
+    const [time, channelId] = args.after ? decodeCursor(args.after, 'time', 'uuid') : [];
+    const page = await this.service.ofUser(userId, args.first, time && channelId ? { time, channelId } : null);
+    return toConnection(
+      page,
+      args,
+      ({ place }) => encodeCursor(place.time, place.channelId),
+      ({ channel }) => toChannel(channel),
+      () => this.service.countOfUser(userId),
+    );
+  }
 }
 
 function shown(channel: Parameters<typeof toChannel>[0] | null): Channel | null {

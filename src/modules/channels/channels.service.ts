@@ -73,20 +73,21 @@ export class ChannelsService {
   /** The channels in which the user has a role, newest membership first. */
   async ofUser(
     userId: string,
-    page: { first: number; after: Membership['place'] | null },
+    first: number,
+    after: Membership['place'] | null,
   ): Promise<{ rows: Membership[]; hasNextPage: boolean }> {
     const places = await this.database.query<Membership['place']>(
       `SELECT created_at::text AS time, channel_id AS "channelId" FROM channel_member
        WHERE user_id = $1 AND ($2::timestamptz IS NULL OR (created_at, channel_id) < ($2::timestamptz, $3::uuid))
        ORDER BY created_at DESC, channel_id DESC LIMIT $4`,
-      [userId, page.after?.time ?? null, page.after?.channelId ?? null, page.first + 1],
+      [userId, after?.time ?? null, after?.channelId ?? null, first + 1],
     );
     const found = await this.byIds(places.map((place) => place.channelId));
-    const rows = places.slice(0, page.first).flatMap((place) => {
+    const rows = places.slice(0, first).flatMap((place) => {
       const channel = found.get(place.channelId);
       return channel ? [{ channel, place }] : [];
     });
-    return { rows, hasNextPage: places.length > page.first };
+    return { rows, hasNextPage: places.length > first };
   }
 
   async countOfUser(userId: string): Promise<number> {

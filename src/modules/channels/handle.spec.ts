@@ -1,7 +1,16 @@
 import { InvalidInput } from '../../common/errors/index.js';
 import { checkHandle, handleKey } from './handle.js';
 
-it.each(['ada', 'Ada', 'a1b', 'ada.lovelace', 'ada_love-lace.1', '123', 'x'.repeat(30), 'admins'])('takes %j', (handle) => {
+it.each([
+  'ada',
+  'Ada',
+  'a1b',
+  'ada.lovelace',
+  'ada_love-lace.1',
+  '123',
+  'x'.repeat(30),
+  'admins',
+])('takes %j', (handle) => {
   expect(() => checkHandle(handle)).not.toThrow();
 });
 
@@ -24,9 +33,7 @@ it.each([
   'ada\u202e',
 ])('refuses %j', (handle) => {
   expect(() => checkHandle(handle)).toThrow(InvalidInput);
-  expect(() => checkHandle(handle)).toThrow(
-    expect.objectContaining({ code: 'INVALID_INPUT', options: expect.objectContaining({ field: ['handle'] }) }),
-  );
+  expect(() => checkHandle(handle)).toThrow(expect.objectContaining({ code: 'INVALID_INPUT', field: ['handle'] }));
 });
 
 it.each(['admin', 'ADMIN', 'ad-min', 'a.p.i', 'graphql', 'Sluice'])('keeps %j for the house', (handle) => {

@@ -24,7 +24,12 @@ export class AppUser {
   role: UserRole;
 
   /** Bytes that count against the quota. Changed by `reserveBytes` and `releaseBytes` alone. */
-  @Column('bigint', { name: 'used_bytes', insert: false, update: false, transformer: { from: Number, to: (value) => value } })
+  @Column('bigint', {
+    name: 'used_bytes',
+    insert: false,
+    update: false,
+    transformer: { from: Number, to: (value) => value },
+  })
   usedBytes: number;
 
   @CreateDateColumn({ name: 'created_at', type: 'timestamptz' })

@@ -30,9 +30,7 @@ describe('cleanEmail', () => {
     'x'.repeat(10_000),
   ])('refuses %j', (value) => {
     expect(() => cleanEmail(value)).toThrow(InvalidInput);
-    expect(() => cleanEmail(value)).toThrow(
-      expect.objectContaining({ options: expect.objectContaining({ field: ['email'] }) }),
-    );
+    expect(() => cleanEmail(value)).toThrow(expect.objectContaining({ field: ['email'] }));
   });
 
   it('takes no long time over a hostile address', () => {

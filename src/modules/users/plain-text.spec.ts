@@ -28,7 +28,7 @@ describe('cleanName', () => {
   ])('refuses %s', (_, value) => {
     const attempt = () => cleanName(value, 'displayName', 100);
     expect(attempt).toThrow(InvalidInput);
-    expect(attempt).toThrow(expect.objectContaining({ options: expect.objectContaining({ field: ['displayName'] }) }));
+    expect(attempt).toThrow(expect.objectContaining({ field: ['displayName'] }));
   });
 });
 
