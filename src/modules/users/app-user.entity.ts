@@ -24,12 +24,7 @@ export class AppUser {
   role: UserRole;
 
   /** Bytes that count against the quota. Changed by `reserveBytes` and `releaseBytes` alone. */
-  @Column('bigint', {
-    name: 'used_bytes',
-    insert: false,
-    update: false,
-    transformer: { from: Number, to: (value) => value },
-  })
+  @Column({ type: 'bigint', name: 'used_bytes', transformer: { from: Number, to: Number } })
   usedBytes: number;
 
   @CreateDateColumn({ name: 'created_at', type: 'timestamptz' })
