@@ -1,0 +1,114 @@
+import { resolve } from 'node:path';
+import { ConfigurationError, parseOptions } from './options.js';
+
+export interface S3Config {
+  readonly endpoint: string;
+  readonly publicEndpoint: string;
+  readonly bucket: string;
+  readonly region: string;
+  readonly accessKey: string;
+  readonly secretKey: string;
+  readonly pathStyle: boolean;
+}
+
+/** What the environment says. `null`: not configured, so `embedded` fills it in. */
+export interface Settings extends Omit<Config, Filled> {
+  readonly databaseUrl: string | null;
+  readonly redisUrl: string | null;
+  readonly tokenSecret: string | null;
+  readonly storageSecret: string | null;
+  readonly playbackSecret: string | null;
+}
+type Filled = 'databaseUrl' | 'redisUrl' | 'tokenSecret' | 'storageSecret' | 'playbackSecret';
+
+/** The whole configuration, complete and frozen. README's table has each option's meaning. */
+export interface Config {
+  readonly role: 'all' | 'api' | 'worker';
+  readonly host: string;
+  readonly port: number;
+  /** Without a slash at its end. */
+  readonly publicUrl: string;
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly databaseUrl: string;
+  readonly databasePoolSize: number;
+  readonly redisUrl: string;
+  /** `null`: objects are files under `dataDir`. */
+  readonly s3: S3Config | null;
+  readonly tokenSecret: string;
+  readonly storageSecret: string;
+  readonly playbackSecret: string;
+  readonly registration: 'open' | 'closed';
+  readonly corsOrigins: '*' | readonly string[];
+  readonly trustProxy: false | number | string;
+  readonly maxUploadBytes: number;
+  readonly uploadQuotaBytes: number;
+  readonly encodeConcurrency: number;
+  readonly sandbox: 'auto' | 'strict';
+  readonly ffmpegPath: string;
+  readonly ffprobePath: string;
+  readonly graphqlIntrospection: boolean;
+  readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+}
+
+/**
+ * The only reader of the process's environment.
+ * @throws ConfigurationError with a sentence for each option that is wrong or missing
+ */
+export function readSettings(env: Readonly<Record<string, string | undefined>> = process.env): Settings {
+  const o = parseOptions(env);
+  const problems: string[] = [];
+
+  const s3Given = (['S3_ENDPOINT', 'S3_BUCKET', 'S3_ACCESS_KEY', 'S3_SECRET_KEY'] as const).map((n) => [n, o[n]]);
+  const s3Missing = s3Given.filter(([, value]) => !value).map(([name]) => name);
+  const s3Wanted = s3Missing.length < s3Given.length || o.S3_PUBLIC_ENDPOINT !== undefined;
+  if (s3Wanted && s3Missing.length > 0) problems.push(`An S3 store also needs ${s3Missing.join(', ')}.`);
+
+  if (o.ROLE !== 'all') {
+    for (const name of ['DATABASE_URL', 'REDIS_URL'] as const)
+      if (!o[name]) problems.push(`ROLE=${o.ROLE} needs ${name}: embedded servers belong to ROLE=all.`);
+  }
+  if (o.DATABASE_URL) {
+    for (const name of ['TOKEN_SECRET', 'STORAGE_SECRET', 'PLAYBACK_SECRET'] as const)
+      if (!o[name])
+        problems.push(`${name} must be set, since DATABASE_URL is: at least 32 characters, the same on every process.`);
+  }
+  if (problems.length > 0) throw new ConfigurationError(problems);
+
+  return Object.freeze({
+    role: o.ROLE,
+    host: o.HOST,
+    port: o.PORT,
+    publicUrl: o.PUBLIC_URL ?? `http://localhost:${o.PORT}`,
+    dataDir: resolve(o.DATA_DIR),
+    databaseUrl: o.DATABASE_URL ?? null,
+    databasePoolSize: o.DATABASE_POOL_SIZE,
+    redisUrl: o.REDIS_URL ?? null,
+    s3:
+      o.S3_ENDPOINT && o.S3_BUCKET && o.S3_ACCESS_KEY && o.S3_SECRET_KEY
+        ? Object.freeze({
+            endpoint: o.S3_ENDPOINT,
+            publicEndpoint: o.S3_PUBLIC_ENDPOINT ?? o.S3_ENDPOINT,
+            bucket: o.S3_BUCKET,
+            region: o.S3_REGION,
+            accessKey: o.S3_ACCESS_KEY,
+            secretKey: o.S3_SECRET_KEY,
+            pathStyle: o.S3_PATH_STYLE,
+          })
+        : null,
+    tokenSecret: o.TOKEN_SECRET ?? null,
+    storageSecret: o.STORAGE_SECRET ?? null,
+    playbackSecret: o.PLAYBACK_SECRET ?? null,
+    registration: o.REGISTRATION,
+    corsOrigins: o.CORS_ORIGINS as '*' | string[],
+    trustProxy: o.TRUST_PROXY,
+    maxUploadBytes: o.UPLOAD_MAX_BYTES,
+    uploadQuotaBytes: o.UPLOAD_QUOTA_BYTES,
+    encodeConcurrency: o.ENCODE_CONCURRENCY,
+    sandbox: o.SANDBOX,
+    ffmpegPath: o.FFMPEG_PATH,
+    ffprobePath: o.FFPROBE_PATH,
+    graphqlIntrospection: o.GRAPHQL_INTROSPECTION,
+    logLevel: o.LOG_LEVEL,
+  });
+}

@@ -1,0 +1,251 @@
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+
+/**
+ * Every option, in the order of README's table. An option's `accepts` is both the table's column and the sentence that
+ * a wrong value is answered with, so the two cannot differ.
+ */
+
+interface About {
+  description: string;
+  /** Completes "NAME must be …". */
+  accepts: string;
+  /** The table's default where the value is worked out at the start. */
+  default?: string;
+  /** Never shown in a message; may also come from the file that NAME_FILE names. */
+  secret?: true;
+}
+const about = new WeakMap<z.ZodType, About>();
+
+function option<T extends z.ZodType>(type: T, text: About): T {
+  about.set(type, text);
+  return type;
+}
+
+const bool = z.enum(['true', 'false']).transform((text) => text === 'true');
+const whole = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,16}$/)
+    .transform(Number)
+    .pipe(z.number().min(min).max(max));
+const url = (...protocols: string[]) => z.string().refine((text) => protocols.includes(parsed(text)?.protocol ?? ''));
+const origin = (text: string) => parsed(text)?.origin === text;
+const GiB = 2 ** 30;
+
+export const options = z.object({
+  ROLE: option(z.enum(['all', 'api', 'worker']).default('all'), {
+    description: 'What this process does: answer requests, work off jobs, or both.',
+    accepts: 'all, api or worker',
+  }),
+  HOST: option(z.string().min(1).default('127.0.0.1'), {
+    description:
+      'The address to listen on. The default reaches only this machine, since a first start has no TLS and open registration; a container wants 0.0.0.0.',
+    accepts: 'an address of this machine, or 0.0.0.0 or :: for all of them',
+  }),
+  PORT: option(whole(1, 65_535).default(3000), {
+    description: 'The port to listen on.',
+    accepts: 'a whole number from 1 to 65535',
+  }),
+  PUBLIC_URL: option(
+    url('http:', 'https:')
+      .transform((text) => text.replace(/\/+$/, ''))
+      .optional(),
+    {
+      description: 'Where browsers reach this server: the start of every address that it gives out.',
+      accepts: 'an http or https address',
+      default: 'http://localhost:PORT',
+    },
+  ),
+  DATA_DIR: option(z.string().min(1).default('./data'), {
+    description: 'What is embedded keeps its files here: database, Redis, objects, generated secrets.',
+    accepts: 'a folder, made where it is missing',
+  }),
+  DATABASE_URL: option(url('postgres:', 'postgresql:').optional(), {
+    description: 'PostgreSQL 15 or newer. Without it an embedded one runs on DATA_DIR.',
+    accepts: 'an address such as postgresql://user:password@host:5432/database',
+    default: 'embedded',
+    secret: true,
+  }),
+  DATABASE_POOL_SIZE: option(whole(2, 1000).default(10), {
+    description: 'The most connections to PostgreSQL that one process opens.',
+    accepts: 'a whole number from 2 to 1000',
+  }),
+  REDIS_URL: option(url('redis:', 'rediss:').optional(), {
+    description: 'Redis 6.2 or newer, with maxmemory-policy noeviction. Without it an embedded one runs on DATA_DIR.',
+    accepts: 'an address such as redis://:password@host:6379/0',
+    default: 'embedded',
+    secret: true,
+  }),
+  S3_ENDPOINT: option(url('http:', 'https:').optional(), {
+    description: 'The S3 object store as this server reaches it. Without it objects are files under DATA_DIR.',
+    accepts: 'an http or https address',
+    default: 'disk',
+  }),
+  S3_PUBLIC_ENDPOINT: option(url('http:', 'https:').optional(), {
+    description: 'The same store as browsers reach it.',
+    accepts: 'an http or https address',
+    default: 'S3_ENDPOINT',
+  }),
+  S3_BUCKET: option(
+    z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/)
+      .optional(),
+    {
+      description: 'The bucket; it must exist.',
+      accepts: 'a bucket name: 3 to 63 of a-z, 0-9, dot and hyphen',
+      default: '(needed with S3_ENDPOINT)',
+    },
+  ),
+  S3_REGION: option(z.string().min(1).default('us-east-1'), {
+    description: "The bucket's region.",
+    accepts: 'a region name',
+  }),
+  S3_ACCESS_KEY: option(z.string().min(1).optional(), {
+    description: 'The access key id.',
+    accepts: 'an access key id',
+    default: '(needed with S3_ENDPOINT)',
+    secret: true,
+  }),
+  S3_SECRET_KEY: option(z.string().min(1).optional(), {
+    description: 'The secret access key.',
+    accepts: 'a secret access key',
+    default: '(needed with S3_ENDPOINT)',
+    secret: true,
+  }),
+  S3_PATH_STYLE: option(bool.default(true), {
+    description: 'Whether the bucket is in the path (MinIO, SeaweedFS, versitygw) or in the host name (AWS).',
+    accepts: 'true or false',
+  }),
+  TOKEN_SECRET: option(z.string().min(32).optional(), {
+    description: 'Signs access tokens. Another value signs everybody out within minutes.',
+    accepts: 'at least 32 characters, the same on every process',
+    default: '(generated)',
+    secret: true,
+  }),
+  STORAGE_SECRET: option(z.string().min(32).optional(), {
+    description: 'Signs the upload targets of disk storage.',
+    accepts: 'at least 32 characters, the same on every process',
+    default: '(generated)',
+    secret: true,
+  }),
+  PLAYBACK_SECRET: option(z.string().min(32).optional(), {
+    description: 'Signs playback links. Another value ends those that are out.',
+    accepts: 'at least 32 characters, the same on every process',
+    default: '(generated)',
+    secret: true,
+  }),
+  REGISTRATION: option(z.enum(['open', 'closed']).default('open'), {
+    description: 'Whether anybody may register.',
+    accepts: 'open or closed',
+  }),
+  CORS_ORIGINS: option(
+    z
+      .string()
+      .transform((text) => (text === '*' ? '*' : text.split(',').map((item) => item.trim())))
+      .refine((list) => list === '*' || (list as string[]).every(origin))
+      .default('*'),
+    {
+      description:
+        'The web origins whose pages may use the API, media and upload targets. Cookies are taken from PUBLIC_URL alone.',
+      accepts: '* for any, or origins such as https://app.example.org separated by commas',
+    },
+  ),
+  TRUST_PROXY: option(
+    z
+      .string()
+      .regex(/^(false|\d{1,2}|[0-9a-fA-F.:/]+(\s*,\s*[0-9a-fA-F.:/]+)*)$/)
+      .transform((text) => (text === 'false' ? false : /^\d+$/.test(text) ? Number(text) : text))
+      .default(false),
+    {
+      description: "Whose X-Forwarded-For tells a client's address.",
+      accepts: 'false, the number of proxies in front, or their addresses or networks separated by commas',
+    },
+  ),
+  UPLOAD_MAX_BYTES: option(whole(1, 2 ** 43).default(128 * GiB), {
+    description: 'The largest file that may be uploaded.',
+    accepts: 'a whole number of bytes from 1 to 8796093022208',
+  }),
+  UPLOAD_QUOTA_BYTES: option(whole(1, Number.MAX_SAFE_INTEGER).default(512 * GiB), {
+    description: 'The bytes of originals that one user may hold.',
+    accepts: 'a whole number of bytes from 1 to 9007199254740991',
+  }),
+  ENCODE_CONCURRENCY: option(whole(1, 256).default(availableParallelism()), {
+    description: 'How many pieces one process encodes at once.',
+    accepts: 'a whole number from 1 to 256',
+    default: 'the number of cores',
+  }),
+  SANDBOX: option(z.enum(['auto', 'strict']).default('auto'), {
+    description:
+      'How ffmpeg is confined: by the strongest means that work here, or by bubblewrap and no start without it.',
+    accepts: 'auto or strict',
+  }),
+  FFMPEG_PATH: option(z.string().min(1).default('ffmpeg'), {
+    description: 'The ffmpeg to run, 5.1 or newer.',
+    accepts: 'a path, or a name to be found in PATH',
+  }),
+  FFPROBE_PATH: option(z.string().min(1).default('ffprobe'), {
+    description: 'The ffprobe to run.',
+    accepts: 'a path, or a name to be found in PATH',
+  }),
+  GRAPHQL_INTROSPECTION: option(bool.default(true), {
+    description: 'Whether clients may ask for the schema (GraphiQL needs it).',
+    accepts: 'true or false',
+  }),
+  LOG_LEVEL: option(z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'), {
+    description: 'The least severe log lines to write.',
+    accepts: 'fatal, error, warn, info, debug, trace or silent',
+  }),
+});
+
+type Values = z.output<typeof options>;
+type Name = keyof Values;
+const names = Object.keys(options.shape) as Name[];
+const textOf = (name: Name): About => about.get(options.shape[name]) as About;
+
+/** The message is for whoever set the option: a sentence for each thing that is wrong. */
+export class ConfigurationError extends Error {
+  constructor(readonly problems: string[]) {
+    super(problems.join('\n'));
+    this.name = 'ConfigurationError';
+  }
+}
+
+/** An empty variable counts as not set, as compose files have it. */
+export function parseOptions(env: Readonly<Record<string, string | undefined>>): Values {
+  const problems: string[] = [];
+  const given: Partial<Record<Name, string>> = {};
+  for (const name of names) {
+    const file = textOf(name).secret ? env[`${name}_FILE`] : undefined;
+    if (file && env[name]) problems.push(`${name} and ${name}_FILE are both set: keep one of them.`);
+    try {
+      given[name] = (file ? readFileSync(file, 'utf8').trim() : env[name]) || undefined;
+    } catch (error) {
+      problems.push(`${name}_FILE must be a file that can be read: ${(error as Error).message}.`);
+    }
+  }
+  const result = options.safeParse(given);
+  const wrong = new Set(result.error?.issues.map((issue) => issue.path[0] as Name));
+  for (const name of wrong) {
+    const { secret, accepts } = textOf(name);
+    problems.push(`${name} must be ${accepts}${secret ? '' : `; it is ${JSON.stringify(given[name])}`}.`);
+  }
+  if (problems.length > 0 || !result.success) throw new ConfigurationError(problems);
+  return result.data;
+}
+
+/** The table in README, in Markdown. A test keeps the two equal; `npm run docs:config` writes it. */
+export function optionsTable(): string {
+  const rows = names.map((name) => {
+    const { description, accepts, secret, default: shown } = textOf(name);
+    const value = shown ?? `\`${String(options.shape[name].parse(undefined))}\``;
+    return `| \`${name}\`${secret ? ` or \`${name}_FILE\`` : ''} | ${description} | ${accepts} | ${value} |`;
+  });
+  return ['| option | what it is | accepts | default |', '| --- | --- | --- | --- |', ...rows].join('\n');
+}
+
+function parsed(text: string): URL | undefined {
+  return URL.canParse(text) ? new URL(text) : undefined;
+}
