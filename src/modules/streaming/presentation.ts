@@ -1,0 +1,79 @@
+/** What of a video can be played, as manifests need it. Durations are in the track's own timescale. */
+export interface Presentation {
+  readonly run: number;
+  /** Every planned rendition, the lowest first. */
+  readonly tracks: readonly Track[];
+}
+
+export interface Track {
+  readonly name: string;
+  readonly kind: 'VIDEO' | 'AUDIO';
+  readonly width: number | null;
+  readonly height: number | null;
+  readonly frameRate: { readonly num: number; readonly den: number } | null;
+  /** Units a second. */
+  readonly timescale: number;
+  /** What the encoder was told to stay below on average over its buffer. */
+  readonly maxBitsPerSecond: number;
+  readonly segmentCount: number;
+  readonly segmentDuration: number;
+  readonly totalDuration: number;
+  /** RFC 6381; null until the first piece is there. */
+  readonly codecs: string | null;
+  /** True once segment 1 is there. */
+  readonly started: boolean;
+  /** AUDIO: durations of the segments that are there, by number. */
+  readonly knownDurations: ReadonlyMap<number, number>;
+  /** Of all segments, once all are there. */
+  readonly measured: { readonly peakBitsPerSecond: number; readonly averageBitsPerSecond: number } | null;
+}
+
+/** Samples of one AAC frame: sound is cut only between frames. */
+const AAC_FRAME = 1024;
+
+/** Single segments came out at up to 1.20 times the encoder's cap (measured), so this is said until they are all there. */
+const PEAK_FACTOR = 1.25;
+
+export interface Listed {
+  readonly video: readonly Track[];
+  readonly audio: readonly Track[];
+}
+
+/**
+ * The tracks that a master lists: those whose first segment is there. A player stays with the master that it has loaded and
+ * waits for whatever it chose, so nothing is offered before it can start. Null while nothing plays: no picture yet, or sound
+ * is planned and has not begun.
+ */
+export function listed({ tracks }: Presentation): Listed | null {
+  const started = tracks.filter((track) => track.started && track.codecs !== null);
+  const video = started.filter((track) => track.kind === 'VIDEO');
+  const audio = started.filter((track) => track.kind === 'AUDIO');
+  const soundIsMissing = audio.length === 0 && tracks.some((track) => track.kind === 'AUDIO');
+  return video.length === 0 || soundIsMissing ? null : { video, audio };
+}
+
+/**
+ * Durations of all segments, also of those that are yet to be made. Pictures are cut on a grid of whole frames. A sound
+ * segment ends with the first AAC frame that reaches the grid (4.010667 s, 3.989333 s, …); what was made says itself how
+ * long it is, which matters for the last one.
+ */
+export function segmentDurations(track: Track): number[] {
+  const end = (number: number) => {
+    if (number === track.segmentCount) return track.totalDuration;
+    const onGrid = number * track.segmentDuration;
+    return track.kind === 'VIDEO' ? onGrid : Math.ceil(onGrid / AAC_FRAME) * AAC_FRAME;
+  };
+  return Array.from(
+    { length: track.segmentCount },
+    (_, index) => track.knownDurations.get(index + 1) ?? end(index + 1) - end(index),
+  );
+}
+
+/** The highest rate of any one segment: measured, or a bound until then. Bits a second. */
+export function peakBitsPerSecond(track: Track): number {
+  return track.measured?.peakBitsPerSecond ?? Math.ceil(track.maxBitsPerSecond * PEAK_FACTOR);
+}
+
+export function segmentPath(run: number, rendition: string, file: string): string {
+  return `r${run}/${rendition}/${file}`;
+}
