@@ -1,10 +1,10 @@
-import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { CONFIG, type Config } from '../config/index.js';
 import { Database } from '../database/index.js';
 import { backoffMs } from './backoff.js';
 import { decoratedMethods, type Handler } from './decorated-methods.js';
-import { definedJobs, type JobContext, type JobDefinition, QUEUES, type QueueName } from './define-job.js';
+import { definedJobs, type JobDefinition, QUEUES, type QueueName } from './define-job.js';
 import { HANDLES_JOB } from './handles-job.js';
 import { WakeUps } from './wake-ups.js';
 
@@ -36,7 +36,7 @@ class Draining extends Error {}
  * was stopped, cut off or killed loses its job to another one and can no longer finish it.
  */
 @Injectable()
-export class JobWorker implements OnApplicationBootstrap, OnApplicationShutdown {
+export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger(JobWorker.name);
   private readonly handlers = new Map<string, Handler>();
   private readonly running = new Map<string, RunningJob>();
@@ -81,7 +81,7 @@ export class JobWorker implements OnApplicationBootstrap, OnApplicationShutdown 
     this.every(3_600_000, () => this.forget());
   }
 
-  async onApplicationShutdown(): Promise<void> {
+  async onModuleDestroy(): Promise<void> {
     this.draining = true;
     for (const timer of this.timers) clearInterval(timer);
     for (const slot of this.slots.values()) for (const resume of slot.waiting.splice(0)) resume();

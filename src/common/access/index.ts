@@ -1,0 +1,2 @@
+export { Authenticated, CurrentActor, Public, Role } from './access.decorators.js';
+export * from './actor.js';
