@@ -1,5 +1,5 @@
 import { dashManifest } from './dash.js';
-import { listed, type Presentation, type Track } from './presentation.js';
+import { listed, type Track } from './presentation.js';
 
 const RUNG: Track = {
   name: '240p',
@@ -32,10 +32,9 @@ const SOUND: Track = {
 };
 
 function manifest(...tracks: Track[]): string {
-  const presentation: Presentation = { run: 3, tracks };
-  const found = listed(presentation);
+  const found = listed(tracks);
   if (!found) throw new Error('nothing plays');
-  return dashManifest(presentation, found);
+  return dashManifest(3, found);
 }
 
 describe('MPD', () => {

@@ -1,14 +1,8 @@
-import {
-  type Listed,
-  type Presentation,
-  peakBitsPerSecond,
-  segmentDurations,
-  segmentPath,
-  type Track,
-} from './presentation.js';
+import { trackPath } from './media-resource.js';
+import { type Listed, peakBitsPerSecond, segmentDurations, type Track } from './presentation.js';
 
 /** Static MPD (ISO/IEC 23009-1, live profile of numbered segments) over the same segments as HLS. */
-export function dashManifest({ run }: Presentation, { video, audio }: Listed): string {
+export function dashManifest(run: number, { video, audio }: Listed): string {
   const longest = Math.max(...video.map((track) => track.totalDuration / track.timescale));
   return `<?xml version="1.0" encoding="UTF-8"?>
 <MPD xmlns="urn:mpeg:dash:schema:mpd:2011" profiles="urn:mpeg:dash:profile:isoff-live:2011" type="static"${attributes({
@@ -50,8 +44,8 @@ function representation(run: number, track: Track): string {
 ${track.kind === 'AUDIO' ? stereo : ''}        <SegmentTemplate${attributes({
     timescale: track.timescale,
     startNumber: 1,
-    initialization: segmentPath(run, '$RepresentationID$', 'init.mp4'),
-    media: segmentPath(run, '$RepresentationID$', '$Number$.m4s'),
+    initialization: trackPath(run, '$RepresentationID$', 'init.mp4'),
+    media: trackPath(run, '$RepresentationID$', '$Number$.m4s'),
   })}>
           <SegmentTimeline>
 ${timeline(track)}          </SegmentTimeline>

@@ -1,17 +1,11 @@
-import {
-  type Listed,
-  type Presentation,
-  peakBitsPerSecond,
-  segmentDurations,
-  segmentPath,
-  type Track,
-} from './presentation.js';
+import { trackPath } from './media-resource.js';
+import { type Listed, peakBitsPerSecond, segmentDurations, type Track } from './presentation.js';
 
 const VERSION = 7;
 const AUDIO_GROUP = 'audio';
 
 /** Multivariant playlist (RFC 8216, 4.3.4): one variant a rung, the lowest first, all with the same sound. */
-export function masterPlaylist({ run }: Presentation, { video, audio }: Listed): string {
+export function masterPlaylist(run: number, { video, audio }: Listed): string {
   const sound = audio[0];
   const lines = ['#EXTM3U', `#EXT-X-VERSION:${VERSION}`, '#EXT-X-INDEPENDENT-SEGMENTS'];
   for (const track of audio) {
@@ -24,7 +18,7 @@ export function masterPlaylist({ run }: Presentation, { video, audio }: Listed):
         DEFAULT: isDefault,
         AUTOSELECT: 'YES',
         CHANNELS: quoted('2'),
-        URI: quoted(segmentPath(run, track.name, 'index.m3u8')),
+        URI: quoted(trackPath(run, track.name, 'index.m3u8')),
       })}`,
     );
   }
@@ -39,7 +33,7 @@ export function masterPlaylist({ run }: Presentation, { video, audio }: Listed):
         'FRAME-RATE': track.frameRate && (track.frameRate.num / track.frameRate.den).toFixed(3),
         AUDIO: sound && quoted(AUDIO_GROUP),
       })}`,
-      segmentPath(run, track.name, 'index.m3u8'),
+      trackPath(run, track.name, 'index.m3u8'),
     );
   }
   return `${lines.join('\n')}\n`;

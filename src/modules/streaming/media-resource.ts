@@ -38,3 +38,8 @@ export function mediaResource(path: string): MediaResource | null {
 export function stillPath(run: number, still: StillKind, number: number): string {
   return `r${run}/${still.toLowerCase()}/${number}.jpg`;
 }
+
+/** @param file `index.m3u8`, `init.mp4` or `<number>.m4s` */
+export function trackPath(run: number, rendition: string, file: string): string {
+  return `r${run}/${rendition}/${file}`;
+}

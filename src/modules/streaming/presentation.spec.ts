@@ -34,20 +34,20 @@ const names = (tracks: readonly Track[] | undefined) => tracks?.map(({ name }) =
 describe('listed', () => {
   it('offers only what can start', () => {
     const later = { ...VIDEO, name: '720p', started: false };
-    const found = listed({ run: 1, tracks: [VIDEO, later, AUDIO] });
+    const found = listed([VIDEO, later, AUDIO]);
     expect(names(found?.video)).toEqual(['360p']);
     expect(names(found?.audio)).toEqual(['audio']);
   });
 
   it('offers nothing before the picture, or before a sound that will come', () => {
-    expect(listed({ run: 1, tracks: [] })).toBeNull();
-    expect(listed({ run: 1, tracks: [{ ...VIDEO, started: false }, AUDIO] })).toBeNull();
-    expect(listed({ run: 1, tracks: [VIDEO, { ...AUDIO, started: false }] })).toBeNull();
-    expect(listed({ run: 1, tracks: [{ ...VIDEO, codecs: null }] })).toBeNull();
+    expect(listed([])).toBeNull();
+    expect(listed([{ ...VIDEO, started: false }, AUDIO])).toBeNull();
+    expect(listed([VIDEO, { ...AUDIO, started: false }])).toBeNull();
+    expect(listed([{ ...VIDEO, codecs: null }])).toBeNull();
   });
 
   it('needs no sound where none is planned', () => {
-    expect(names(listed({ run: 1, tracks: [VIDEO] })?.video)).toEqual(['360p']);
+    expect(names(listed([VIDEO])?.video)).toEqual(['360p']);
   });
 });
 

@@ -1,10 +1,4 @@
-/** What of a video can be played, as manifests need it. Durations are in the track's own timescale. */
-export interface Presentation {
-  readonly run: number;
-  /** Every planned rendition, the lowest first. */
-  readonly tracks: readonly Track[];
-}
-
+/** One planned rendition, as manifests need it. Durations are in its own timescale. */
 export interface Track {
   readonly name: string;
   readonly kind: 'VIDEO' | 'AUDIO';
@@ -34,9 +28,12 @@ const AAC_FRAME = 1024;
 /** Single segments came out at up to 1.20 times the encoder's cap (measured), so this is said until they are all there. */
 const PEAK_FACTOR = 1.25;
 
-export interface Listed {
-  readonly video: readonly Track[];
-  readonly audio: readonly Track[];
+/** As much of a track as decides whether it is offered. */
+export type Start = Pick<Track, 'kind' | 'codecs' | 'started'>;
+
+export interface Listed<T extends Start = Track> {
+  readonly video: readonly T[];
+  readonly audio: readonly T[];
 }
 
 /**
@@ -44,7 +41,7 @@ export interface Listed {
  * waits for whatever it chose, so nothing is offered before it can start. Null while nothing plays: no picture yet, or sound
  * is planned and has not begun.
  */
-export function listed({ tracks }: Presentation): Listed | null {
+export function listed<T extends Start>(tracks: readonly T[]): Listed<T> | null {
   const started = tracks.filter((track) => track.started && track.codecs !== null);
   const video = started.filter((track) => track.kind === 'VIDEO');
   const audio = started.filter((track) => track.kind === 'AUDIO');
@@ -72,8 +69,4 @@ export function segmentDurations(track: Track): number[] {
 /** The highest rate of any one segment: measured, or a bound until then. Bits a second. */
 export function peakBitsPerSecond(track: Track): number {
   return track.measured?.peakBitsPerSecond ?? Math.ceil(track.maxBitsPerSecond * PEAK_FACTOR);
-}
-
-export function segmentPath(run: number, rendition: string, file: string): string {
-  return `r${run}/${rendition}/${file}`;
 }
