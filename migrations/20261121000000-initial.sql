@@ -36,12 +36,14 @@ CREATE TABLE stored_object (
   key text PRIMARY KEY,
   size_bytes bigint,
   state text NOT NULL DEFAULT 'PENDING' CHECK (state IN ('PENDING', 'KEPT', 'DELETING')),
-  created_at timestamptz NOT NULL DEFAULT now(),
+  created_at timestamptz NOT NULL DEFAULT now(), -- PENDING: or signed, or seen to be written, last
   changed_at timestamptz NOT NULL DEFAULT now(),
-  sweep_after timestamptz                     -- DELETING: a straggler may still land, so look again then
+  sweep_after timestamptz,                    -- DELETING: a straggler may still land, so look again then
+  due_at timestamptz NOT NULL DEFAULT now()   -- DELETING: the collector takes it (again) then
 );
 CREATE INDEX ix_stored_object_pending ON stored_object (created_at) WHERE state = 'PENDING';
-CREATE INDEX ix_stored_object_deleting ON stored_object (changed_at) WHERE state = 'DELETING';
+CREATE INDEX ix_stored_object_deleting ON stored_object (due_at) WHERE state = 'DELETING';
+CREATE INDEX ix_stored_object_kept ON stored_object (key COLLATE "C") WHERE state = 'KEPT'; -- the check reads in the store's order
 
 -- ── people ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
