@@ -14,7 +14,6 @@ const RUNG: Track = {
   totalDuration: 599 * 1001,
   codecs: 'avc1.640015',
   started: true,
-  knownDurations: new Map(),
   measured: null,
 };
 const SOUND: Track = {

@@ -36,13 +36,12 @@ export class MediaLibrary {
     const rows = await this.db.query<TrackRow>(
       `SELECT r.name, r.kind, r.width, r.height, r.frame_rate_num AS num, r.frame_rate_den AS den, r.timescale, r.codecs,
               r.max_bits_per_second AS max, r.segment_count AS count, r.segment_duration AS segment, r.total_duration AS total,
-              coalesce(s.started, false) AS started, s.durations, s.made = r.segment_count AS complete,
+              coalesce(s.started, false) AS started, s.made = r.segment_count AS complete,
               round(coalesce(s.peak, s.average))::float8 AS peak, round(s.average)::float8 AS average
        FROM rendition r CROSS JOIN LATERAL (
          SELECT count(*) AS made, bool_or(number = 1) AS started,
                 max(byte_size * 8.0 * r.timescale / duration) FILTER (WHERE duration * 2 >= r.segment_duration) AS peak,
-                sum(byte_size) * 8.0 * r.timescale / sum(duration) AS average,
-                json_agg(json_build_array(number, duration)) FILTER (WHERE r.kind = 'AUDIO') AS durations
+                sum(byte_size) * 8.0 * r.timescale / sum(duration) AS average
          FROM segment WHERE video_id = r.video_id AND run = r.run AND rendition = r.name
        ) s
        WHERE r.video_id = $1 AND r.run = $2 ORDER BY r.position`,
@@ -61,7 +60,6 @@ export class MediaLibrary {
       totalDuration: Number(row.total),
       codecs: row.codecs,
       started: row.started,
-      knownDurations: new Map(row.durations),
       measured: row.complete ? { peakBitsPerSecond: row.peak, averageBitsPerSecond: row.average } : null,
     }));
   }
@@ -142,7 +140,6 @@ interface TrackRow {
   segment: string;
   total: string;
   started: boolean;
-  durations: [number, number][] | null;
   complete: boolean;
   peak: number;
   average: number;

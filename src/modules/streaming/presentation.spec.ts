@@ -13,7 +13,6 @@ const VIDEO: Track = {
   totalDuration: 10.5 * 15360,
   codecs: 'avc1.64001e',
   started: true,
-  knownDurations: new Map(),
   measured: null,
 };
 const AUDIO: Track = {
@@ -66,11 +65,6 @@ describe('segmentDurations', () => {
     // 187.5 frames are 4 s: 188, 187, 188, … frames, without drift.
     const track = { ...AUDIO, segmentCount: 5, totalDuration: 960_000 };
     expect(segmentDurations(track)).toEqual([188 * 1024, 187 * 1024, 188 * 1024, 187 * 1024, 960_000 - 750 * 1024]);
-  });
-
-  it('believes what was made', () => {
-    const track = { ...AUDIO, knownDurations: new Map([[3, 118 * 1024]]) };
-    expect(segmentDurations(track)).toEqual([188 * 1024, 187 * 1024, 118 * 1024]);
   });
 
   it('knows one short segment', () => {

@@ -16,8 +16,6 @@ export interface Track {
   readonly codecs: string | null;
   /** True once segment 1 is there. */
   readonly started: boolean;
-  /** AUDIO: durations of the segments that are there, by number. */
-  readonly knownDurations: ReadonlyMap<number, number>;
   /** Of all segments, once all are there. */
   readonly measured: { readonly peakBitsPerSecond: number; readonly averageBitsPerSecond: number } | null;
 }
@@ -50,9 +48,8 @@ export function listed<T extends Start>(tracks: readonly T[]): Listed<T> | null 
 }
 
 /**
- * Durations of all segments, also of those that are yet to be made. Pictures are cut on a grid of whole frames. A sound
- * segment ends with the first AAC frame that reaches the grid (4.010667 s, 3.989333 s, …); what was made says itself how
- * long it is, which matters for the last one.
+ * Durations of all segments, also of those that are yet to be made. Pictures are cut on a grid of whole frames; a sound
+ * segment ends with the first AAC frame that reaches the grid (4.010667 s, 3.989333 s, …: no drift). The last takes the rest.
  */
 export function segmentDurations(track: Track): number[] {
   const end = (number: number) => {
@@ -60,10 +57,7 @@ export function segmentDurations(track: Track): number[] {
     const onGrid = number * track.segmentDuration;
     return track.kind === 'VIDEO' ? onGrid : Math.ceil(onGrid / AAC_FRAME) * AAC_FRAME;
   };
-  return Array.from(
-    { length: track.segmentCount },
-    (_, index) => track.knownDurations.get(index + 1) ?? end(index + 1) - end(index),
-  );
+  return Array.from({ length: track.segmentCount }, (_, index) => end(index + 1) - end(index));
 }
 
 /** The highest rate of any one segment: measured, or a bound until then. Bits a second. */
