@@ -68,7 +68,7 @@ CREATE TABLE login_session (
   revoke_reason text
 );
 CREATE INDEX ix_login_session_user ON login_session (user_id);
-CREATE INDEX ix_login_session_revoked ON login_session (revoked_at) WHERE revoked_at IS NOT NULL;
+CREATE INDEX ix_login_session_end ON login_session (least(expires_at, revoked_at));
 
 CREATE TABLE refresh_token (
   hash bytea PRIMARY KEY,
@@ -77,6 +77,7 @@ CREATE TABLE refresh_token (
   used_at timestamptz
 );
 CREATE INDEX ix_refresh_token_session ON refresh_token (session_id);
+CREATE INDEX ix_refresh_token_used ON refresh_token (used_at) WHERE used_at IS NOT NULL;
 
 CREATE TABLE channel (
   id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
