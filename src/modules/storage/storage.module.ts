@@ -1,0 +1,31 @@
+import { join } from 'node:path';
+import { Module } from '@nestjs/common';
+import { CONFIG, type Config } from '../../common/config/index.js';
+import { DiskIngress } from './disk-ingress.js';
+import { DiskStorage } from './disk-storage.js';
+import { ObjectStorage } from './object-storage.js';
+import { StorageCollector } from './storage-collector.js';
+import { StoredObjects } from './stored-objects.service.js';
+
+@Module({
+  providers: [
+    {
+      provide: ObjectStorage,
+      inject: [CONFIG],
+      useFactory: async (config: Config): Promise<ObjectStorage> => {
+        const disk = new DiskStorage({
+          root: join(config.dataDir, 'storage'),
+          publicUrl: config.publicUrl,
+          signingSecret: config.storageSecret,
+        });
+        await disk.prepare();
+        return disk;
+      },
+    },
+    StoredObjects,
+    StorageCollector,
+    DiskIngress,
+  ],
+  exports: [ObjectStorage, StoredObjects],
+})
+export class StorageModule {}

@@ -1,0 +1,213 @@
+import type { Readable } from 'node:stream';
+import { Injectable, Logger } from '@nestjs/common';
+import { Database, type Sql, type Tx } from '../../common/database/index.js';
+import { INCOMING } from './object-key.js';
+import { ObjectStorage, PRESIGNED_SECONDS, PUT_SECONDS, type PutOptions, type StoredBytes } from './object-storage.js';
+import { ObjectExists } from './storage.errors.js';
+
+/** Nobody keeps an object so long after its row was made or signed for last. */
+const PENDING_GRACE_SECONDS = 60 * 60 + PRESIGNED_SECONDS;
+/** A signed PUT may land for as long, also after its object was deleted. */
+const STRAGGLER_SECONDS = PRESIGNED_SECONDS + PUT_SECONDS;
+/** A collector that died in mid-deletion is followed by another then. */
+const RETRY_SECONDS = 60;
+/** A write that takes long tells that it is alive. */
+const RENEW_MS = 10 * 60 * 1000;
+const CHECK_PAGE = 1000;
+
+export type Difference =
+  /** A KEPT row, and no object. */
+  | { kind: 'MISSING'; key: string; sizeBytes: number | null }
+  /** An object, and no row. */
+  | { kind: 'UNKNOWN'; key: string; sizeBytes: number }
+  /** A KEPT row that tells another size than the object has. */
+  | { kind: 'SIZE'; key: string; sizeBytes: number; recordedBytes: number | null };
+
+interface Row {
+  key: string;
+  state: 'PENDING' | 'KEPT' | 'DELETING';
+  size_bytes: string | null;
+}
+
+/**
+ * The record of every object: its row is there before its bytes are, and goes after them.
+ *
+ * PENDING: may be written, belongs to nothing yet, goes after a grace. KEPT: something in the database names it.
+ * DELETING: for good; the collector deletes the object, then the row.
+ */
+@Injectable()
+export class StoredObjects {
+  private readonly logger = new Logger(StoredObjects.name);
+
+  constructor(
+    private readonly db: Database,
+    private readonly storage: ObjectStorage,
+  ) {}
+
+  /**
+   * To be called before anything is written or signed. Registering a PENDING key again begins its grace anew.
+   * @returns those of the keys that are PENDING now; a key that is not among them must not be written any more
+   */
+  async register(sql: Sql, keys: readonly string[]): Promise<string[]> {
+    const rows = await sql.query<{ key: string }>(
+      `INSERT INTO stored_object AS o (key) SELECT DISTINCT key FROM unnest($1::text[]) AS key ORDER BY key
+       ON CONFLICT (key) DO UPDATE SET created_at = now() WHERE o.state = 'PENDING' RETURNING o.key`,
+      [keys],
+    );
+    return rows.map((row) => row.key);
+  }
+
+  /** @returns the keys that this call moved from PENDING to KEPT; one that is not among them may not be named by a row */
+  async keep(tx: Tx, objects: readonly { key: string; sizeBytes: number }[]): Promise<string[]> {
+    const rows = await tx.query<{ key: string }>(
+      `WITH n AS (SELECT * FROM unnest($1::text[], $2::bigint[]) AS n(key, size)),
+            o AS MATERIALIZED (SELECT key FROM stored_object WHERE key IN (SELECT key FROM n) AND state = 'PENDING' ORDER BY key FOR NO KEY UPDATE)
+       UPDATE stored_object s SET state = 'KEPT', size_bytes = n.size, changed_at = now()
+       FROM o JOIN n USING (key) WHERE s.key = o.key RETURNING s.key`,
+      [objects.map((object) => object.key), objects.map((object) => object.sizeBytes)],
+    );
+    return rows.map((row) => row.key);
+  }
+
+  /**
+   * Gives objects up for good. Their bytes go soon after the commit; what a client may still put under a signed key is
+   * swept again an hour after the last signing, or after `sweepAfterSeconds` where that is later.
+   */
+  async drop(tx: Tx, keys: readonly string[], options: { sweepAfterSeconds?: number } = {}): Promise<void> {
+    await tx.query(
+      `WITH o AS MATERIALIZED (SELECT key FROM stored_object WHERE key = ANY($1::text[]) ORDER BY key FOR NO KEY UPDATE)
+       UPDATE stored_object s
+       SET state = 'DELETING', changed_at = now(), sweep_after = greatest(s.sweep_after, now() + make_interval(secs => $2))
+       FROM o WHERE s.key = o.key`,
+      [keys, options.sweepAfterSeconds ?? null],
+    );
+  }
+
+  /**
+   * `register` and `put`. The row stays PENDING: whoever names the object in the database keeps it in that transaction.
+   * @throws what `put` does; OBJECT_EXISTS also for a key that was kept or given up, before or meanwhile
+   */
+  async write(key: string, body: Readable | Buffer, options?: PutOptions): Promise<StoredBytes> {
+    if ((await this.register(this.db, [key])).length === 0) {
+      if (!Buffer.isBuffer(body)) body.destroy();
+      throw new ObjectExists(key);
+    }
+    const timer = setInterval(() => {
+      this.renew(key).catch((error: Error) => this.logger.warn(`${key} could not be renewed: ${error.message}`));
+    }, RENEW_MS);
+    try {
+      const stored = await this.storage.put(key, body, options);
+      if (await this.renew(key)) return stored;
+    } finally {
+      clearInterval(timer);
+    }
+    // This process slept through the grace; the collector may have been here before the bytes were.
+    await this.storage.delete([key]);
+    throw new ObjectExists(key);
+  }
+
+  private async renew(key: string): Promise<boolean> {
+    const rows = await this.db.query(
+      `UPDATE stored_object SET created_at = now() WHERE key = $1 AND state = 'PENDING' RETURNING key`,
+      [key],
+    );
+    return rows.length === 1;
+  }
+
+  /** One statement: at most `limit` rows that nobody kept in time are given up. @returns how many */
+  async expire(limit: number): Promise<number> {
+    const rows = await this.db.query(
+      `UPDATE stored_object SET state = 'DELETING', changed_at = now() WHERE key IN (
+         SELECT key FROM stored_object WHERE state = 'PENDING' AND created_at < now() - make_interval(secs => $1)
+         ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING key`,
+      [PENDING_GRACE_SECONDS, limit],
+    );
+    return rows.length;
+  }
+
+  /**
+   * Deletes at most `limit` given-up objects and then their rows; rows of keys where something may still land stay until
+   * then. Safe to run in any number of processes, and to be cut anywhere.
+   * @returns how many were deleted
+   */
+  async deleteSome(limit: number): Promise<number> {
+    const claimed = await this.db.query<{ key: string; settled: boolean }>(
+      `UPDATE stored_object o SET due_at = now() + make_interval(secs => $2)
+       FROM (SELECT key, coalesce(straggler_until <= now(), true) AS settled
+             FROM stored_object, LATERAL (SELECT greatest(sweep_after, CASE WHEN starts_with(key, $3) THEN created_at + make_interval(secs => $4) END) AS straggler_until) s
+             WHERE state = 'DELETING' AND due_at <= now() ORDER BY due_at LIMIT $1 FOR UPDATE OF stored_object SKIP LOCKED) due
+       WHERE o.key = due.key RETURNING o.key, due.settled`,
+      [limit, RETRY_SECONDS, INCOMING, STRAGGLER_SECONDS],
+    );
+    if (claimed.length === 0) return 0;
+    await this.storage.delete(claimed.map((row) => row.key));
+    const keysOf = (settled: boolean) => claimed.filter((row) => row.settled === settled).map((row) => row.key);
+    await this.db.query(`DELETE FROM stored_object WHERE key = ANY($1::text[]) AND state = 'DELETING'`, [keysOf(true)]);
+    await this.db.query(
+      `UPDATE stored_object SET due_at = greatest(sweep_after, CASE WHEN starts_with(key, $2) THEN created_at + make_interval(secs => $3) END)
+       WHERE key = ANY($1::text[])`,
+      [keysOf(false), INCOMING, STRAGGLER_SECONDS],
+    );
+    return claimed.length;
+  }
+
+  /**
+   * Every difference between store and rows, in the order of the keys; none on a healthy system, also while it works.
+   * Bounded memory, whatever the store's size; does not read the bytes.
+   */
+  async *check(signal?: AbortSignal): AsyncGenerator<Difference> {
+    for (let after: string | undefined; ; ) {
+      signal?.throwIfAborted();
+      const objects = await this.storage.list('', { after, limit: CHECK_PAGE });
+      const last = objects.length < CHECK_PAGE ? undefined : objects.at(-1)?.key;
+      yield* this.compare(objects);
+      yield* this.missing(after ?? '', last, new Set(objects.map((object) => object.key)));
+      if (last === undefined) return;
+      after = last;
+    }
+  }
+
+  private async *compare(objects: { key: string; sizeBytes: number }[]): AsyncGenerator<Difference> {
+    const rows = await this.rows(objects.map((object) => object.key));
+    for (const { key } of objects.filter((object) => differs(object, rows.get(object.key)))) {
+      // Something may have happened between the two looks: what is still so at a second look, is so.
+      const [object, row] = [await this.storage.head(key), (await this.rows([key])).get(key)];
+      const now = object && { key, sizeBytes: object.sizeBytes };
+      if (!now || !differs(now, row)) continue;
+      if (row) yield { kind: 'SIZE', ...now, recordedBytes: row.size_bytes === null ? null : Number(row.size_bytes) };
+      else if (await this.storage.head(key)) yield { kind: 'UNKNOWN', ...now };
+    }
+  }
+
+  /** KEPT rows after one key, up to another, that are not among the objects listed between the two. */
+  private async *missing(after: string, last: string | undefined, listed: Set<string>): AsyncGenerator<Difference> {
+    for (let from = after; ; ) {
+      const rows = await this.db.query<Row>(
+        `SELECT key, size_bytes FROM stored_object WHERE state = 'KEPT' AND key COLLATE "C" > $1 AND ($2::text IS NULL OR key COLLATE "C" <= $2)
+         ORDER BY key COLLATE "C" LIMIT $3`,
+        [from, last ?? null, CHECK_PAGE],
+      );
+      for (const { key, size_bytes } of rows.filter((row) => !listed.has(row.key))) {
+        if (await this.storage.head(key)) continue;
+        const row = (await this.rows([key])).get(key);
+        if (row?.state === 'KEPT')
+          yield { kind: 'MISSING', key, sizeBytes: size_bytes === null ? null : Number(size_bytes) };
+      }
+      const next = rows.at(-1);
+      if (!next || rows.length < CHECK_PAGE) return;
+      from = next.key;
+    }
+  }
+
+  private async rows(keys: string[]): Promise<Map<string, Row>> {
+    const rows = await this.db.query<Row>(
+      'SELECT key, state, size_bytes FROM stored_object WHERE key = ANY($1::text[])',
+      [keys],
+    );
+    return new Map(rows.map((row) => [row.key, row]));
+  }
+}
+
+function differs(object: { sizeBytes: number }, row: Row | undefined): boolean {
+  return !row || (row.state === 'KEPT' && row.size_bytes !== null && Number(row.size_bytes) !== object.sizeBytes);
+}
