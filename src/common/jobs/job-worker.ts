@@ -5,7 +5,7 @@ import { Database } from '../database/index.js';
 import { backoffMs } from './backoff.js';
 import { decoratedMethods, type Handler } from './decorated-methods.js';
 import { definedJobs, type JobDefinition, QUEUES, type QueueName } from './define-job.js';
-import { HANDLES_JOB } from './handles-job.js';
+import { HANDLES_JOB, PERIODICALLY } from './handles-job.js';
 import { WakeUps } from './wake-ups.js';
 
 const LEASE_SECONDS = 30;
@@ -72,6 +72,9 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
         await this.roomIn(queue);
         this.pump(queue);
       });
+    }
+    for (const found of decoratedMethods<number>(this.discovery, this.scanner, PERIODICALLY)) {
+      this.every(found.mark, found.call as () => Promise<void>);
     }
     this.every(POLL_MS, async () => {
       for (const queue of QUEUES) this.pump(queue);
