@@ -226,7 +226,7 @@ export class UploadsService {
       .tx(async (tx) => {
         const { uploadQuotaBytes: quota } = this.config;
         if (!(await this.users.reserveBytes(tx, actor.userId, sizeBytes, quota))) {
-          throw new QuotaExceeded(quota, await this.users.usedBytes(tx, actor.userId));
+          throw new QuotaExceeded(quota, (await this.users.byId(actor.userId))?.usedBytes ?? 0);
         }
         const videoId = await this.videos.create(tx, {
           channelId: input.channelId,

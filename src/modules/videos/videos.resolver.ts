@@ -10,7 +10,7 @@ import {
   toConnection,
 } from '../../common/graphql/index.js';
 import { Live } from '../../common/live/index.js';
-import { Channel, ChannelsService, toChannel } from '../channels/index.js';
+import { Channel, ChannelsService } from '../channels/index.js';
 import {
   DeleteVideoInput,
   DeleteVideoPayload,
@@ -66,7 +66,8 @@ export class VideosResolver {
   @Public()
   videoProgress(@Args('videoId', { type: () => ID }) videoId: string, @CurrentActor() actor: Actor | null) {
     const uuid = decodeId('Video', videoId, ['videoId']);
-    return this.live.stateStream({ topic: videoTopic(uuid), load: () => this.node(uuid, actor) });
+    // Every look tells the viewer: progress and renditions are no part of the row that could be compared.
+    return this.live.stateStream({ topic: videoTopic(uuid), load: () => this.node(uuid, actor), key: () => Symbol() });
   }
 
   @ResolveField(() => Channel, { description: 'Where it is published.' })
@@ -75,7 +76,7 @@ export class VideosResolver {
       .loader('channels', async (ids: readonly string[]) => this.channels.byIds(ids))
       .load(video.row.channelId);
     if (!channel) throw new Error(`Video ${video.row.id} has no channel.`);
-    return toChannel(channel);
+    return Channel.of(channel);
   }
 
   @ResolveField(() => Boolean, { description: 'You may change, replace or delete it.' })
