@@ -5,9 +5,9 @@ import {
   GraphQLError,
   type GraphQLSchema,
   getNamedType,
+  getNullableType,
   getOperationAST,
   getVariableValues,
-  getNullableType,
   isCompositeType,
   isListType,
   Kind,
@@ -163,7 +163,10 @@ export function costError(
     const cost = getComplexity({
       schema,
       // Other operations of the document cost nothing, and their variables are not given.
-      query: { ...query, definitions: query.definitions.filter((one) => one === operation || one.kind !== operation.kind) },
+      query: {
+        ...query,
+        definitions: query.definitions.filter((one) => one === operation || one.kind !== operation.kind),
+      },
       variables: variables ?? {},
       estimators: [estimate],
     });

@@ -1,6 +1,7 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import { GraphQLSchemaHost } from '@nestjs/graphql';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import {
   createSourceEventStream,
   type DocumentNode,
@@ -13,10 +14,9 @@ import {
   parse,
   validate,
 } from 'graphql';
-import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type Actor, ActorResolver } from '../access/index.js';
+import { ActorResolver } from '../access/index.js';
 import { CONFIG, type Config } from '../config/index.js';
-import { runWithLogContext } from '../logging/index.js';
+import { noteInLog } from '../logging/index.js';
 import { DocumentCache } from './document-cache.js';
 import { costError, LIMITS, validationRules } from './limits.js';
 import { Loaders } from './loaders.js';
@@ -48,7 +48,6 @@ export class Operations implements OnModuleInit {
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
-    private readonly schemaHost: GraphQLSchemaHost,
     private readonly modules: ModuleRef,
   ) {}
 
@@ -58,7 +57,7 @@ export class Operations implements OnModuleInit {
   }
 
   get schema(): GraphQLSchema {
-    return this.schemaHost.schema;
+    return this.modules.get(GraphQLSchemaHost, { strict: false }).schema;
   }
 
   /** Who calls, found out once for the request or socket. */
@@ -66,6 +65,7 @@ export class Operations implements OnModuleInit {
     const { authorization, ip, userAgent, req, reply } = caller;
     const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
     const actor = token ? await this.actors.resolve(token) : null;
+    if (actor) noteInLog({ userId: actor.userId });
     const badToken = Boolean(authorization) && !actor;
     return { actor, badToken, loaders: new Loaders(), ip, userAgent: userAgent ?? null, req, reply };
   }
@@ -106,16 +106,15 @@ export class Operations implements OnModuleInit {
       if (!(error instanceof GraphQLError)) throw error;
       return [withCode(error, 'GRAPHQL_PARSE_FAILED')];
     }
-    const errors = validate(this.schema, document, validationRules({ introspection: this.config.graphqlIntrospection }));
+    const errors = validate(
+      this.schema,
+      document,
+      validationRules({ introspection: this.config.graphqlIntrospection }),
+    );
     if (errors.length > 0) return errors.map((error) => withCode(error, 'GRAPHQL_VALIDATION_FAILED'));
     this.documents.keep(query, document);
     return document;
   }
-}
-
-/** Ids of whom a request is for, in what is logged meanwhile. */
-export function runAs<T>(actor: Actor | null, fn: () => T): T {
-  return actor ? runWithLogContext({ userId: actor.userId }, fn) : fn();
 }
 
 /** A generator would keep `return()` waiting until the next event: this hands it on to the source at once. */
@@ -155,7 +154,9 @@ function resultsOf(
 
 function asGraphQLError(error: unknown): GraphQLError {
   if (error instanceof GraphQLError) return error;
-  return new GraphQLError('The stream failed.', { originalError: error instanceof Error ? error : new Error(String(error)) });
+  return new GraphQLError('The stream failed.', {
+    originalError: error instanceof Error ? error : new Error(String(error)),
+  });
 }
 
 function present(result: ExecutionResult): ExecutionResult {
