@@ -45,7 +45,8 @@ const PROGRESS_MS = 1_000;
 /** Why an attempt ended that never said why. */
 const WORKER_KILLED = 'WORKER_KILLED';
 const MESSAGES: Record<string, string> = {
-  [WORKER_KILLED]: 'Processing this file stopped its worker several times: save it again in another program and upload it anew.',
+  [WORKER_KILLED]:
+    'Processing this file stopped its worker several times: save it again in another program and upload it anew.',
   ENCODE_FAILED: 'A part of this file could not be processed: save it again in another program and upload it anew.',
 };
 
@@ -184,7 +185,9 @@ export class PieceAttempts {
 /** Not a full disk, a drain, a store that is away: those are tried again for as long as it takes. */
 function isFaultOfInput(error: unknown): boolean {
   if (error instanceof MediaRunError) {
-    return !['aborted', 'start'].includes(error.failure) && !/No space left on device|Disk quota exceeded/.test(error.log);
+    return (
+      !['aborted', 'start'].includes(error.failure) && !/No space left on device|Disk quota exceeded/.test(error.log)
+    );
   }
   return error instanceof PieceRefused || error instanceof MalformedFragments;
 }

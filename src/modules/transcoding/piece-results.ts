@@ -46,7 +46,9 @@ export class PieceResults {
       if (!(await this.isCurrent(tx, work))) return this.giveUp(tx, made);
       await this.fixInits(tx, work, made);
       // Who inserts the same segment at the same time is waited for, so what came back is what counts.
-      const rows = made.flatMap(({ rendition, key, segments }) => segments.map((each) => ({ rendition, key, ...each })));
+      const rows = made.flatMap(({ rendition, key, segments }) =>
+        segments.map((each) => ({ rendition, key, ...each })),
+      );
       const inserted = await tx.query<{ key: string }>(
         `INSERT INTO segment (video_id, run, rendition, number, object_key, byte_offset, byte_size, duration)
          SELECT $1, $2, t.* FROM unnest($3::text[], $4::int[], $5::text[], $6::bigint[], $7::int[], $8::bigint[]) AS t

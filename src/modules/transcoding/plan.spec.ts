@@ -19,7 +19,16 @@ function timingOf(fpsNum: number, fpsDen: number, frames: number): Timing {
   };
 }
 const rungs = ladder({ width: 640, height: 360 }, 30);
-const RATES = [[24_000, 1001], [25, 1], [25, 2], [30_000, 1001], [30, 1], [50, 1], [60_000, 1001], [5, 1]] as const;
+const RATES = [
+  [24_000, 1001],
+  [25, 1],
+  [25, 2],
+  [30_000, 1001],
+  [30, 1],
+  [50, 1],
+  [60_000, 1001],
+  [5, 1],
+] as const;
 const kinds = (pieces: readonly PiecePlan[]) => pieces.map((piece) => `${piece.kind} ${piece.number}`);
 
 describe('plan', () => {

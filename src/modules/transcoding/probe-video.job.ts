@@ -37,7 +37,8 @@ export class ProbeVideoJob {
       const probe = await this.engine.probe(path, context.signal);
       const judged = verdict(probe);
       if (!judged.accepted) {
-        await this.transcoding.refuse({ videoId, run }, { ...judged.failure, retryable: false });
+        const { code, message } = judged;
+        await this.transcoding.refuse({ videoId, run }, { code, message, retryable: false });
       } else if (needsRemux(probe)) {
         await this.planWithCopy({ videoId, run }, path, probe, context);
       } else {
@@ -59,7 +60,8 @@ export class ProbeVideoJob {
       try {
         await this.engine.run({ command, workDir: folder, timeoutMs: COPY_TIMEOUT_MS, signal });
       } catch (error) {
-        if (!(error instanceof MediaRunError && error.failure === 'exit') || /No space left/.test(error.log)) throw error;
+        if (!(error instanceof MediaRunError && error.failure === 'exit') || /No space left/.test(error.log))
+          throw error;
         await this.corrupt(video);
         return;
       }

@@ -25,6 +25,13 @@ export function secondsLeft(progress: number, secondsSoFar: number): number | nu
   return progress < LEAST_PROGRESS ? null : Math.ceil((secondsSoFar * (1 - progress)) / progress);
 }
 
+/** @param seconds worked on the run so far */
+export function runProgress(isDone: boolean, run: { kinds: readonly KindProgress[]; seconds: number } | null) {
+  if (isDone) return { progress: 1, secondsLeft: null };
+  const progress = progressOf(run?.kinds ?? []);
+  return { progress, secondsLeft: run && secondsLeft(progress, run.seconds) };
+}
+
 export type RenditionState = 'PENDING' | 'PLAYABLE' | 'READY' | 'FAILED';
 
 /** A rendition plays from its first segment on. */

@@ -1,13 +1,11 @@
-import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
-import { CONFIG, type Config } from '../../common/config/index.js';
+import { Injectable, Logger } from '@nestjs/common';
 import { Database, type Tx } from '../../common/database/index.js';
-import { Jobs } from '../../common/jobs/index.js';
+import { Jobs, Periodically } from '../../common/jobs/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { VideosService } from '../videos/index.js';
 import type { PieceKind } from './plan.js';
 import { jobOf, PIECE_JOB_KEY, ProbeVideo, pieceJobKey, probeJobKey } from './transcoding.jobs.js';
 
-const SWEEP_MS = 30_000;
 const SWEEP_PAGE = 100;
 const PIECES_A_SWEEP = 500;
 const BEFORE_ALL = '00000000-0000-0000-0000-000000000000';
@@ -16,11 +14,8 @@ const SOUND_TOLERANCE = 1024;
 
 /** Takes a run's next steps when its pieces allow them, and finds the runs that nobody takes any further. */
 @Injectable()
-export class Publisher implements OnApplicationBootstrap, OnModuleDestroy {
+export class Publisher {
   private readonly logger = new Logger(Publisher.name);
-  private timer: NodeJS.Timeout | undefined;
-  private running: Promise<void> = Promise.resolve();
-  private stopped = false;
   private sweptTo = BEFORE_ALL;
 
   constructor(
@@ -28,18 +23,7 @@ export class Publisher implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly jobs: Jobs,
     private readonly videos: VideosService,
     private readonly objects: StoredObjects,
-    @Inject(CONFIG) private readonly config: Config,
   ) {}
-
-  onApplicationBootstrap(): void {
-    if (this.config.role !== 'api') this.schedule();
-  }
-
-  async onModuleDestroy(): Promise<void> {
-    this.stopped = true;
-    clearTimeout(this.timer);
-    await this.running;
-  }
 
   /**
    * PLAYABLE, stills, READY, each as far as the committed segments allow and each once. Called after every commit, never
@@ -70,6 +54,7 @@ export class Publisher implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /** One page of the runs under way: takes each as far as it goes, and asks again for work that no job is left for. */
+  @Periodically(30_000)
   async sweep(): Promise<void> {
     const videos = await this.db.query<{ id: string; run: number }>(
       `SELECT id, run FROM video WHERE state IN ('PROCESSING', 'PLAYABLE') AND deleted_at IS NULL AND id > $1 ORDER BY id LIMIT $2`,
@@ -77,7 +62,6 @@ export class Publisher implements OnApplicationBootstrap, OnModuleDestroy {
     );
     this.sweptTo = videos.length < SWEEP_PAGE ? BEFORE_ALL : (videos.at(-1)?.id ?? BEFORE_ALL);
     for (const { id, run } of videos) {
-      if (this.stopped) return;
       await this.advance(id, run);
       await this.db.tx((tx) => this.askAgain(tx, id, run));
     }
@@ -140,22 +124,5 @@ export class Publisher implements OnApplicationBootstrap, OnModuleDestroy {
     const planned = await tx.query('SELECT FROM transcode_source WHERE video_id = $1 AND run = $2', [videoId, run]);
     if (planned.length > 0) return;
     await this.jobs.enqueue(tx, ProbeVideo, { videoId, run }, { dedupeKey: probeJobKey(videoId, run) });
-  }
-
-  private schedule(): void {
-    if (this.stopped) return;
-    this.timer = setTimeout(() => {
-      this.running = this.pass();
-    }, SWEEP_MS);
-    this.timer.unref();
-  }
-
-  private async pass(): Promise<void> {
-    try {
-      await this.sweep();
-    } catch (error) {
-      this.logger.warn(`Runs could not be swept, again in ${SWEEP_MS / 1000} s: ${(error as Error).message}`);
-    }
-    this.schedule();
   }
 }

@@ -7,7 +7,7 @@ import { StoredObjects } from '../storage/index.js';
 import { UploadsService } from '../uploads/index.js';
 import { type VideoRow, VideosService } from '../videos/index.js';
 import { ladder } from './ladder.js';
-import { type PieceKind, pieceOf, plan } from './plan.js';
+import { AUDIO_RENDITION, type PieceKind, pieceOf, plan } from './plan.js';
 import { type KindProgress, type RenditionState, renditionState } from './progress.js';
 import { Publisher } from './publisher.js';
 import { CannotRetry, NothingToProcess } from './transcoding.errors.js';
@@ -123,8 +123,9 @@ export class TranscodingService {
   }
 
   /** A player waits for this segment: its piece is the next to be made, unless it is being made. */
-  async hurry(videoId: string, run: number, rendition: string, segmentNumber: number): Promise<void> {
-    const { kind, number } = pieceOf(rendition === 'audio' ? 'AUDIO' : 'VIDEO', segmentNumber);
+  async hurry(wanted: { videoId: string; run: number; rendition: string; segmentNumber: number }): Promise<void> {
+    const { videoId, run, rendition, segmentNumber } = wanted;
+    const { kind, number } = pieceOf(rendition === AUDIO_RENDITION ? 'AUDIO' : 'VIDEO', segmentNumber);
     await this.db.query(
       `UPDATE job SET priority = $5 FROM piece p
        WHERE p.video_id = $1 AND p.run = $2 AND p.kind = $3 AND p.number = $4 AND p.done_at IS NULL
@@ -209,9 +210,7 @@ export class TranscodingService {
        WHERE p.video_id = ANY($1::uuid[]) GROUP BY p.video_id, p.kind`,
       [videoIds],
     );
-    return new Map(
-      [...byVideo(rows)].map(([videoId, kinds]) => [videoId, { kinds, seconds: kinds[0]?.seconds ?? 0 }]),
-    );
+    return new Map([...byVideo(rows)].map(([videoId, kinds]) => [videoId, { kinds, seconds: kinds[0]?.seconds ?? 0 }]));
   }
 
   private async freeSegments(tx: Tx, videoId: string, run: number): Promise<boolean> {
