@@ -21,10 +21,10 @@ export abstract class Node {
  */
 export const NodeResolver =
   (type: string) =>
-  <Method extends (uuid: string, actor: Actor | null) => Promise<object | null>>(
+  <Load extends (uuid: string, actor: Actor | null) => Promise<object | null>>(
     target: object,
     key: string | symbol,
-    descriptor: TypedPropertyDescriptor<Method>,
-  ): void => {
+    descriptor: TypedPropertyDescriptor<Load>,
+  ) => {
     SetMetadata(NODE_TYPE, type)(target, key, descriptor);
   };
