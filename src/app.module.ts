@@ -10,11 +10,8 @@ import { LiveModule } from './common/live/index.js';
 import { AuthModule } from './modules/auth/index.js';
 import { ChannelsModule } from './modules/channels/index.js';
 import { StorageModule } from './modules/storage/index.js';
-<<<<<<< HEAD
 import { StreamingModule } from './modules/streaming/index.js';
 import { UploadsModule } from './modules/uploads/index.js';
-=======
->>>>>>> edge
 import { UsersModule } from './modules/users/index.js';
 import { VideosModule } from './modules/videos/index.js';
 
@@ -31,11 +28,7 @@ const common = [
 ];
 
 /** The domains by rank: each imports only from those before it. */
-<<<<<<< HEAD
 const domains = [StorageModule, UsersModule, AuthModule, ChannelsModule, VideosModule, UploadsModule, StreamingModule];
-=======
-const domains = [StorageModule, UsersModule, AuthModule, ChannelsModule, VideosModule];
->>>>>>> edge
 
 @Module({ imports: [...common, ...domains] })
 export class AppModule {}
