@@ -165,7 +165,7 @@ CREATE TABLE upload_chunk (
   span int8range NOT NULL,
   sha256 bytea NOT NULL,
   verified boolean NOT NULL DEFAULT true,
-  covers int8multirange NOT NULL CHECK (NOT isempty(covers)),
+  covers int8multirange NOT NULL,
   committed_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX ix_upload_chunk_session ON upload_chunk (session_id, lower(span));
@@ -174,13 +174,13 @@ CREATE TABLE upload_target (
   session_id uuid NOT NULL CONSTRAINT fk_upload_target_session REFERENCES upload_session,
   span int8range NOT NULL,
   sha256 bytea NOT NULL,
-  generation int NOT NULL DEFAULT 1,
-  object_key text NOT NULL,
+  object_key text NOT NULL,                   -- ends in its generation: one that is being deleted is never signed again
   state text NOT NULL DEFAULT 'SIGNED' CHECK (state IN ('SIGNED', 'FAILED')),
-  attempts int NOT NULL DEFAULT 0,
+  failures int NOT NULL DEFAULT 0,
   failure_reason text,
   signed_at timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (session_id, span, sha256)
+  PRIMARY KEY (session_id, span, sha256),
+  CONSTRAINT uq_upload_target_object UNIQUE (object_key)
 );
 
 -- ── transcoding ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ import { Database } from '../database/index.js';
 import { backoffMs } from './backoff.js';
 import { decoratedMethods, type Handler } from './decorated-methods.js';
 import { definedJobs, type JobDefinition, QUEUES, type QueueName } from './define-job.js';
-import { HANDLES_JOB } from './handles-job.js';
+import { HANDLES_JOB, PERIODICALLY } from './handles-job.js';
 import { WakeUps } from './wake-ups.js';
 
 const LEASE_SECONDS = 30;
@@ -73,6 +73,9 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
         this.pump(queue);
       });
     }
+    for (const found of decoratedMethods<number>(this.discovery, this.scanner, PERIODICALLY)) {
+      this.every(found.mark, found.call as () => Promise<void>);
+    }
     this.every(POLL_MS, async () => {
       for (const queue of QUEUES) this.pump(queue);
     });
@@ -127,22 +130,25 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     const slot = this.slots.get(queue);
     if (!slot || this.draining || slot.used >= slot.limit) return;
     slot.used++;
-    this.claim(queue)
-      .then(async (job) => {
-        if (!job) return false;
-        this.pump(queue);
-        await this.run(job);
-        return true;
-      })
-      .catch((error: Error) => {
-        this.logger.warn(`jobs: ${error.message}`);
-        return false;
-      })
-      .then((more) => {
-        slot.used--;
-        slot.waiting.shift()?.();
-        if (more) this.pump(queue);
-      });
+    void this.work(queue).then((more) => {
+      slot.used--;
+      slot.waiting.shift()?.();
+      if (more) this.pump(queue);
+    });
+  }
+
+  /** @returns whether there was something to do */
+  private async work(queue: QueueName): Promise<boolean> {
+    try {
+      const job = await this.claim(queue);
+      if (!job) return false;
+      this.pump(queue);
+      await this.run(job);
+      return true;
+    } catch (error) {
+      this.logger.warn(`jobs: ${(error as Error).message}`);
+      return false;
+    }
   }
 
   private async claim(queue: QueueName): Promise<ClaimedJob | undefined> {

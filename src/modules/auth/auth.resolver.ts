@@ -1,9 +1,9 @@
 import { Inject } from '@nestjs/common';
 import { Args, Context, Resolver } from '@nestjs/graphql';
-import { Public } from '../../common/access/index.js';
+import { type Actor, Public } from '../../common/access/index.js';
 import { CONFIG, type Config } from '../../common/config/index.js';
-import { Mutates, type OperationContext } from '../../common/graphql/index.js';
-import { toUser } from '../users/index.js';
+import { Loaders, Mutates, type OperationContext } from '../../common/graphql/index.js';
+import { User } from '../users/index.js';
 import {
   AuthPayload,
   CompleteSetupInput,
@@ -27,14 +27,17 @@ export class AuthResolver {
   @Mutates(() => AuthPayload, {
     description: 'Makes the administrator, once per installation, with the link that the server prints until then.',
   })
-  async completeSetup(@Args('input') input: CompleteSetupInput): Promise<AuthPayload> {
-    return payloadOf(await this.auth.completeSetup(input));
+  async completeSetup(
+    @Args('input') input: CompleteSetupInput,
+    @Context() context: OperationContext,
+  ): Promise<AuthPayload> {
+    return this.signIn(context, await this.auth.completeSetup(input), 'body');
   }
 
   @Public({ ignoresBadToken: true })
   @Mutates(() => AuthPayload, { description: 'Makes an account and signs in.' })
-  async register(@Args('input') input: RegisterInput): Promise<AuthPayload> {
-    return payloadOf(await this.auth.register(input));
+  async register(@Args('input') input: RegisterInput, @Context() context: OperationContext): Promise<AuthPayload> {
+    return this.signIn(context, await this.auth.register(input), 'body');
   }
 
   @Public({ ignoresBadToken: true })
@@ -43,8 +46,7 @@ export class AuthResolver {
       'Signs in. After 5 wrong passwords in 15 minutes for one account, or 20 from one address, each further attempt waits longer: a top-level error RATE_LIMITED with `retryAfterMs`.',
   })
   async login(@Args('input') input: LoginInput, @Context() context: OperationContext): Promise<AuthPayload> {
-    const signedIn = await this.auth.login(input, context.ip);
-    return input.cookie ? this.withCookie(signedIn, context) : payloadOf(signedIn);
+    return this.signIn(context, await this.auth.login(input, context.ip), input.cookie ? 'cookie' : 'body');
   }
 
   @Public({ ignoresBadToken: true })
@@ -56,8 +58,8 @@ export class AuthResolver {
     @Args('input', { nullable: true }) input: RefreshSessionInput | null = null,
     @Context() context: OperationContext,
   ): Promise<AuthPayload> {
-    if (input?.refreshToken) return payloadOf(await this.auth.refresh(input.refreshToken));
-    return this.withCookie(await this.auth.refresh(cookieOf(context) ?? ''), context);
+    if (input?.refreshToken) return this.signIn(context, await this.auth.refresh(input.refreshToken), 'body');
+    return this.signIn(context, await this.auth.refresh(cookieOf(context) ?? ''), 'cookie');
   }
 
   @Public({ ignoresBadToken: true })
@@ -69,12 +71,22 @@ export class AuthResolver {
     const cookie = cookieOf(context);
     await this.auth.logout(context.actor?.sessionId ?? null, cookie);
     if (cookie) this.setCookie(null, context);
+    actAs(context, null);
     return new LogoutPayload();
   }
 
-  private withCookie(signedIn: SignedIn, context: OperationContext): AuthPayload {
-    this.setCookie(signedIn.refreshToken, context);
-    return payloadOf({ ...signedIn, refreshToken: null });
+  /** In the rest of the operation the new viewer acts, so that whatever hangs on `session.viewer` is theirs to see. */
+  private signIn(context: OperationContext, signedIn: SignedIn, mode: 'body' | 'cookie'): AuthPayload {
+    const { user, sessionId, refreshToken, ...accessToken } = signedIn;
+    const actor = { userId: user.id, sessionId, role: user.role };
+    actAs(context, actor);
+    if (mode === 'cookie') this.setCookie(refreshToken, context);
+    const session = {
+      ...accessToken,
+      refreshToken: mode === 'cookie' ? null : refreshToken,
+      viewer: User.of(user, actor),
+    };
+    return Object.assign(new AuthPayload(), { session });
   }
 
   private setCookie(token: string | null, { reply }: OperationContext): void {
@@ -87,8 +99,6 @@ function cookieOf(context: OperationContext): string | null {
   return readRefreshCookie(context.req?.headers.cookie);
 }
 
-function payloadOf(signedIn: Omit<SignedIn, 'refreshToken'> & { refreshToken: string | null }): AuthPayload {
-  const { user, sessionId, ...tokens } = signedIn;
-  const viewer = toUser(user, { userId: user.id, sessionId, role: user.role });
-  return Object.assign(new AuthPayload(), { session: { ...tokens, viewer } });
+function actAs(context: OperationContext, actor: Actor | null): void {
+  Object.assign(context, { actor, badToken: false, loaders: new Loaders() });
 }

@@ -5,6 +5,9 @@ import type { ChannelEntity } from './channel.entity.js';
 
 @ObjectType({ implements: () => Node, description: 'Where videos are published. Anybody may see it.' })
 export class Channel extends Node {
+  /** What it was made of, for field resolvers; no field. */
+  row: ChannelEntity;
+
   @Field(() => String, {
     description: 'The name in its address, 3 to 30 characters, unique whatever the case, as its maker wrote it.',
   })
@@ -15,15 +18,11 @@ export class Channel extends Node {
 
   @Field(() => String, { nullable: true, description: 'What it is about: plain text of several lines.' })
   description: string | null;
-}
 
-export function toChannel(channel: ChannelEntity): Channel {
-  return {
-    id: encodeId('Channel', channel.id),
-    handle: channel.handle,
-    name: channel.name,
-    description: channel.description,
-  };
+  static of(row: ChannelEntity): Channel {
+    const { id, handle, name, description } = row;
+    return Object.assign(new Channel(), { row, id: encodeId('Channel', id), handle, name, description });
+  }
 }
 
 export const { Edge: ChannelEdge, Connection: ChannelConnection } = connectionOf(() => Channel, { totalCount: true });

@@ -20,7 +20,6 @@ import {
   ChannelConnection,
   CreateChannelInput,
   CreateChannelPayload,
-  toChannel,
 } from './channels.graphql.js';
 import { canManage } from './channels.policy.js';
 import { ChannelsService } from './channels.service.js';
@@ -33,13 +32,15 @@ export class ChannelsResolver {
   @Query(() => Channel, { nullable: true, description: 'A channel by its id or by its handle: give one of the two.' })
   async channel(@Args() { id, handle }: ChannelArgs, @CurrentActor() actor: Actor | null): Promise<Channel | null> {
     if ((id == null) === (handle == null)) throw new InvalidInput('Give either id or handle.', ['id']);
-    if (handle != null) return shown(await this.channels.byHandle(handle));
-    return this.channelNode(decodeId('Channel', id as string), actor);
+    if (id != null) return this.channelNode(decodeId('Channel', id), actor);
+    const channel = await this.channels.byHandle(handle as string);
+    return channel && Channel.of(channel);
   }
 
   @NodeResolver('Channel')
   async channelNode(id: string, _actor: Actor | null): Promise<Channel | null> {
-    return shown(await this.channels.byId(id));
+    const channel = await this.channels.byId(id);
+    return channel && Channel.of(channel);
   }
 
   @Authenticated()
@@ -49,7 +50,7 @@ export class ChannelsResolver {
     @CurrentActor() actor: Actor,
   ): Promise<CreateChannelPayload> {
     const channel = await this.channels.create(actor.userId, input);
-    return Object.assign(new CreateChannelPayload(), { channel: toChannel(channel) });
+    return Object.assign(new CreateChannelPayload(), { channel: Channel.of(channel) });
   }
 
   @ResolveField(() => Boolean, { description: 'The viewer may change the channel and its videos.' })
@@ -62,7 +63,7 @@ export class ChannelsResolver {
     const roles = loaders.loader('channels.viewerRole', (ids: readonly string[]) =>
       this.channels.rolesOf(actor.userId, ids),
     );
-    return canManage(await roles.load(decodeId('Channel', channel.id)));
+    return canManage(await roles.load(channel.row.id));
   }
 }
 
@@ -79,21 +80,17 @@ export class UserChannelsResolver {
     @Args() args: PageArgs,
     @CurrentActor() actor: Actor | null,
   ): Promise<Connection<Channel>> {
-    const userId = decodeId('User', user.id);
+    const userId = user.row.id;
     if (!canSeeAccount(actor, userId))
-      return toConnection({ rows: [], hasNextPage: false }, args, () => '', toChannel, 0);
+      return toConnection({ rows: [], hasNextPage: false }, args, () => '', Channel.of, 0);
     const [time, channelId] = args.after ? decodeCursor(args.after, 'time', 'uuid') : [];
     const page = await this.service.ofUser(userId, args.first, time && channelId ? { time, channelId } : null);
     return toConnection(
       page,
       args,
       ({ place }) => encodeCursor(place.time, place.channelId),
-      ({ channel }) => toChannel(channel),
+      ({ channel }) => Channel.of(channel),
       () => this.service.countOfUser(userId),
     );
   }
-}
-
-function shown(channel: Parameters<typeof toChannel>[0] | null): Channel | null {
-  return channel && toChannel(channel);
 }

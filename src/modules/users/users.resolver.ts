@@ -1,7 +1,7 @@
 import { Query, Resolver } from '@nestjs/graphql';
 import { type Actor, CurrentActor, Public } from '../../common/access/index.js';
 import { NodeResolver } from '../../common/graphql/index.js';
-import { toUser, User } from './users.graphql.js';
+import { User } from './users.graphql.js';
 import { UsersService } from './users.service.js';
 
 @Resolver(() => User)
@@ -17,6 +17,6 @@ export class UsersResolver {
   @NodeResolver('User')
   async userNode(id: string, actor: Actor | null): Promise<User | null> {
     const user = await this.users.visible(id, actor);
-    return user && toUser(user, actor);
+    return user && User.of(user, actor);
   }
 }

@@ -48,6 +48,12 @@ export class VideosService {
     return new Map(rows.map((row) => [row.id, row]));
   }
 
+  /** Also what is left of deleted ones: an upload session keeps its video's id. */
+  async withDeletedByIds(ids: readonly string[]): Promise<Map<string, Video>> {
+    const rows = await this.db.query<Video>(`SELECT ${this.columns} FROM video v WHERE v.id = ANY($1::uuid[])`, [ids]);
+    return new Map(rows.map((row) => [row.id, row]));
+  }
+
   /** The video if the actor may see it, else null. */
   async visible(id: string, actor: Actor | null): Promise<Video | null> {
     const video = await this.byId(this.db, id);
