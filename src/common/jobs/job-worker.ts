@@ -130,22 +130,25 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     const slot = this.slots.get(queue);
     if (!slot || this.draining || slot.used >= slot.limit) return;
     slot.used++;
-    this.claim(queue)
-      .then(async (job) => {
-        if (!job) return false;
-        this.pump(queue);
-        await this.run(job);
-        return true;
-      })
-      .catch((error: Error) => {
-        this.logger.warn(`jobs: ${error.message}`);
-        return false;
-      })
-      .then((more) => {
-        slot.used--;
-        slot.waiting.shift()?.();
-        if (more) this.pump(queue);
-      });
+    void this.work(queue).then((more) => {
+      slot.used--;
+      slot.waiting.shift()?.();
+      if (more) this.pump(queue);
+    });
+  }
+
+  /** @returns whether there was something to do */
+  private async work(queue: QueueName): Promise<boolean> {
+    try {
+      const job = await this.claim(queue);
+      if (!job) return false;
+      this.pump(queue);
+      await this.run(job);
+      return true;
+    } catch (error) {
+      this.logger.warn(`jobs: ${(error as Error).message}`);
+      return false;
+    }
   }
 
   private async claim(queue: QueueName): Promise<ClaimedJob | undefined> {

@@ -1,4 +1,4 @@
-import { CLEAN_OUTPUT, decimal, type FfmpegCommand, GLOBAL, GUARDED_INPUT } from './ffmpeg-command.js';
+import { CLEAN_OUTPUT, decimal, type FfmpegCommand, GLOBAL } from './ffmpeg-command.js';
 import type { AudioStream } from './probe.js';
 import { AUDIO_RATE, audioSamples, frameTime, type Timing } from './timing.js';
 
@@ -29,7 +29,7 @@ export function audioArguments(options: {
     `atrim=end_sample=${audioSamples(timing)}`,
   ].join(',');
   return {
-    inputs: [{ options: [...GLOBAL, ...GUARDED_INPUT, '-copyts', '-vn', '-sn', '-dn'], path }],
+    inputs: [{ options: [...GLOBAL, ...['-threads', '1'], '-copyts', '-vn', '-sn', '-dn'], path }],
     outputs: [
       {
         options: [

@@ -1,6 +1,4 @@
-import { INPUT_GUARD } from './probe.js';
-
-/** What one ffmpeg run reads and writes. Pure builders make it, the engine alone starts it. */
+/** What one ffmpeg run reads and writes. Pure builders make it; the engine alone starts it, and puts its guard before each input. */
 export interface FfmpegCommand {
   readonly inputs: readonly { readonly options: readonly string[]; readonly path: string }[];
   /** A path relative to the job's work directory: what a store's path holds (`%`, `:`) cannot become a pattern or a protocol. */
@@ -12,8 +10,6 @@ export const GLOBAL: readonly string[] = [
   ...['-nostdin', '-hide_banner', '-v', 'verbose', '-nostats', '-progress', 'pipe:1', '-stats_period', '1'],
   ...['-filter_complex_threads', '1'],
 ];
-
-export const GUARDED_INPUT: readonly string[] = [...INPUT_GUARD, '-threads', '1'];
 
 /** Nothing of the source's metadata, and nothing of the encoder's version: the same piece is the same bytes anywhere. */
 export const CLEAN_OUTPUT: readonly string[] = ['-map_metadata', '-1', '-map_chapters', '-1', '-fflags', '+bitexact'];

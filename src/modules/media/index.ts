@@ -1,5 +1,6 @@
 export { AUDIO_INIT, AUDIO_PLAYLIST, audioArguments, audioPlan, finishedAudio } from './audio-arguments.js';
 export type { FfmpegCommand } from './ffmpeg-command.js';
+export { FfmpegEngine } from './ffmpeg-engine.js';
 export {
   codecsOf,
   type Fragment,
@@ -8,6 +9,7 @@ export {
   MalformedFragments,
   readFragments,
 } from './fragments.js';
+export { MediaModule } from './media.module.js';
 export {
   MediaEngine,
   type MediaFailure,
@@ -22,3 +24,4 @@ export { type AudioStream, mainAudio, type Probe, type Rational, type VideoStrea
 export { needsRemux, remuxArguments } from './remux-arguments.js';
 export { type Still, stillsArguments, stillsPlan } from './stills-arguments.js';
 export { AUDIO_RATE, audioSamples, frameTime, isConstantRate, type Timing, timing } from './timing.js';
+export { type RefusalCode, type Verdict, verdict } from './verdict.js';

@@ -1,4 +1,4 @@
-import { CLEAN_OUTPUT, decimal, type FfmpegCommand, GLOBAL, GUARDED_INPUT } from './ffmpeg-command.js';
+import { CLEAN_OUTPUT, decimal, type FfmpegCommand, GLOBAL } from './ffmpeg-command.js';
 import type { VideoStream } from './probe.js';
 import { frameTime, type Timing } from './timing.js';
 
@@ -41,7 +41,7 @@ export function pieceArguments(options: PieceOptions): FfmpegCommand {
         options: [
           ...GLOBAL,
           ...['-filter_complex', filterGraph(options)],
-          ...GUARDED_INPUT,
+          ...['-threads', '1'],
           ...['-copyts', '-ss', decimal(seek), '-t', decimal(end - seek)],
         ],
         path,

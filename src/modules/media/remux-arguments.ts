@@ -1,4 +1,4 @@
-import { CLEAN_OUTPUT, type FfmpegCommand, GLOBAL, GUARDED_INPUT } from './ffmpeg-command.js';
+import { CLEAN_OUTPUT, type FfmpegCommand, GLOBAL } from './ffmpeg-command.js';
 import type { Probe, VideoStream } from './probe.js';
 
 /** Codecs that QuickTime's container has no name for, though the allowed inputs may bring them. */
@@ -18,7 +18,7 @@ export function remuxArguments(path: string, video: VideoStream): { command: Ffm
   const format = MATROSKA_ONLY.has(video.codec ?? '') ? 'matroska' : 'mov';
   const file = format === 'mov' ? 'picture.mov' : 'picture.mkv';
   const command: FfmpegCommand = {
-    inputs: [{ options: [...GLOBAL, ...GUARDED_INPUT, '-fflags', '+genpts'], path }],
+    inputs: [{ options: [...GLOBAL, ...['-threads', '1'], '-fflags', '+genpts'], path }],
     outputs: [{ options: ['-map', `0:${video.index}`, '-c', 'copy', ...CLEAN_OUTPUT, '-f', format], path: file }],
   };
   return { command, file };

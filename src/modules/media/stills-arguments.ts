@@ -1,4 +1,4 @@
-import { CLEAN_OUTPUT, type FfmpegCommand, GLOBAL, GUARDED_INPUT } from './ffmpeg-command.js';
+import { CLEAN_OUTPUT, type FfmpegCommand, GLOBAL } from './ffmpeg-command.js';
 import { frameTime, type Timing } from './timing.js';
 
 /** One picture file to be made, as the `still` row says it. */
@@ -66,7 +66,9 @@ export function stillsArguments(path: string, timing: Timing, rung: { width: num
   ].join(';');
   const names = ['poster-0.jpg', ...THUMBNAILS_AT.map((_, n) => `thumbnail-${n}.jpg`)];
   return {
-    inputs: [{ options: [...GLOBAL, '-filter_complex', graph, ...GUARDED_INPUT, '-skip_frame', 'nokey', '-an'], path }],
+    inputs: [
+      { options: [...GLOBAL, '-filter_complex', graph, ...['-threads', '1'], '-skip_frame', 'nokey', '-an'], path },
+    ],
     outputs: [
       ...names.map((name, n) => ({
         options: ['-map', `[s${n}]`, '-frames:v', '1', ...JPEG, '-update', '1'],
