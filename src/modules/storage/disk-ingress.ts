@@ -79,7 +79,14 @@ export class DiskIngress implements OnModuleInit {
       const checksum = String(raw.headers['x-amz-checksum-sha256']);
       return reply.code(200).header('etag', `"${checksum}"`).header('x-amz-checksum-sha256', checksum).send();
     }
-    if (!raw.complete) discardRest(raw, reply, refusal);
+    if (!raw.complete && !raw.destroyed) {
+      if (refusal === TOO_SLOW || !(Number(raw.headers['content-length']) <= UNWANTED_BYTES)) {
+        reply.header('connection', 'close');
+      } else {
+        const discarded = discardRest(raw);
+        if (!reply.raw.shouldKeepAlive) await discarded;
+      }
+    }
     const { status, code, message } = refusal;
     return reply
       .code(status)
@@ -150,16 +157,20 @@ async function within<T>(result: Promise<T>, ms: number): Promise<T> {
 }
 
 /**
- * Closing at once would reset the connection, and the client would see that in place of the answer. So a body of a usual
- * size is read and dropped, within bounds.
+ * Closing a connection with bytes on their way resets it, and the client would see that in place of the answer. So a body
+ * of a usual size is read and dropped, within bounds.
  */
-function discardRest(request: IncomingMessage, reply: FastifyReply, refusal: Refusal): void {
-  if (refusal === TOO_SLOW || !(Number(request.headers['content-length']) <= UNWANTED_BYTES)) {
-    reply.header('connection', 'close');
-    return;
-  }
-  const timer = setTimeout(() => request.destroy(), UNWANTED_MS);
-  request.once('close', () => clearTimeout(timer)).resume();
+function discardRest(request: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      request.socket.off('close', done);
+      resolve();
+    };
+    const timer = setTimeout(() => request.destroy(), UNWANTED_MS);
+    request.socket.once('close', done);
+    request.once('end', done).resume();
+  });
 }
 
 function one(values: readonly string[] | undefined): string | undefined {
