@@ -68,7 +68,7 @@ CREATE TABLE login_session (
   revoke_reason text
 );
 CREATE INDEX ix_login_session_user ON login_session (user_id);
-CREATE INDEX ix_login_session_revoked ON login_session (revoked_at) WHERE revoked_at IS NOT NULL;
+CREATE INDEX ix_login_session_end ON login_session (least(expires_at, revoked_at));
 
 CREATE TABLE refresh_token (
   hash bytea PRIMARY KEY,
@@ -77,6 +77,7 @@ CREATE TABLE refresh_token (
   used_at timestamptz
 );
 CREATE INDEX ix_refresh_token_session ON refresh_token (session_id);
+CREATE INDEX ix_refresh_token_used ON refresh_token (used_at) WHERE used_at IS NOT NULL;
 
 CREATE TABLE channel (
   id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -164,7 +165,7 @@ CREATE TABLE upload_chunk (
   span int8range NOT NULL,
   sha256 bytea NOT NULL,
   verified boolean NOT NULL DEFAULT true,
-  covers int8multirange NOT NULL CHECK (NOT isempty(covers)),
+  covers int8multirange NOT NULL,
   committed_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX ix_upload_chunk_session ON upload_chunk (session_id, lower(span));
@@ -173,13 +174,13 @@ CREATE TABLE upload_target (
   session_id uuid NOT NULL CONSTRAINT fk_upload_target_session REFERENCES upload_session,
   span int8range NOT NULL,
   sha256 bytea NOT NULL,
-  generation int NOT NULL DEFAULT 1,
-  object_key text NOT NULL,
+  object_key text NOT NULL,                   -- ends in its generation: one that is being deleted is never signed again
   state text NOT NULL DEFAULT 'SIGNED' CHECK (state IN ('SIGNED', 'FAILED')),
-  attempts int NOT NULL DEFAULT 0,
+  failures int NOT NULL DEFAULT 0,
   failure_reason text,
   signed_at timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (session_id, span, sha256)
+  PRIMARY KEY (session_id, span, sha256),
+  CONSTRAINT uq_upload_target_object UNIQUE (object_key)
 );
 
 -- ── transcoding ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -44,6 +44,7 @@ const version = createHash('sha256')
   .digest('hex');
 
 module.exports = {
-  getCacheKey: (source, path) => createHash('sha256').update(version).update(path).update('\0').update(source).digest('hex'),
+  getCacheKey: (source, path) =>
+    createHash('sha256').update(version).update(path).update('\0').update(source).digest('hex'),
   process: (source, path, options) => transformerOf(source, path)?.process(source, path, options) ?? { code: source },
 };

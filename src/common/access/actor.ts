@@ -10,6 +10,6 @@ export interface Actor {
 /** The port that `auth` fills: from a bearer token to who acts, or null where the token is no good (any more). */
 export abstract class ActorResolver {
   abstract resolve(accessToken: string): Promise<Actor | null>;
-  /** True while the login session neither ended nor was revoked. Asked often: one cheap query. */
-  abstract isLive(sessionId: string): Promise<boolean>;
+  /** Which of these login sessions neither ended nor were revoked. Asked every second for all open sockets: one query. */
+  abstract liveAmong(sessionIds: readonly string[]): Promise<string[]>;
 }

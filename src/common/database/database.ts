@@ -1,5 +1,9 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import { DataSource, type EntityManager } from 'typeorm';
+import pg from 'pg';
+import { DataSource, type EntityManager, type EntityTarget, type ObjectLiteral } from 'typeorm';
+
+// int8 counts bytes here, always below 2^53: a number, where pg would give text. OID 20 is int8.
+pg.types.setTypeParser(20, Number);
 
 /** What both the database and an open transaction can do. */
 export interface Sql {
@@ -65,4 +69,12 @@ function rowsOf<Row>(result: unknown): Row[] {
   if (!Array.isArray(result)) return [];
   const [first, second] = result;
   return (result.length === 2 && Array.isArray(first) && typeof second === 'number' ? first : result) as Row[];
+}
+
+/** `v.channel_id AS "channelId", …`: an entity's columns for a SELECT of our own, under the entity's names. */
+export function columnsOf(db: Database, entity: EntityTarget<ObjectLiteral>, alias: string): string {
+  return db.dataSource
+    .getMetadata(entity)
+    .columns.map((column) => `${alias}.${column.databaseName} AS "${column.propertyName}"`)
+    .join(', ');
 }

@@ -1,1 +1,3 @@
-export * from './database.js';
+export { columnsOf, Database, type Sql, sqlState, type Tx } from './database.js';
+export { DatabaseModule } from './database.module.js';
+export { migrate } from './migrations.js';

@@ -1,8 +1,12 @@
 /**
  * A failure that a caller can act on. Services throw it; the GraphQL edge turns it into a `userErrors` entry of a
  * mutation's payload or, in a query or subscription, into a top-level error with `extensions.code`.
+ * It is resolved as it is: the details become properties, so that the fields of its GraphQL type find them.
  */
 export class DomainError extends Error {
+  /** Path of the input that is wrong, without the name of the argument: `['sizeBytes']`. Null when none is. */
+  readonly field: string[] | null;
+
   /**
    * @param code stable, SCREAMING_CASE, documented in docs/errors.md
    * @param message for people: what is wrong and what to do
@@ -11,7 +15,6 @@ export class DomainError extends Error {
     readonly code: string,
     message: string,
     readonly options: {
-      /** Path of the input that is wrong: `['sizeBytes']`. */
       field?: string[];
       /** The GraphQL type that implements `UserError`. */
       type?: string;
@@ -21,6 +24,8 @@ export class DomainError extends Error {
   ) {
     super(message);
     this.name = new.target.name;
+    this.field = options.field ?? null;
+    Object.assign(this, options.details);
   }
 
   get graphqlType(): string {

@@ -1,5 +1,6 @@
-/** The queues, each with its own bound on how many jobs one process runs at once. */
-export type QueueName = 'default' | 'events' | 'assemble' | 'probe' | 'first' | 'encode';
+/** The queues; each process bounds how many jobs of one queue it runs at once. */
+export const QUEUES = ['default', 'events', 'assemble', 'probe', 'first', 'encode'] as const;
+export type QueueName = (typeof QUEUES)[number];
 
 export interface JobDefinition<Payload> {
   readonly name: string;
@@ -10,19 +11,27 @@ export interface JobDefinition<Payload> {
   readonly payload?: Payload;
 }
 
+const defined = new Map<string, JobDefinition<object>>();
+
 export function defineJob<Payload extends object>(definition: {
   name: string;
   queue: QueueName;
   priority?: number;
 }): JobDefinition<Payload> {
-  return { priority: 100, ...definition };
+  if (defined.has(definition.name)) throw new Error(`The job ${definition.name} is defined twice.`);
+  const job = { priority: 100, ...definition };
+  defined.set(job.name, job);
+  return job;
 }
+
+/** Every job that the loaded code defines. */
+export const definedJobs = (): readonly JobDefinition<object>[] => [...defined.values()];
 
 export interface JobContext {
   readonly jobId: string;
   /** Counted from 1. */
   readonly attempt: number;
-  /** Unguessable and new for each attempt: name the prefix of whatever this attempt writes after it. */
+  /** A UUID, new for each attempt: name the prefix of whatever this attempt writes after it. */
   readonly lease: string;
   /** Aborts when the lease is lost or the process drains: stop, clean up, throw. */
   readonly signal: AbortSignal;

@@ -1,0 +1,32 @@
+import { Global, Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { CONFIG, type Config } from '../config/index.js';
+import { Database } from './database.js';
+
+@Global()
+@Module({
+  imports: [
+    TypeOrmModule.forRootAsync({
+      inject: [CONFIG],
+      useFactory: (config: Config) => ({
+        type: 'postgres',
+        url: config.databaseUrl,
+        autoLoadEntities: true,
+        synchronize: false,
+        installExtensions: false,
+        uuidExtension: 'pgcrypto',
+        poolSize: config.databasePoolSize,
+        extra: {
+          connectionTimeoutMillis: 10_000,
+          // Sent as start-up parameters: every statement of ours is short, and nobody waits long for a lock.
+          statement_timeout: 30_000,
+          lock_timeout: 2_000,
+          idle_in_transaction_session_timeout: 10_000,
+        },
+      }),
+    }),
+  ],
+  providers: [Database],
+  exports: [Database],
+})
+export class DatabaseModule {}

@@ -1,0 +1,45 @@
+import { InvalidInput } from '../errors/index.js';
+
+/** `time` stays text, as PostgreSQL prints it: a JavaScript Date would lose its microseconds, and rows with them. */
+const KINDS = {
+  time: (part: unknown) =>
+    typeof part === 'string' && /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d(:?\d\d)?)$/.test(part),
+  uuid: (part: unknown) => typeof part === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(part),
+  integer: (part: unknown) => Number.isSafeInteger(part),
+  number: (part: unknown) => Number.isFinite(part),
+  text: (part: unknown) => typeof part === 'string' && part.length <= 300 && !part.includes('\0'),
+};
+type Kind = keyof typeof KINDS;
+type Parts<Kinds extends readonly Kind[]> = {
+  -readonly [K in keyof Kinds]: Kinds[K] extends 'integer' | 'number' ? number : string;
+};
+
+/** Where a keyset page ended: the sort columns of its last row, opaque to clients. */
+export function encodeCursor(...parts: readonly (string | number)[]): string {
+  return Buffer.from(JSON.stringify(parts)).toString('base64url');
+}
+
+/**
+ * @param kinds what each part must be, in the order of `encodeCursor`
+ * @throws InvalidInput INVALID_CURSOR for anything that this list did not hand out
+ */
+export function decodeCursor<const Kinds extends readonly Kind[]>(cursor: string, ...kinds: Kinds): Parts<Kinds> {
+  const parts = parse(cursor);
+  if (parts?.length === kinds.length && kinds.every((kind, index) => KINDS[kind](parts[index]))) {
+    return parts as Parts<Kinds>;
+  }
+  throw new InvalidInput(
+    'This is not a cursor of this list: pass `endCursor` of the page before, as it is.',
+    ['after'],
+    'INVALID_CURSOR',
+  );
+}
+
+function parse(cursor: string): unknown[] | null {
+  try {
+    const parts: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
+    return Array.isArray(parts) ? parts : null;
+  } catch {
+    return null;
+  }
+}

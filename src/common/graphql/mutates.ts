@@ -1,0 +1,43 @@
+import {
+  applyDecorators,
+  type CallHandler,
+  type ExecutionContext,
+  type NestInterceptor,
+  type Type,
+  UseInterceptors,
+} from '@nestjs/common';
+import { Mutation, type MutationOptions } from '@nestjs/graphql';
+import { catchError, type Observable, of } from 'rxjs';
+import { DomainError, SeveralErrors } from '../errors/index.js';
+
+export interface Payload {
+  userErrors: DomainError[];
+}
+
+/**
+ * A mutation that answers with a payload: what a service throws as `DomainError`, and what the validation of the
+ * input found, becomes the payload's `userErrors`; all else stays a top-level error. Payload classes therefore can be
+ * made without arguments and give every list field a value.
+ */
+export function Mutates<P extends Payload>(payload: () => Type<P>, options: MutationOptions = {}): MethodDecorator {
+  return applyDecorators(Mutation(payload, options), UseInterceptors(new UserErrors(payload)));
+}
+
+class UserErrors implements NestInterceptor {
+  constructor(private readonly payload: () => Type<Payload>) {}
+
+  intercept(_: ExecutionContext, next: CallHandler): Observable<unknown> {
+    return next.handle().pipe(
+      catchError((error: unknown) => {
+        const userErrors = domainErrors(error);
+        if (userErrors.length === 0) throw error;
+        return of(Object.assign(new (this.payload())(), { userErrors }));
+      }),
+    );
+  }
+}
+
+function domainErrors(error: unknown): DomainError[] {
+  if (error instanceof DomainError) return [error];
+  return error instanceof SeveralErrors ? error.errors.filter((one) => one instanceof DomainError) : [];
+}

@@ -1,0 +1,23 @@
+import { SetMetadata } from '@nestjs/common';
+import type { JobDefinition } from './define-job.js';
+
+export const HANDLES_JOB = 'sluice:handles-job';
+
+/**
+ * Marks the one method that does a job: `(payload, context) => Promise<void>`.
+ *
+ * It may run again, or twice at once after a lost lease, so what it writes must be decided by one conditional statement.
+ * A throw means that the surroundings failed: the job is tried again, later and later, without end. A verdict on the
+ * job's subject ("this is no video") is recorded by the handler itself, which then returns.
+ */
+export const HandlesJob = <Payload>(definition: JobDefinition<Payload>): MethodDecorator =>
+  SetMetadata(HANDLES_JOB, definition);
+
+export const PERIODICALLY = 'sluice:periodically';
+
+/**
+ * Marks a method without parameters that every worker calls again and again, `milliseconds` after it last ended at the
+ * earliest: for sweeps. Several workers may run it at once, so it claims what it works on with SKIP LOCKED, in bounded
+ * batches.
+ */
+export const Periodically = (milliseconds: number): MethodDecorator => SetMetadata(PERIODICALLY, milliseconds);

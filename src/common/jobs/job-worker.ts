@@ -1,0 +1,243 @@
+import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { DiscoveryService, MetadataScanner } from '@nestjs/core';
+import { CONFIG, type Config } from '../config/index.js';
+import { Database } from '../database/index.js';
+import { backoffMs } from './backoff.js';
+import { decoratedMethods, type Handler } from './decorated-methods.js';
+import { definedJobs, type JobDefinition, QUEUES, type QueueName } from './define-job.js';
+import { HANDLES_JOB, PERIODICALLY } from './handles-job.js';
+import { WakeUps } from './wake-ups.js';
+
+const LEASE_SECONDS = 30;
+const RENEW_MS = 8_000;
+const POLL_MS = 1_000;
+/** How long jobs under way may go on once the process drains; then they are told to stop, and released. */
+const DRAIN_GRACE_MS = 3_000;
+const KEEP_FINISHED_DAYS = 7;
+
+interface ClaimedJob {
+  id: string;
+  name: string;
+  payload: object;
+  attempts: number;
+  lease: string;
+}
+interface RunningJob {
+  abort: AbortController;
+  /** On this process's monotonic clock: past it another worker may have the job. */
+  leaseEnds: number;
+  done: Promise<void>;
+}
+
+class Draining extends Error {}
+
+/**
+ * Claims due rows of `job` under a lease, renews it, runs the handler and finishes by the lease, so that a worker that
+ * was stopped, cut off or killed loses its job to another one and can no longer finish it.
+ */
+@Injectable()
+export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
+  private readonly logger = new Logger(JobWorker.name);
+  private readonly handlers = new Map<string, Handler>();
+  private readonly running = new Map<string, RunningJob>();
+  private readonly slots = new Map<QueueName, { limit: number; used: number; waiting: (() => void)[] }>();
+  private readonly timers: NodeJS.Timeout[] = [];
+  private draining = false;
+
+  constructor(
+    private readonly db: Database,
+    private readonly wakeUps: WakeUps,
+    private readonly discovery: DiscoveryService,
+    private readonly scanner: MetadataScanner,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  /** For handlers that are not found by their decorator. Call it in `onModuleInit`, before the first job is claimed. */
+  register(name: string, handler: Handler): void {
+    if (this.handlers.has(name)) throw new Error(`The job ${name} has two handlers.`);
+    this.handlers.set(name, handler);
+  }
+
+  onApplicationBootstrap(): void {
+    for (const { mark, call } of decoratedMethods<JobDefinition<object>>(this.discovery, this.scanner, HANDLES_JOB)) {
+      this.register(mark.name, call);
+    }
+    const orphans = definedJobs().filter((job) => !this.handlers.has(job.name));
+    if (orphans.length > 0) throw new Error(`No handler does ${orphans.map((job) => job.name).join(', ')}.`);
+    if (this.config.role === 'api') return;
+
+    for (const queue of QUEUES) {
+      this.slots.set(queue, { limit: this.concurrency(queue), used: 0, waiting: [] });
+      this.wakeUps.listen(queue, async () => {
+        await this.roomIn(queue);
+        this.pump(queue);
+      });
+    }
+    for (const found of decoratedMethods<number>(this.discovery, this.scanner, PERIODICALLY)) {
+      this.every(found.mark, found.call as () => Promise<void>);
+    }
+    this.every(POLL_MS, async () => {
+      for (const queue of QUEUES) this.pump(queue);
+    });
+    this.every(RENEW_MS, () => this.renew());
+    this.every(POLL_MS * 5, () => this.reclaim());
+    this.every(3_600_000, () => this.forget());
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    this.draining = true;
+    for (const timer of this.timers) clearInterval(timer);
+    for (const slot of this.slots.values()) for (const resume of slot.waiting.splice(0)) resume();
+    const all = () => Promise.all([...this.running.values()].map((job) => job.done));
+    const grace = setTimeout(() => {
+      for (const job of this.running.values()) job.abort.abort(new Draining('The process is stopping.'));
+    }, DRAIN_GRACE_MS);
+    await all();
+    clearTimeout(grace);
+  }
+
+  /** Gives up the leases of processes that are known to be dead: only for who holds the whole installation alone. */
+  async releaseAll(): Promise<void> {
+    await this.db.query(`UPDATE job SET state = 'QUEUED', lease = NULL, lease_until = NULL WHERE state = 'RUNNING'`);
+  }
+
+  private concurrency(queue: QueueName): number {
+    return { default: 4, events: 8, assemble: 2, probe: 2, first: 1, encode: this.config.encodeConcurrency }[queue];
+  }
+
+  private every(milliseconds: number, task: () => Promise<void>): void {
+    let busy = false;
+    const timer = setInterval(() => {
+      if (busy) return;
+      busy = true;
+      task()
+        .catch((error: Error) => this.logger.warn(`jobs: ${error.message}`))
+        .finally(() => {
+          busy = false;
+        });
+    }, milliseconds);
+    this.timers.push(timer);
+  }
+
+  private roomIn(queue: QueueName): Promise<void> {
+    const slot = this.slots.get(queue);
+    if (!slot || this.draining || slot.used < slot.limit) return Promise.resolve();
+    return new Promise((resolve) => slot.waiting.push(resolve));
+  }
+
+  /** Fills the queue's free slots with due jobs; each that ends looks for the next. */
+  private pump(queue: QueueName): void {
+    const slot = this.slots.get(queue);
+    if (!slot || this.draining || slot.used >= slot.limit) return;
+    slot.used++;
+    void this.work(queue).then((more) => {
+      slot.used--;
+      slot.waiting.shift()?.();
+      if (more) this.pump(queue);
+    });
+  }
+
+  /** @returns whether there was something to do */
+  private async work(queue: QueueName): Promise<boolean> {
+    try {
+      const job = await this.claim(queue);
+      if (!job) return false;
+      this.pump(queue);
+      await this.run(job);
+      return true;
+    } catch (error) {
+      this.logger.warn(`jobs: ${(error as Error).message}`);
+      return false;
+    }
+  }
+
+  private async claim(queue: QueueName): Promise<ClaimedJob | undefined> {
+    const [job] = await this.db.query<ClaimedJob>(
+      `UPDATE job SET state = 'RUNNING', lease = gen_random_uuid(), attempts = attempts + 1,
+              lease_until = now() + $3 * interval '1 s'
+       WHERE id = (SELECT id FROM job WHERE queue = $1 AND state = 'QUEUED' AND run_at <= now() AND name = ANY($2)
+                   ORDER BY priority, run_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+       RETURNING id, name, payload, attempts, lease`,
+      // A newer build's jobs wait for a worker of that build.
+      [queue, [...this.handlers.keys()], LEASE_SECONDS],
+    );
+    return job;
+  }
+
+  private async run(job: ClaimedJob): Promise<void> {
+    const abort = new AbortController();
+    const handler = this.handlers.get(job.name);
+    if (!handler) throw new Error(`No handler does ${job.name}.`);
+    const done = handler(job.payload, { jobId: job.id, attempt: job.attempts, lease: job.lease, signal: abort.signal })
+      .then(() => this.finish(job))
+      .catch((error: Error) => this.putBack(job, abort.signal.reason ?? error))
+      .catch((error: Error) => this.logger.warn(`${job.name} ${job.id}: left to its lease: ${error.message}`));
+    this.running.set(job.lease, { abort, leaseEnds: performance.now() + LEASE_SECONDS * 1000, done });
+    await done;
+    this.running.delete(job.lease);
+  }
+
+  private async finish(job: ClaimedJob): Promise<void> {
+    await this.db.query(
+      `UPDATE job SET state = 'DONE', finished_at = now(), lease = NULL, lease_until = NULL, last_error = NULL
+       WHERE id = $1 AND lease = $2`,
+      [job.id, job.lease],
+    );
+  }
+
+  private async putBack(job: ClaimedJob, error: Error): Promise<void> {
+    const drained = error instanceof Draining;
+    if (!drained) this.logger.warn({ jobId: job.id, job: job.name, attempt: job.attempts, err: error }, 'job failed');
+    await this.db.query(
+      `UPDATE job SET state = 'QUEUED', lease = NULL, lease_until = NULL, attempts = attempts - $5,
+              run_at = now() + $3 * interval '1 ms', last_error = $4
+       WHERE id = $1 AND lease = $2`,
+      [
+        job.id,
+        job.lease,
+        drained ? 0 : backoffMs(job.attempts, Math.random()),
+        String(error.message).slice(0, 4_000),
+        drained ? 1 : 0,
+      ],
+    );
+  }
+
+  private async renew(): Promise<void> {
+    const mine = [...this.running.keys()];
+    if (mine.length === 0) return;
+    const asked = performance.now();
+    try {
+      const kept = await this.db.query<{ lease: string }>(
+        `UPDATE job SET lease_until = now() + $2 * interval '1 s' WHERE lease = ANY($1::uuid[]) RETURNING lease`,
+        [mine, LEASE_SECONDS],
+      );
+      for (const { lease } of kept) {
+        const job = this.running.get(lease);
+        if (job) job.leaseEnds = asked + LEASE_SECONDS * 1000;
+      }
+      const lost = new Set(mine);
+      for (const { lease } of kept) lost.delete(lease);
+      for (const lease of lost) this.running.get(lease)?.abort.abort(new Error('The lease was lost.'));
+    } finally {
+      // Cut off from the database: whoever can reach it may have taken the job by now.
+      for (const job of this.running.values()) {
+        if (performance.now() > job.leaseEnds) job.abort.abort(new Error('The lease could not be renewed.'));
+      }
+    }
+  }
+
+  private async reclaim(): Promise<void> {
+    await this.db.query(
+      `UPDATE job SET state = 'QUEUED', lease = NULL, lease_until = NULL WHERE id IN
+         (SELECT id FROM job WHERE state = 'RUNNING' AND lease_until < now() LIMIT 1000 FOR UPDATE SKIP LOCKED)`,
+    );
+  }
+
+  private async forget(): Promise<void> {
+    await this.db.query(
+      `DELETE FROM job WHERE id IN (SELECT id FROM job WHERE state = 'DONE'
+         AND finished_at < now() - $1 * interval '1 day' LIMIT 10000 FOR UPDATE SKIP LOCKED)`,
+      [KEEP_FINISHED_DAYS],
+    );
+  }
+}

@@ -1,0 +1,78 @@
+import { open } from 'node:fs/promises';
+
+/** Bytes that can be read at any place; short only at the end. */
+export interface ByteSource {
+  readonly sizeBytes: number;
+  read(offset: number, length: number): Promise<Buffer>;
+}
+
+/** An ISO base media box (ISO/IEC 14496-12, 4.2): where it starts, how long it says it is, where its content starts. */
+export interface Box {
+  readonly type: string;
+  readonly offset: number;
+  /** As declared; to the end of the file where the box says so. It may reach past the end. */
+  readonly size: number;
+  readonly headerSize: number;
+}
+
+export async function withFile<T>(path: string, use: (source: ByteSource) => Promise<T>): Promise<T> {
+  const file = await open(path, 'r');
+  try {
+    const { size } = await file.stat();
+    return await use({
+      sizeBytes: size,
+      async read(offset, length) {
+        const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset);
+        return buffer.subarray(0, bytesRead);
+      },
+    });
+  } finally {
+    await file.close();
+  }
+}
+
+/** The outermost boxes, in order; ends at the first that cannot be one. Reads 16 bytes of each. */
+export async function* outerBoxes(source: ByteSource): AsyncGenerator<Box> {
+  for (let offset = 0; offset + 8 <= source.sizeBytes; ) {
+    const box = boxAt(await source.read(offset, 16), offset, source.sizeBytes);
+    if (!box) return;
+    yield box;
+    offset += box.size;
+  }
+}
+
+/** The boxes inside `buffer` from `start` to `end`; ends at the first that does not fit. */
+export function* innerBoxes(buffer: Buffer, start = 0, end = buffer.length): Generator<Box> {
+  for (let offset = start; offset + 8 <= end; ) {
+    const box = boxAt(buffer.subarray(offset, Math.min(end, offset + 16)), offset, end);
+    if (!box || box.offset + box.size > end) return;
+    yield box;
+    offset += box.size;
+  }
+}
+
+/** The content of the box at the end of `path`, such as `['moov', 'trak', 'mdia', 'mdhd']`; the first where there are several. */
+export function findBox(buffer: Buffer, path: readonly string[]): Buffer | null {
+  let content: Buffer = buffer;
+  for (const type of path) {
+    const next = [...innerBoxes(content)].find((box) => box.type === type);
+    if (!next) return null;
+    content = contentOf(content, next);
+  }
+  return content;
+}
+
+export function contentOf(buffer: Buffer, box: Box): Buffer {
+  return buffer.subarray(box.offset + box.headerSize, box.offset + box.size);
+}
+
+function boxAt(header: Buffer, offset: number, end: number): Box | null {
+  if (header.length < 8) return null;
+  const type = header.toString('latin1', 4, 8);
+  const short = header.readUInt32BE(0);
+  if (short === 0) return { type, offset, size: end - offset, headerSize: 8 };
+  if (short !== 1) return short < 8 ? null : { type, offset, size: short, headerSize: 8 };
+  if (header.length < 16) return null;
+  const size = Number(header.readBigUInt64BE(8));
+  return size < 16 ? null : { type, offset, size, headerSize: 16 };
+}

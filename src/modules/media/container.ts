@@ -1,0 +1,87 @@
+import { type ByteSource, outerBoxes } from './boxes.js';
+
+/**
+ * What a file is by its first bytes, and how its outermost structure ends.
+ * `truncated`: it says itself that it is longer than it is, or its index is missing.
+ * `fragmented`: an MP4 whose index is spread over the file (moof boxes).
+ */
+export interface Container {
+  readonly kind: 'empty' | 'mp4' | 'matroska' | 'avi' | 'mpegts' | 'flv' | 'list' | 'other';
+  readonly truncated: boolean;
+  readonly fragmented: boolean;
+}
+
+const HEAD_BYTES = 4096;
+const MAX_OUTER_BOXES = 50_000;
+const MP4_START = new Set(['ftyp', 'moov', 'mdat', 'free', 'skip', 'wide', 'styp', 'pnot', 'uuid']);
+/** Text formats that make a player open other files or addresses. */
+const LIST =
+  /^(#EXTM3U|ffconcat version|\[playlist\]|v=0\r?\n|(<\?xml[^>]*>\s*)?(<!--[\s\S]*?-->\s*)?<(MPD|SmoothStreamingMedia|smil|asx)\b)/i;
+
+export async function readContainer(source: ByteSource): Promise<Container> {
+  const head = await source.read(0, HEAD_BYTES);
+  const kind = kindOf(head);
+  switch (kind) {
+    case 'mp4':
+      return { kind, ...(await endOfMp4(source)) };
+    case 'matroska':
+      return { kind, fragmented: false, truncated: endOfMatroska(head) > source.sizeBytes };
+    case 'avi':
+      return { kind, fragmented: false, truncated: head.readUInt32LE(4) + 8 > source.sizeBytes };
+    default:
+      return { kind, fragmented: false, truncated: false };
+  }
+}
+
+function kindOf(head: Buffer): Container['kind'] {
+  if (head.length === 0) return 'empty';
+  if (head.length >= 8 && MP4_START.has(head.toString('latin1', 4, 8))) return 'mp4';
+  if (head.length >= 8 && head.readUInt32BE(0) === 0x1a45dfa3) return 'matroska';
+  if (head.length >= 12 && /^RIFF[\s\S]{4}AVI $/.test(head.toString('latin1', 0, 12))) return 'avi';
+  if (head.toString('latin1', 0, 3) === 'FLV') return 'flv';
+  if (isTransportStream(head)) return 'mpegts';
+  return LIST.test(head.toString('utf8').replace(/^\uFEFF?\s*/, '')) ? 'list' : 'other';
+}
+
+/** Packets of 188 bytes that start with 0x47, or of 192 with a time stamp of 4 bytes before (M2TS). */
+function isTransportStream(head: Buffer): boolean {
+  return [
+    [0, 188],
+    [4, 192],
+  ].some(([start = 0, step = 0]) => {
+    const places = [start, start + step, start + 2 * step].filter((at) => at < head.length);
+    return head.length > start + step && places.every((at) => head[at] === 0x47);
+  });
+}
+
+/** Bytes behind the film, such as a web page glued on, are no fault: only boxes that hold the film must fit. */
+async function endOfMp4(source: ByteSource): Promise<{ truncated: boolean; fragmented: boolean }> {
+  let [index, cut, fragmented, boxes] = [false, false, false, 0];
+  for await (const box of outerBoxes(source)) {
+    if (box.type === 'moov') index = true;
+    if (box.type === 'moof') fragmented = true;
+    if (['moov', 'moof', 'mdat'].includes(box.type) && box.offset + box.size > source.sizeBytes) cut = true;
+    if (++boxes > MAX_OUTER_BOXES) break;
+  }
+  return { truncated: cut || !index, fragmented };
+}
+
+/** Where the one Segment says that it ends (RFC 8794, 6.2); 0 where its size is unknown, as in a recording that was streamed. */
+function endOfMatroska(head: Buffer): number {
+  const ebml = sizeAt(head, 4);
+  if (!ebml) return 0;
+  const segment = ebml.next + ebml.value;
+  if (segment + 12 > head.length || head.readUInt32BE(segment) !== 0x18538067) return 0;
+  const size = sizeAt(head, segment + 4);
+  return size && !size.unknown ? size.next + size.value : 0;
+}
+
+function sizeAt(bytes: Buffer, at: number): { value: number; next: number; unknown: boolean } | null {
+  const first = bytes[at] ?? 0;
+  const length = Math.clz32(first) - 23;
+  if (first === 0 || at + length > bytes.length) return null;
+  const ones = 2 ** (7 * length) - 1;
+  let value = first & (0xff >> length);
+  for (let i = 1; i < length; i++) value = value * 256 + (bytes[at + i] ?? 0);
+  return { value, next: at + length, unknown: value >= ones };
+}

@@ -1,0 +1,76 @@
+import type { FragmentedFile } from './fragments.js';
+import type { Timing } from './timing.js';
+
+export interface PieceExpected {
+  readonly timing: Timing;
+  readonly firstFrame: number;
+  readonly frames: number;
+  /** Of this rung's other pieces; null for the first piece that comes in. */
+  readonly initSha256: string | null;
+  /** From `isConstantRate`: then a doubled frame is a hole in what was read. */
+  readonly constantRate: boolean;
+}
+
+export type CheckResult = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+
+/**
+ * Is one rung of a piece what was asked for? ffmpeg ends with 0 on a file cut in half, on garbage and past the end, so only this counts.
+ * @param log what ffmpeg wrote at level verbose, at least its end
+ */
+export function checkPiece(expected: PieceExpected, read: FragmentedFile, log: string): CheckResult {
+  const { timing, firstFrame, frames } = expected;
+  if (!read.init) return fault('there is no init segment');
+  if (expected.initSha256 !== null && read.init.sha256 !== expected.initSha256) {
+    return fault(`the init segment is ${read.init.sha256}, the other pieces have ${expected.initSha256}`);
+  }
+  if (read.init.timescale !== timing.timescale)
+    return fault(`the timescale is ${read.init.timescale}, not ${timing.timescale}`);
+  const segments = Math.ceil(frames / timing.segmentFrames);
+  if (read.fragments.length !== segments) return fault(`${read.fragments.length} segments, not ${segments}`);
+  for (const [i, fragment] of read.fragments.entries()) {
+    const first = i * timing.segmentFrames;
+    const count = Math.min(timing.segmentFrames, frames - first);
+    const at = (firstFrame + first) * timing.frameDuration;
+    if (fragment.samples !== count) return fault(`segment ${i}: ${fragment.samples} frames, not ${count}`);
+    if (fragment.decodeTime !== at) return fault(`segment ${i}: starts at ${fragment.decodeTime}, not ${at}`);
+    if (fragment.duration !== count * timing.frameDuration) return fault(`segment ${i}: lasts ${fragment.duration}`);
+  }
+  return checkClones(expected, log);
+}
+
+/** tpad fills every hole with clones, so a piece read from damaged bytes still has all its frames: the rate filter's own count shows it. */
+function checkClones({ timing, firstFrame, frames, constantRate }: PieceExpected, log: string): CheckResult {
+  const counts = [
+    ...log.matchAll(
+      /Parsed_fps_\d+ @ \w+\] (\d+) frames in, (\d+) frames out; \d+ frames dropped, (\d+) frames duplicated/g,
+    ),
+  ];
+  const [, input, output, duplicated] = counts.at(-1) ?? [];
+  if (input === undefined) return fault('the log does not say how many frames were read');
+  if (Number(input) === 0) return fault('no frame was read');
+  if (!constantRate) return { ok: true };
+  const isLast = firstFrame + frames >= timing.frames;
+  if (!isLast && Number(output) < frames) return fault(`only ${output} of ${frames} frames were read`);
+  if (Number(duplicated) > 0) return fault(`${duplicated} frames are doubled`);
+  return { ok: true };
+}
+
+export interface AudioExpected {
+  readonly decodeTime: number;
+  readonly duration: number;
+}
+
+/** Is one segment of sound where `audioPlan` put it? A segment's file may hold several fragments. */
+export function checkAudio(expected: AudioExpected, read: FragmentedFile): CheckResult {
+  let at = expected.decodeTime;
+  for (const fragment of read.fragments) {
+    if (fragment.decodeTime !== at) return fault(`starts at ${fragment.decodeTime}, not ${at}`);
+    at += fragment.duration;
+  }
+  const length = at - expected.decodeTime;
+  return length === expected.duration ? { ok: true } : fault(`lasts ${length}, not ${expected.duration}`);
+}
+
+function fault(reason: string): CheckResult {
+  return { ok: false, reason };
+}

@@ -1,0 +1,171 @@
+import type { Probe, VideoStream } from './probe.js';
+
+/** Why a file is refused. Part of the API (`failureCode`): never renamed. */
+export type RefusalCode =
+  | 'EMPTY_FILE'
+  | 'NOT_VIDEO'
+  | 'FORBIDDEN_CONTAINER'
+  | 'TRUNCATED'
+  | 'CORRUPT'
+  | 'DURATION_MISMATCH'
+  | 'TOO_LONG'
+  | 'FPS_TOO_HIGH'
+  | 'TOO_MANY_STREAMS'
+  | 'DIMENSIONS_OUT_OF_RANGE'
+  | 'UNSUPPORTED_CODEC'
+  | 'ENCRYPTED'
+  | 'NO_VIDEO_STREAM'
+  | 'METADATA_TOO_LARGE';
+
+export type Verdict =
+  | { readonly accepted: true }
+  /** `message`: for the person who uploaded the file. */
+  | { readonly accepted: false; readonly code: RefusalCode; readonly message: string };
+
+export const LIMITS = {
+  maxSeconds: 12 * 3600,
+  maxFps: 300,
+  maxStreams: 32,
+  minSide: 16,
+  maxSide: 8192,
+  maxPixels: 8192 * 5120,
+  maxMetadataBytes: 1024 * 1024,
+  /** Share by which two statements of a length may differ, and seconds that are always forgiven. */
+  durationTolerance: 0.05,
+  durationSlack: 1,
+} as const;
+
+/** What ffmpeg decodes well, and people really have. */
+const CODECS = new Set([
+  ...[
+    'h264',
+    'hevc',
+    'vp8',
+    'vp9',
+    'av1',
+    'mpeg1video',
+    'mpeg2video',
+    'mpeg4',
+    'h263',
+    'h261',
+    'msmpeg4v1',
+    'msmpeg4v2',
+    'msmpeg4v3',
+  ],
+  ...['wmv1', 'wmv2', 'wmv3', 'vc1', 'flv1', 'vp6', 'vp6f', 'vp6a', 'svq1', 'svq3', 'theora', 'cinepak', 'dvvideo'],
+  ...[
+    'prores',
+    'dnxhd',
+    'cfhd',
+    'mjpeg',
+    'jpeg2000',
+    'ffv1',
+    'huffyuv',
+    'ffvhuff',
+    'utvideo',
+    'rawvideo',
+    'v210',
+    'png',
+    'qtrle',
+  ],
+]);
+
+/**
+ * Judges a file by its header. What only decoding shows (a hole, flipped bits) comes out later, by the checks on each piece.
+ * Where more than one thing is wrong, the first that a person could act on is named.
+ */
+export function verdict(probe: Probe, limits: typeof LIMITS = LIMITS): Verdict {
+  const { container, video } = probe;
+  if (container.kind === 'empty') return refuse('EMPTY_FILE', 'The file is empty.');
+  if (container.kind === 'list') {
+    return refuse(
+      'FORBIDDEN_CONTAINER',
+      'This is a playlist or a description that points to other files, not a video itself.',
+    );
+  }
+  if (container.kind === 'other' && probe.demuxer === null) {
+    return refuse('NOT_VIDEO', 'This file is not a video in a format that we know.');
+  }
+  if (container.truncated) {
+    return refuse(
+      'TRUNCATED',
+      'The end of the video is missing. Please upload the whole file; a recording that broke off can often be repaired by the app that made it.',
+    );
+  }
+  if (probe.problem === 'too much output' || probe.metadataBytes > limits.maxMetadataBytes) {
+    return refuse(
+      'METADATA_TOO_LARGE',
+      'The titles and tags inside the file are too large. Please save it again without them.',
+    );
+  }
+  if (probe.demuxer === null) return refuse('CORRUPT', 'The file is damaged: its structure cannot be read.');
+  if (probe.streamCount > limits.maxStreams) {
+    return refuse(
+      'TOO_MANY_STREAMS',
+      `The file holds ${probe.streamCount} tracks; at most ${limits.maxStreams} are possible.`,
+    );
+  }
+  if (probe.encrypted) return refuse('ENCRYPTED', 'The video is encrypted (DRM), so it cannot be processed.');
+  if (!video) return refuse('NO_VIDEO_STREAM', 'There is no picture in this file, only sound or other data.');
+  return judgeVideo(probe, video, limits);
+}
+
+function judgeVideo(probe: Probe, video: VideoStream, limits: typeof LIMITS): Verdict {
+  if (!video.codec || !CODECS.has(video.codec)) {
+    return refuse(
+      'UNSUPPORTED_CODEC',
+      `The picture is coded in a way that we cannot read (${video.codec ?? 'unknown'}).`,
+    );
+  }
+  const sides = [video.codedWidth, video.codedHeight, video.width, video.height];
+  if (video.codedWidth === 0 || video.codedHeight === 0) {
+    return refuse('CORRUPT', 'The file is damaged: it does not say how large its picture is.');
+  }
+  if (
+    sides.some((side) => side < limits.minSide || side > limits.maxSide) ||
+    video.codedWidth * video.codedHeight > limits.maxPixels ||
+    video.width * video.height > limits.maxPixels
+  ) {
+    const size = `${video.width}×${video.height}`;
+    return refuse(
+      'DIMENSIONS_OUT_OF_RANGE',
+      `The picture is ${size}; each side must have ${limits.minSide} to ${limits.maxSide} pixels.`,
+    );
+  }
+  if (video.pixelFormat === null) return refuse('CORRUPT', 'The file is damaged: its picture cannot be decoded.');
+  const rate = video.avgFrameRate ?? video.realFrameRate;
+  if (rate && rate.num / rate.den > limits.maxFps) {
+    return refuse(
+      'FPS_TOO_HIGH',
+      `The video has ${Math.round(rate.num / rate.den)} pictures a second; at most ${limits.maxFps} are possible.`,
+    );
+  }
+  const seconds = Math.max(video.duration ?? 0, (probe.durationMs ?? 0) / 1000);
+  if (seconds > limits.maxSeconds) {
+    return refuse(
+      'TOO_LONG',
+      `The video says that it lasts ${Math.round(seconds / 360) / 10} hours; at most ${limits.maxSeconds / 3600} are possible.`,
+    );
+  }
+  return hasOneLength(probe, video, limits)
+    ? { accepted: true }
+    : refuse('DURATION_MISMATCH', 'The video says that it is much longer or shorter than what it holds.');
+}
+
+/** Statements of the picture's length must agree, where the header makes several: its duration, and its frames at their average rate. */
+function hasOneLength({ durationMs }: Probe, video: VideoStream, limits: typeof LIMITS): boolean {
+  const { duration, frameCount, avgFrameRate } = video;
+  const lengths = [
+    duration,
+    frameCount && avgFrameRate ? (frameCount * avgFrameRate.den) / avgFrameRate.num : null,
+  ].filter((length) => length !== null);
+  const least = Math.min(...lengths);
+  const most = Math.max(...lengths);
+  if (durationMs !== null && most > (durationMs / 1000) * (1 + limits.durationTolerance) + limits.durationSlack)
+    return false;
+  return lengths.length === 0 || most - least <= most * limits.durationTolerance + limits.durationSlack;
+}
+
+function refuse(code: RefusalCode, message: string): Verdict {
+  return { accepted: false, code, message };
+}

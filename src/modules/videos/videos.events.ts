@@ -1,0 +1,10 @@
+import { defineEvent } from '../../common/events/index.js';
+
+/** The video is gone for everybody; whoever holds bytes or rows of it lets go of them. */
+export const VideoDeleted = defineEvent<{ videoId: string }>('VideoDeleted');
+
+/** Once per video and run: every rendition plays to its end. */
+export const VideoReady = defineEvent<{ videoId: string; run: number }>('VideoReady');
+
+/** Once per video and run: it was refused, or given up, with a code. */
+export const VideoFailed = defineEvent<{ videoId: string; run: number; code: string }>('VideoFailed');

@@ -1,0 +1,110 @@
+import { Args, ID, Parent, Query, ResolveField, Resolver, Subscription } from '@nestjs/graphql';
+import { type Actor, Authenticated, CurrentActor, Public } from '../../common/access/index.js';
+import {
+  decodeId,
+  Loaders,
+  Mutates,
+  NodeResolver,
+  OperationLoaders,
+  PageArgs,
+  toConnection,
+} from '../../common/graphql/index.js';
+import { Live } from '../../common/live/index.js';
+import { Channel, ChannelsService } from '../channels/index.js';
+import {
+  DeleteVideoInput,
+  DeleteVideoPayload,
+  UpdateVideoInput,
+  UpdateVideoPayload,
+  Video,
+  VideoConnection,
+} from './videos.graphql.js';
+import { canEdit } from './videos.policy.js';
+import { VideosService, videoTopic } from './videos.service.js';
+
+@Resolver(() => Video)
+export class VideosResolver {
+  constructor(
+    private readonly videos: VideosService,
+    private readonly channels: ChannelsService,
+    private readonly live: Live,
+  ) {}
+
+  @Query(() => Video, { nullable: true, description: 'Null when it is missing, or not yours to see.' })
+  @Public()
+  async video(@Args('id', { type: () => ID }) id: string, @CurrentActor() actor: Actor | null): Promise<Video | null> {
+    return this.node(decodeId('Video', id), actor);
+  }
+
+  @NodeResolver('Video')
+  async node(uuid: string, actor: Actor | null): Promise<Video | null> {
+    const row = await this.videos.visible(uuid, actor);
+    return row && Video.of(row);
+  }
+
+  @Mutates(() => UpdateVideoPayload, { description: 'For owners and editors of its channel.' })
+  @Authenticated()
+  async updateVideo(@Args('input') input: UpdateVideoInput, @CurrentActor() actor: Actor): Promise<UpdateVideoPayload> {
+    const row = await this.videos.update(actor, decodeId('Video', input.videoId, ['videoId']), input);
+    return Object.assign(new UpdateVideoPayload(), { video: Video.of(row) });
+  }
+
+  @Mutates(() => DeleteVideoPayload, {
+    description: 'Takes it off for good, with its upload and all its bytes. Repeating it is no error.',
+  })
+  @Authenticated()
+  async deleteVideo(@Args('input') input: DeleteVideoInput, @CurrentActor() actor: Actor): Promise<DeleteVideoPayload> {
+    await this.videos.delete(actor, decodeId('Video', input.videoId, ['videoId']));
+    return Object.assign(new DeleteVideoPayload(), { deletedVideoId: input.videoId });
+  }
+
+  @Subscription(() => Video, {
+    description:
+      'A state stream: the video as it is now, then as it becomes, at most 4 times a second. Ends when it is gone or not yours to see any more.',
+    resolve: (video: Video) => video,
+  })
+  @Public()
+  videoProgress(@Args('videoId', { type: () => ID }) videoId: string, @CurrentActor() actor: Actor | null) {
+    const uuid = decodeId('Video', videoId, ['videoId']);
+    // Every look tells the viewer: progress and renditions are no part of the row that could be compared.
+    return this.live.stateStream({ topic: videoTopic(uuid), load: () => this.node(uuid, actor), key: () => Symbol() });
+  }
+
+  @ResolveField(() => Channel, { description: 'Where it is published.' })
+  async channel(@Parent() video: Video, @OperationLoaders() loaders: Loaders): Promise<Channel> {
+    const channel = await loaders
+      .loader('channels', async (ids: readonly string[]) => this.channels.byIds(ids))
+      .load(video.row.channelId);
+    if (!channel) throw new Error(`Video ${video.row.id} has no channel.`);
+    return Channel.of(channel);
+  }
+
+  @ResolveField(() => Boolean, { description: 'You may change, replace or delete it.' })
+  async viewerCanEdit(
+    @Parent() video: Video,
+    @CurrentActor() actor: Actor | null,
+    @OperationLoaders() loaders: Loaders,
+  ): Promise<boolean> {
+    if (!actor) return false;
+    const role = await loaders
+      .loader('channel roles', async (ids: readonly string[]) => this.channels.rolesOf(actor.userId, ids))
+      .load(video.row.channelId);
+    return canEdit(actor, role);
+  }
+}
+
+@Resolver(() => Channel)
+export class ChannelVideosResolver {
+  constructor(private readonly videos: VideosService) {}
+
+  @ResolveField('videos', () => VideoConnection, {
+    description: 'Newest first. Owners and editors see all, others what is public and plays.',
+    complexity: ({ args, childComplexity }) => 5 + (args.first ?? 20) * childComplexity,
+  })
+  async list(@Parent() channel: Channel, @Args() args: PageArgs, @CurrentActor() actor: Actor | null) {
+    const page = await this.videos.ofChannel(channel.row.id, actor, args.first, args.after);
+    return toConnection(page, args, VideosService.cursorOf, Video.of, () =>
+      this.videos.countOfChannel(channel.row.id, actor),
+    );
+  }
+}
