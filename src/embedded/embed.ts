@@ -5,6 +5,7 @@ import { lockDataDir } from './data-dir-lock.js';
 import { startPostgres } from './postgres.js';
 import { startRedis } from './redis.js';
 import { secretIn } from './secrets.js';
+import { stopLeftover } from './server.js';
 
 /**
  * Starts what the settings do not name, side by side, and generates the secrets that they leave out.
@@ -50,4 +51,12 @@ export async function embed(settings: Settings): Promise<{ config: Config; stop(
     config: Object.freeze({ ...settings, databaseUrl, redisUrl, tokenSecret, storageSecret, playbackSecret }),
     stop,
   };
+}
+
+/** Stops the servers that a crashed process left running on `dataDir`. A start on the same folder does this by itself. */
+export async function stopLeftovers(dataDir: string): Promise<void> {
+  await Promise.all([
+    stopLeftover(join(dataDir, 'postgres', 'running'), ['SIGINT', 'SIGQUIT']),
+    stopLeftover(join(dataDir, 'redis', 'running'), ['SIGTERM', 'SIGKILL']),
+  ]);
 }

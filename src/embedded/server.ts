@@ -127,7 +127,8 @@ async function becomesReady(plan: ServerPlan, child: ChildProcess, port: number)
   return false;
 }
 
-async function stopLeftover(record: string, [clean, hard]: ServerPlan['signals']): Promise<void> {
+/** Stops the process that `record` names, if it still runs. */
+export async function stopLeftover(record: string, [clean, hard]: ServerPlan['signals']): Promise<void> {
   let left: ProcessIdentity;
   try {
     left = JSON.parse(await readFile(record, 'utf8')) as ProcessIdentity;
