@@ -34,7 +34,7 @@ export const LIMITS = {
   cost: 5_000,
 } as const;
 
-/** Items of a list that has no `first`: such lists are short by nature (renditions, edges of a page count by the page). */
+/** Items of a list that has no `first`: such lists are short by nature (renditions of a video, say). */
 const SHORT_LIST = 5;
 
 const tooMuch = (message: string, nodes?: OperationDefinitionNode) =>
@@ -134,13 +134,16 @@ function measureIn(context: ValidationContext): (set: SelectionSetNode) => Measu
 const estimate: ComplexityEstimator = ({ field, args, childComplexity }) => {
   const own = field.extensions?.complexity;
   const base = typeof own === 'number' ? own : isCompositeType(getNamedType(field.type)) ? 1 : 0;
+  const isList = isListType(getNullableType(field.type));
+  const item = (isList ? 1 : 0) + childComplexity;
   const { first } = args as { first?: unknown };
   if (typeof first === 'number') {
     if (first > MAX_PAGE) throw badInput(`"first" is ${first}; ${MAX_PAGE} is the most.`);
-    return base + Math.max(first, 1) * childComplexity;
+    return base + Math.max(first, 1) * item;
   }
-  const isShortList = isListType(getNullableType(field.type)) && !['edges', 'nodes'].includes(field.name);
-  return base + (isShortList ? SHORT_LIST : 1) * childComplexity;
+  // The items of a connection are counted by its field above.
+  if (!isList || field.name === 'edges' || field.name === 'nodes') return base + childComplexity;
+  return base + SHORT_LIST * item;
 };
 
 const badInput = (message: string) => new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT' } });

@@ -70,12 +70,12 @@ function requestCode(error: GraphQLError, cause: GraphQLError): string | null {
   for (const { code } of [cause.extensions, error.extensions]) {
     if (typeof code === 'string' && REQUEST_CODES.has(code)) return code;
   }
-  // graphql-js itself gives no codes: an argument or variable of the wrong kind, an unknown operation name.
-  if (/^(Argument|Variable) "/.test(cause.message)) return 'BAD_USER_INPUT';
-  if (/^(Unknown operation named|Must provide (an )?operation|Unable to identify operation)/.test(cause.message)) {
+  // graphql-js itself gives no codes.
+  if (/^(Unknown operation named|Must provide (an )?operation|Unable to identify operation)/.test(error.message)) {
     return 'OPERATION_RESOLUTION_FAILURE';
   }
-  return null;
+  // Before anything runs it can only be a variable; later it may also be that we answered what a scalar cannot hold.
+  return !error.path || /^Argument "/.test(error.message) ? 'BAD_USER_INPUT' : null;
 }
 
 function causeOf(error: Error): Error {

@@ -55,7 +55,7 @@ export class AuthResolver {
       'A new access token for a refresh token, which is replaced. What came by cookie is answered by cookie.',
   })
   async refreshSession(
-    @Args('input', { nullable: true }) input: RefreshSessionInput | null = null,
+    @Args('input', { type: () => RefreshSessionInput, nullable: true }) input: RefreshSessionInput | null,
     @Context() context: OperationContext,
   ): Promise<AuthPayload> {
     if (input?.refreshToken) return this.signIn(context, await this.auth.refresh(input.refreshToken), 'body');
