@@ -36,7 +36,7 @@ CREATE TABLE stored_object (
   key text PRIMARY KEY,
   size_bytes bigint,
   state text NOT NULL DEFAULT 'PENDING' CHECK (state IN ('PENDING', 'KEPT', 'DELETING')),
-  created_at timestamptz NOT NULL DEFAULT now(), -- PENDING: or signed, or seen to be written, last
+  created_at timestamptz NOT NULL DEFAULT now(), -- or signed, or seen to be written, last
   changed_at timestamptz NOT NULL DEFAULT now(),
   sweep_after timestamptz,                    -- DELETING: a straggler may still land, so look again then
   due_at timestamptz NOT NULL DEFAULT now()   -- DELETING: the collector takes it (again) then
@@ -127,6 +127,7 @@ CREATE TABLE video (
   created_at timestamptz NOT NULL DEFAULT now(),
   deleted_at timestamptz
 );
+CREATE INDEX ix_video_unfinished ON video (id) WHERE state IN ('PROCESSING', 'PLAYABLE') AND deleted_at IS NULL;
 CREATE INDEX ix_video_channel ON video (channel_id, created_at DESC, id DESC) WHERE deleted_at IS NULL;
 
 -- ── uploads: design in docs/uploads-ledger.md ───────────────────────────────────────────────────────────────────
@@ -185,6 +186,16 @@ CREATE TABLE upload_target (
 
 -- ── transcoding ─────────────────────────────────────────────────────────────────────────────────────────────────
 
+CREATE TABLE transcode_source (
+  video_id uuid NOT NULL CONSTRAINT fk_transcode_source_video REFERENCES video,
+  run int NOT NULL,
+  probe jsonb NOT NULL,                       -- of the master: sound is read by it
+  picture jsonb,                              -- of the picture's copy, where the master cannot be read in pieces
+  picture_key text CONSTRAINT fk_transcode_source_picture REFERENCES stored_object,
+  created_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (video_id, run)
+);
+
 CREATE TABLE rendition (
   video_id uuid NOT NULL CONSTRAINT fk_rendition_video REFERENCES video,
   run int NOT NULL,
@@ -216,6 +227,8 @@ CREATE TABLE piece (
   frame_count int NOT NULL DEFAULT 0,
   done_at timestamptz,
   progress real NOT NULL DEFAULT 0,           -- 0 to 1, of the attempt under way
+  strikes int NOT NULL DEFAULT 0,             -- attempts that the input ended: failed checks, a killed worker
+  fault text,                                 -- of the last strike; WORKER_KILLED until an attempt says otherwise
   CONSTRAINT uq_piece UNIQUE (video_id, run, kind, number)
 );
 
