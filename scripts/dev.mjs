@@ -14,6 +14,9 @@ if (process.argv.includes('--help')) {
     [bin('vite/bin/vite.js'), 'build', 'web', '--watch', '--logLevel=warn'],
   ].map((args) => spawn(process.execPath, args, { cwd: root, stdio: 'inherit' }));
   // Ctrl-C reaches them as well, since they are in this process group; when one ends, so does the other.
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => children.forEach((child) => child.kill(signal)));
-  for (const child of children) child.on('exit', () => children.forEach((other) => other.kill()));
+  const end = (signal) => {
+    for (const child of children) child.kill(signal);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => end(signal));
+  for (const child of children) child.on('exit', () => end('SIGTERM'));
 }
