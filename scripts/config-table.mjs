@@ -8,9 +8,9 @@ ensureBuilt();
 const { optionsTable } = await import('../dist/common/config/index.js');
 const file = join(root, 'README.md');
 const readme = readFileSync(file, 'utf8');
-const marked = /(<!-- configuration -->\n)[\s\S]*?(\n<!-- \/configuration -->)/;
+const marked = /(<!-- configuration -->\n)[\s\S]*?(<!-- \/configuration -->)/;
 if (!marked.test(readme)) throw new Error('README.md has no <!-- configuration --> … <!-- /configuration -->.');
 writeFileSync(
   file,
-  readme.replace(marked, (_, start, end) => `${start}\n${optionsTable()}\n${end}`),
+  readme.replace(marked, (_, start, end) => `${start}\n${optionsTable()}\n\n${end}`),
 );
