@@ -2,7 +2,9 @@ import { Args, Field, ObjectType, Query, Resolver, Subscription } from '@nestjs/
 import { type Actor, Authenticated, CurrentActor, Public, Role } from '../../src/common/access/index.js';
 import { NotFound } from '../../src/common/errors/index.js';
 import { Live } from '../../src/common/live/index.js';
-import { type EdgeApp, freePort, startEdge, startRedis } from './edge/edge-app.js';
+import { freePort } from '../support/index.js';
+import { type EdgeApp, startEdge } from './edge/edge-app.js';
+import { startRedis } from './edge/redis.js';
 import { openStream, SocketClient } from './edge/subscribers.js';
 
 @ObjectType()

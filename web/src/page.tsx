@@ -39,7 +39,7 @@ export const PASSWORD: FieldSpec = {
   type: 'password',
   autoComplete: 'current-password',
 };
-export const NEW_PASSWORD: FieldSpec = { ...PASSWORD, autoComplete: 'new-password', minLength: 8 };
+export const NEW_PASSWORD: FieldSpec = { ...PASSWORD, autoComplete: 'new-password', minLength: 10 };
 export const DISPLAY_NAME: FieldSpec = { name: 'displayName', label: 'Your name', autoComplete: 'name' };
 
 /** A form that sends its fields once at a time and shows what was refused. */

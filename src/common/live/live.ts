@@ -6,7 +6,6 @@ import { Redis } from 'ioredis';
 import { CONFIG, type Config } from '../config/index.js';
 import { DomainError, Refusal } from '../errors/index.js';
 
-const CHANNEL = 'sluice:live';
 const POLL_MS = 5_000;
 const MIN_INTERVAL_MS = 250;
 
@@ -32,7 +31,10 @@ export class Live implements OnApplicationShutdown {
   private readonly publisher: Redis;
   private readonly subscriber: Redis;
 
+  private readonly channel: string;
+
   constructor(@Inject(CONFIG) config: Config) {
+    this.channel = `${config.redisPrefix}live`;
     // A command is refused at once while there is no connection: a lost hint costs less than a queue of them.
     this.publisher = new Redis(config.redisUrl, {
       enableOfflineQueue: false,
@@ -50,7 +52,7 @@ export class Live implements OnApplicationShutdown {
     // Whatever was published while the connection was away is lost: have everybody look.
     this.subscriber.on('ready', () => this.wakeAll());
     // Subscribes now or once there is a connection, and again after each reconnect.
-    this.subscriber.subscribe(CHANNEL).catch((error: Error) => {
+    this.subscriber.subscribe(this.channel).catch((error: Error) => {
       if (!this.closing) this.logger.warn(`no hints from other processes: ${error.message}`);
     });
   }
@@ -60,7 +62,7 @@ export class Live implements OnApplicationShutdown {
   /** Wakes everybody who waits for the topic. Call it after commit: `tx.afterCommit(() => live.tick(topic))`. */
   tick(topic: string): void {
     this.wake(topic);
-    this.publisher.publish(CHANNEL, `${this.origin} ${topic}`).catch((error: Error) => {
+    this.publisher.publish(this.channel, `${this.origin} ${topic}`).catch((error: Error) => {
       this.logger.debug(`hint for other processes lost: ${error.message}`);
     });
   }

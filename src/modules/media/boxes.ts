@@ -31,10 +31,10 @@ export async function withFile<T>(path: string, use: (source: ByteSource) => Pro
   }
 }
 
-/** The outermost boxes, in order; ends at the first that cannot be one. Reads 16 bytes of each. */
-export async function* outerBoxes(source: ByteSource): AsyncGenerator<Box> {
-  for (let offset = 0; offset + 8 <= source.sizeBytes; ) {
-    const box = boxAt(await source.read(offset, 16), offset, source.sizeBytes);
+/** The boxes that stand in a file from `start` to `end`, in order: the outermost ones by default. Reads 16 bytes of each; ends at the first that cannot be one. */
+export async function* boxesOf(source: ByteSource, start = 0, end = source.sizeBytes): AsyncGenerator<Box> {
+  for (let offset = start; offset + 8 <= end; ) {
+    const box = boxAt(await source.read(offset, 16), offset, end);
     if (!box) return;
     yield box;
     offset += box.size;

@@ -1,4 +1,4 @@
-import { type ByteSource, outerBoxes } from './boxes.js';
+import { type Box, type ByteSource, boxesOf } from './boxes.js';
 
 /**
  * What a file is by its first bytes, and how its outermost structure ends.
@@ -9,10 +9,14 @@ export interface Container {
   readonly kind: 'empty' | 'mp4' | 'matroska' | 'avi' | 'mpegts' | 'flv' | 'list' | 'other';
   readonly truncated: boolean;
   readonly fragmented: boolean;
+  /** An MP4 of which a track is enciphered; ffmpeg shows such a track as if it were not, and decodes noise. */
+  readonly encrypted: boolean;
 }
 
 const HEAD_BYTES = 4096;
-const MAX_OUTER_BOXES = 50_000;
+const MAX_BOXES = 50_000;
+/** Sample entries of ISO/IEC 23001-7 (Common Encryption) and of the shops before it. */
+const ENCIPHERED = new Set(['encv', 'enca', 'drmi', 'drms']);
 const MP4_START = new Set(['ftyp', 'moov', 'mdat', 'free', 'skip', 'wide', 'styp', 'pnot', 'uuid']);
 /** Text formats that make a player open other files or addresses. */
 const LIST =
@@ -23,13 +27,13 @@ export async function readContainer(source: ByteSource): Promise<Container> {
   const kind = kindOf(head);
   switch (kind) {
     case 'mp4':
-      return { kind, ...(await endOfMp4(source)) };
+      return { kind, ...(await structureOfMp4(source)) };
     case 'matroska':
-      return { kind, fragmented: false, truncated: endOfMatroska(head) > source.sizeBytes };
+      return { kind, ...PLAIN, truncated: endOfMatroska(head) > source.sizeBytes };
     case 'avi':
-      return { kind, fragmented: false, truncated: head.readUInt32LE(4) + 8 > source.sizeBytes };
+      return { kind, ...PLAIN, truncated: head.readUInt32LE(4) + 8 > source.sizeBytes };
     default:
-      return { kind, fragmented: false, truncated: false };
+      return { kind, ...PLAIN };
   }
 }
 
@@ -54,16 +58,45 @@ function isTransportStream(head: Buffer): boolean {
   });
 }
 
+const PLAIN = { truncated: false, fragmented: false, encrypted: false };
+
 /** Bytes behind the film, such as a web page glued on, are no fault: only boxes that hold the film must fit. */
-async function endOfMp4(source: ByteSource): Promise<{ truncated: boolean; fragmented: boolean }> {
-  let [index, cut, fragmented, boxes] = [false, false, false, 0];
-  for await (const box of outerBoxes(source)) {
-    if (box.type === 'moov') index = true;
-    if (box.type === 'moof') fragmented = true;
+async function structureOfMp4(source: ByteSource): Promise<Omit<Container, 'kind'>> {
+  let [index, cut, fragmented, encrypted, boxes]: [boolean, boolean, boolean, boolean, number] = [
+    false,
+    false,
+    false,
+    false,
+    0,
+  ];
+  for await (const box of boxesOf(source)) {
     if (['moov', 'moof', 'mdat'].includes(box.type) && box.offset + box.size > source.sizeBytes) cut = true;
-    if (++boxes > MAX_OUTER_BOXES) break;
+    if (box.type === 'moof') fragmented = true;
+    if (box.type === 'moov' && !cut) {
+      index = true;
+      encrypted = await hasEncipheredTrack(source, box);
+    }
+    if (++boxes > MAX_BOXES) break;
   }
-  return { truncated: cut || !index, fragmented };
+  return { truncated: cut || !index, fragmented, encrypted };
+}
+
+async function hasEncipheredTrack(source: ByteSource, moov: Box): Promise<boolean> {
+  for await (const stsd of boxesAt(source, moov, ['trak', 'mdia', 'minf', 'stbl', 'stsd'])) {
+    const first = await source.read(stsd.offset + stsd.headerSize + 8, 8);
+    if (ENCIPHERED.has(first.toString('latin1', 4, 8))) return true;
+  }
+  return false;
+}
+
+/** Every box that `path` leads to from `parent`. */
+async function* boxesAt(source: ByteSource, parent: Box, path: readonly string[]): AsyncGenerator<Box> {
+  const [type, ...rest] = path;
+  let boxes = 0;
+  for await (const box of boxesOf(source, parent.offset + parent.headerSize, parent.offset + parent.size)) {
+    if (++boxes > MAX_BOXES) return;
+    if (box.type === type) yield* rest.length > 0 ? boxesAt(source, box, rest) : [box];
+  }
 }
 
 /** Where the one Segment says that it ends (RFC 8794, 6.2); 0 where its size is unknown, as in a recording that was streamed. */

@@ -78,10 +78,11 @@ export class FfmpegEngine extends MediaEngine {
       container: await readContainer(source),
       sizeBytes: source.sizeBytes,
     }));
-    if (container.kind === 'empty') return parseProbe('', container, sizeBytes, null);
+    // What is refused anyway need not be opened by ffprobe, least of all a list of other files.
+    if (container.kind === 'empty' || container.kind === 'list') return parseProbe('', container, sizeBytes);
     const launch = await this.confine({ ...PROBE, program: this.ffprobePath, reads: [path], workDir: null });
-    const { json, problem } = await this.ffprobe(launch, probeArguments(path), signal);
-    return parseProbe(json, container, sizeBytes, problem);
+    const { json, ...said } = await this.ffprobe(launch, probeArguments(path), signal);
+    return parseProbe(json, container, sizeBytes, said);
   }
 
   run(job: MediaJob): Promise<{ log: string }> {
@@ -121,7 +122,7 @@ export class FfmpegEngine extends MediaEngine {
     launch: Launch,
     args: string[],
     signal?: AbortSignal,
-  ): Promise<{ json: string; problem: string | null }> {
+  ): Promise<{ json: string; log: string; tooMuchOutput: boolean }> {
     const child = spawn(launch.file, [...launch.args, ...args], { stdio: ['pipe', 'pipe', 'pipe'], env: {} });
     const watch = new Supervisor(child, { timeoutMs: PROBE_TIMEOUT_MS, signal });
     const chunks: Buffer[] = [];
@@ -133,13 +134,15 @@ export class FfmpegEngine extends MediaEngine {
     });
     await watch.closed;
     const json = Buffer.concat(chunks).toString('utf8');
+    const answer = { json, log: lastLines(watch.log), tooMuchOutput: watch.failure === 'output' };
     try {
       watch.check();
-      return { json, problem: null };
     } catch (error) {
-      if (!(error instanceof MediaRunError) || !(error.failure === 'exit' || error.failure === 'output')) throw error;
-      return { json, problem: error.failure === 'output' ? 'too much output' : lastLines(error.log) || error.message };
+      // That it gave up, or was stopped for what it wrote or used, is the file's fault and the verdict's matter.
+      const isFile = error instanceof MediaRunError && (error.failure === 'exit' || error.failure === 'output');
+      if (!isFile) throw error;
     }
+    return answer;
   }
 
   /** One copy of a few bytes through the whole chain: reads a named file, writes into the work directory. Answers what went wrong. */

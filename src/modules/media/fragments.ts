@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type ByteSource, contentOf, findBox, innerBoxes, outerBoxes, withFile } from './boxes.js';
+import { type ByteSource, boxesOf, contentOf, findBox, innerBoxes, withFile } from './boxes.js';
 
 /** One segment of a fragmented MP4: a moof and its mdat, with what stands before them. Times in the track's timescale. */
 export interface Fragment {
@@ -44,7 +44,7 @@ export async function fragmentsOf(source: ByteSource): Promise<FragmentedFile> {
   let defaultDuration = 0;
   let moof: Pick<Fragment, 'samples' | 'decodeTime' | 'duration'> | null = null;
   let start = 0;
-  for await (const box of outerBoxes(source)) {
+  for await (const box of boxesOf(source)) {
     const end = box.offset + box.size;
     if (end > source.sizeBytes) throw new MalformedFragments(`${box.type} reaches past the end of the file`);
     const whole = ['moov', 'moof'].includes(box.type);

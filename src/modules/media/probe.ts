@@ -55,14 +55,18 @@ export interface Probe {
   readonly durationMs: number | null;
   /** Seconds, on the file's own clock: the earliest stream's start. */
   readonly formatStartTime: number;
+  /** Seconds of the longest stream of any kind, by its own index; null where streams do not say. */
+  readonly longestStream: number | null;
   /** The picture to show: cover art and thumbnails do not count. */
   readonly video: VideoStream | null;
   readonly audio: readonly AudioStream[];
   readonly streamCount: number;
   readonly encrypted: boolean;
   readonly metadataBytes: number;
-  /** The end of what ffprobe said when it could not go on. */
-  readonly problem: string | null;
+  /** ffprobe wrote more than anyone reads: the titles and tags are that large. */
+  readonly tooMuchOutput: boolean;
+  /** The end of what ffprobe complained about; it may have gone on all the same. */
+  readonly log: string;
 }
 
 /** The demuxers that may open a stranger's file. Playlists and scripts, which name other files, are not among them. */
@@ -91,7 +95,6 @@ interface FfprobeStream {
   index?: number;
   codec_type?: string;
   codec_name?: string;
-  codec_tag_string?: string;
   width?: number;
   height?: number;
   sample_aspect_ratio?: string;
@@ -125,9 +128,14 @@ interface FfprobeOutput {
 /**
  * @param json      what ffprobe wrote; it may be cut short or empty when ffprobe failed
  * @param container what `readContainer` found
- * @param problem   the end of ffprobe's log when it failed, else null
+ * @param said      the end of ffprobe's log, and whether it was stopped because it wrote too much
  */
-export function parseProbe(json: string, container: Container, sizeBytes: number, problem: string | null): Probe {
+export function parseProbe(
+  json: string,
+  container: Container,
+  sizeBytes: number,
+  said: Pick<Probe, 'log' | 'tooMuchOutput'> = { log: '', tooMuchOutput: false },
+): Probe {
   const { streams = [], format } = parseJson(json);
   const formatStartTime = seconds(format?.start_time) ?? 0;
   const formatDuration = seconds(format?.duration);
@@ -138,12 +146,18 @@ export function parseProbe(json: string, container: Container, sizeBytes: number
     demuxer: format?.format_name ?? null,
     durationMs: formatDuration === null ? null : Math.round(formatDuration * 1000),
     formatStartTime,
+    longestStream: streams.reduce<number | null>(
+      (most, s) => Math.max(most ?? 0, seconds(s.duration) ?? 0) || null,
+      null,
+    ),
     video: picture ? videoOf(picture, formatStartTime, formatDuration) : null,
     audio: streams.filter((s) => s.codec_type === 'audio').map((s) => audioOf(s, formatStartTime)),
     streamCount: Math.max(streams.length, format?.nb_streams ?? 0),
-    encrypted: streams.some((s) => /^enc[va]$/.test(s.codec_tag_string ?? '') || sideData(s, 'Encryption')),
+    encrypted:
+      container.encrypted ||
+      streams.some((s) => s.side_data_list?.some((d) => d.side_data_type?.startsWith('Encryption'))),
     metadataBytes: [format?.tags, ...streams.map((s) => s.tags)].reduce((sum, tags) => sum + bytesOf(tags), 0),
-    problem,
+    ...said,
   };
 }
 
@@ -202,10 +216,6 @@ function audioOf(s: FfprobeStream, formatStart: number): AudioStream {
 
 function isStill(s: FfprobeStream): boolean {
   return s.disposition?.attached_pic === 1 || s.disposition?.timed_thumbnails === 1;
-}
-
-function sideData(s: FfprobeStream, name: string): boolean {
-  return s.side_data_list?.some((d) => d.side_data_type?.includes(name)) ?? false;
 }
 
 /** ffprobe gives the matrix's angle counter-clockwise, from -180 to 180; what is not a quarter turn is shown as it is. */

@@ -1,4 +1,4 @@
-import type { Probe, VideoStream } from './probe.js';
+import { MAX_PIXELS, type Probe, type VideoStream } from './probe.js';
 
 /** Why a file is refused. Part of the API (`failureCode`): never renamed. */
 export type RefusalCode =
@@ -28,7 +28,7 @@ export const LIMITS = {
   maxStreams: 32,
   minSide: 16,
   maxSide: 8192,
-  maxPixels: 8192 * 5120,
+  maxPixels: MAX_PIXELS,
   maxMetadataBytes: 1024 * 1024,
   /** Share by which two statements of a length may differ, and seconds that are always forgiven. */
   durationTolerance: 0.05,
@@ -92,13 +92,14 @@ export function verdict(probe: Probe, limits: typeof LIMITS = LIMITS): Verdict {
       'The end of the video is missing. Please upload the whole file; a recording that broke off can often be repaired by the app that made it.',
     );
   }
-  if (probe.problem === 'too much output' || probe.metadataBytes > limits.maxMetadataBytes) {
+  if (probe.tooMuchOutput || probe.metadataBytes > limits.maxMetadataBytes) {
     return refuse(
       'METADATA_TOO_LARGE',
       'The titles and tags inside the file are too large. Please save it again without them.',
     );
   }
-  if (probe.demuxer === null) return refuse('CORRUPT', 'The file is damaged: its structure cannot be read.');
+  if (probe.demuxer === null || probe.streamCount === 0)
+    return refuse('CORRUPT', 'The file is damaged: its structure cannot be read.');
   if (probe.streamCount > limits.maxStreams) {
     return refuse(
       'TOO_MANY_STREAMS',
@@ -117,22 +118,15 @@ function judgeVideo(probe: Probe, video: VideoStream, limits: typeof LIMITS): Ve
       `The picture is coded in a way that we cannot read (${video.codec ?? 'unknown'}).`,
     );
   }
-  const sides = [video.codedWidth, video.codedHeight, video.width, video.height];
-  if (video.codedWidth === 0 || video.codedHeight === 0) {
-    return refuse('CORRUPT', 'The file is damaged: it does not say how large its picture is.');
-  }
-  if (
-    sides.some((side) => side < limits.minSide || side > limits.maxSide) ||
-    video.codedWidth * video.codedHeight > limits.maxPixels ||
-    video.width * video.height > limits.maxPixels
-  ) {
-    const size = `${video.width}×${video.height}`;
+  if (!fits(probe, video, limits)) {
+    const size = video.codedWidth ? `is ${video.width}×${video.height}` : 'is far too large';
     return refuse(
       'DIMENSIONS_OUT_OF_RANGE',
-      `The picture is ${size}; each side must have ${limits.minSide} to ${limits.maxSide} pixels.`,
+      `The picture ${size}; each side must have ${limits.minSide} to ${limits.maxSide} pixels.`,
     );
   }
-  if (video.pixelFormat === null) return refuse('CORRUPT', 'The file is damaged: its picture cannot be decoded.');
+  if (video.codedWidth === 0 || video.pixelFormat === null)
+    return refuse('CORRUPT', 'The file is damaged: nothing can be learnt about its picture.');
   const rate = video.avgFrameRate ?? video.realFrameRate;
   if (rate && rate.num / rate.den > limits.maxFps) {
     return refuse(
@@ -140,30 +134,37 @@ function judgeVideo(probe: Probe, video: VideoStream, limits: typeof LIMITS): Ve
       `The video has ${Math.round(rate.num / rate.den)} pictures a second; at most ${limits.maxFps} are possible.`,
     );
   }
-  const seconds = Math.max(video.duration ?? 0, (probe.durationMs ?? 0) / 1000);
-  if (seconds > limits.maxSeconds) {
-    return refuse(
-      'TOO_LONG',
-      `The video says that it lasts ${Math.round(seconds / 360) / 10} hours; at most ${limits.maxSeconds / 3600} are possible.`,
-    );
+  if (!hasOneLength(probe, video, limits)) {
+    return refuse('DURATION_MISMATCH', 'The video says that it is much longer or shorter than what it holds.');
   }
-  return hasOneLength(probe, video, limits)
-    ? { accepted: true }
-    : refuse('DURATION_MISMATCH', 'The video says that it is much longer or shorter than what it holds.');
+  const seconds = Math.max(video.duration ?? 0, (probe.durationMs ?? 0) / 1000);
+  return seconds > limits.maxSeconds
+    ? refuse(
+        'TOO_LONG',
+        `The video lasts ${Math.round(seconds / 360) / 10} hours; at most ${limits.maxSeconds / 3600} are possible.`,
+      )
+    : { accepted: true };
 }
 
-/** Statements of the picture's length must agree, where the header makes several: its duration, and its frames at their average rate. */
-function hasOneLength({ durationMs }: Probe, video: VideoStream, limits: typeof LIMITS): boolean {
+/** ffprobe's decoder stops at the pixel limit and then knows no size; as people see it, a picture may still be stretched beyond all measure. */
+function fits({ log }: Probe, video: VideoStream, limits: typeof LIMITS): boolean {
+  const { codedWidth, codedHeight, width, height } = video;
+  if (codedWidth === 0 || codedHeight === 0) return !/Picture size \S+ (exceeds|is invalid)/.test(log);
+  const sides = [codedWidth, codedHeight, width, height];
+  return (
+    sides.every((side) => side >= limits.minSide && side <= limits.maxSide) &&
+    Math.max(codedWidth * codedHeight, width * height) <= limits.maxPixels
+  );
+}
+
+/** The header's statements of a length must agree, where it makes several: the file's, its longest stream's, and the picture's frames at their average rate. */
+function hasOneLength(probe: Probe, video: VideoStream, limits: typeof LIMITS): boolean {
+  const near = (a: number | null, b: number | null) =>
+    a === null || b === null || Math.abs(a - b) <= Math.max(a, b) * limits.durationTolerance + limits.durationSlack;
   const { duration, frameCount, avgFrameRate } = video;
-  const lengths = [
-    duration,
-    frameCount && avgFrameRate ? (frameCount * avgFrameRate.den) / avgFrameRate.num : null,
-  ].filter((length) => length !== null);
-  const least = Math.min(...lengths);
-  const most = Math.max(...lengths);
-  if (durationMs !== null && most > (durationMs / 1000) * (1 + limits.durationTolerance) + limits.durationSlack)
-    return false;
-  return lengths.length === 0 || most - least <= most * limits.durationTolerance + limits.durationSlack;
+  const byFrames = frameCount && avgFrameRate ? (frameCount * avgFrameRate.den) / avgFrameRate.num : null;
+  const whole = probe.durationMs === null ? null : probe.durationMs / 1000;
+  return near(duration, byFrames) && near(whole, probe.longestStream);
 }
 
 function refuse(code: RefusalCode, message: string): Verdict {

@@ -78,7 +78,7 @@ export async function complete(sql: Sql, sessionId: string, sha256: string | nul
     `UPDATE upload_session SET state = 'COMPLETING', epoch = epoch + 1, sha256 = coalesce($2::bytea, sha256),
             failure_code = NULL, failure_message = NULL
      WHERE id = $1 AND state = 'OPEN' AND covered = int8multirange(int8range(0, size_bytes))
-       AND ($2 IS NULL OR sha256 IS NULL OR sha256 = $2 OR failure_code IS NOT NULL)
+       AND ($2::bytea IS NULL OR sha256 IS NULL OR sha256 = $2::bytea OR failure_code IS NOT NULL)
      RETURNING epoch`,
     [sessionId, sha256 === null ? null : Buffer.from(sha256, 'hex')],
   );

@@ -1,6 +1,3 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { type DynamicModule, Injectable, Module, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -11,6 +8,7 @@ import { GraphqlModule } from '../../../src/common/graphql/index.js';
 import { HttpModule, httpAdapter } from '../../../src/common/http/index.js';
 import { LiveModule } from '../../../src/common/live/index.js';
 import { StructuredLogger } from '../../../src/common/logging/index.js';
+import { freePort } from '../../support/index.js';
 
 /** Login sessions of these tests: `Bearer <sessionId>`, until the session is taken out. */
 @Injectable()
@@ -66,6 +64,7 @@ export async function startEdge(resolvers: Type[], overrides: Partial<Config> = 
   const config = {
     publicUrl: 'http://localhost:3000',
     redisUrl: `redis://127.0.0.1:${await freePort()}`,
+    redisPrefix: 'edge:',
     corsOrigins: ['https://app.example'],
     trustProxy: false,
     s3: null,
@@ -101,26 +100,5 @@ export async function startEdge(resolvers: Type[], overrides: Partial<Config> = 
       });
       return { status: response.status, ...((await response.json()) as object) };
     },
-  };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-/** A Redis that remembers nothing. */
-export async function startRedis(port: number): Promise<() => Promise<void>> {
-  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
-  const server = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  for await (const chunk of server.stdout) if (String(chunk).includes('Ready to accept connections')) break;
-  server.stdout.resume();
-  return async () => {
-    server.kill();
-    if (server.exitCode === null) await once(server, 'exit');
   };
 }
