@@ -6,6 +6,5 @@ export default {
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
   transform: { '\\.[cm]?[jt]sx?$': '<rootDir>/test/support/transform.cjs' },
   transformIgnorePatterns: [],
-  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   testTimeout: 30_000,
 };

@@ -36,7 +36,7 @@ CREATE TABLE stored_object (
   key text PRIMARY KEY,
   size_bytes bigint,
   state text NOT NULL DEFAULT 'PENDING' CHECK (state IN ('PENDING', 'KEPT', 'DELETING')),
-  created_at timestamptz NOT NULL DEFAULT now(), -- PENDING: or signed, or seen to be written, last
+  created_at timestamptz NOT NULL DEFAULT now(), -- or signed, or seen to be written, last
   changed_at timestamptz NOT NULL DEFAULT now(),
   sweep_after timestamptz,                    -- DELETING: a straggler may still land, so look again then
   due_at timestamptz NOT NULL DEFAULT now()   -- DELETING: the collector takes it (again) then
@@ -68,7 +68,7 @@ CREATE TABLE login_session (
   revoke_reason text
 );
 CREATE INDEX ix_login_session_user ON login_session (user_id);
-CREATE INDEX ix_login_session_revoked ON login_session (revoked_at) WHERE revoked_at IS NOT NULL;
+CREATE INDEX ix_login_session_end ON login_session (least(expires_at, revoked_at));
 
 CREATE TABLE refresh_token (
   hash bytea PRIMARY KEY,
@@ -77,6 +77,7 @@ CREATE TABLE refresh_token (
   used_at timestamptz
 );
 CREATE INDEX ix_refresh_token_session ON refresh_token (session_id);
+CREATE INDEX ix_refresh_token_used ON refresh_token (used_at) WHERE used_at IS NOT NULL;
 
 CREATE TABLE channel (
   id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -126,6 +127,7 @@ CREATE TABLE video (
   created_at timestamptz NOT NULL DEFAULT now(),
   deleted_at timestamptz
 );
+CREATE INDEX ix_video_unfinished ON video (id) WHERE state IN ('PROCESSING', 'PLAYABLE') AND deleted_at IS NULL;
 CREATE INDEX ix_video_channel ON video (channel_id, created_at DESC, id DESC) WHERE deleted_at IS NULL;
 
 -- ── uploads: design in docs/uploads-ledger.md ───────────────────────────────────────────────────────────────────
@@ -164,7 +166,7 @@ CREATE TABLE upload_chunk (
   span int8range NOT NULL,
   sha256 bytea NOT NULL,
   verified boolean NOT NULL DEFAULT true,
-  covers int8multirange NOT NULL CHECK (NOT isempty(covers)),
+  covers int8multirange NOT NULL,
   committed_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX ix_upload_chunk_session ON upload_chunk (session_id, lower(span));
@@ -173,16 +175,26 @@ CREATE TABLE upload_target (
   session_id uuid NOT NULL CONSTRAINT fk_upload_target_session REFERENCES upload_session,
   span int8range NOT NULL,
   sha256 bytea NOT NULL,
-  generation int NOT NULL DEFAULT 1,
-  object_key text NOT NULL,
+  object_key text NOT NULL,                   -- ends in its generation: one that is being deleted is never signed again
   state text NOT NULL DEFAULT 'SIGNED' CHECK (state IN ('SIGNED', 'FAILED')),
-  attempts int NOT NULL DEFAULT 0,
+  failures int NOT NULL DEFAULT 0,
   failure_reason text,
   signed_at timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (session_id, span, sha256)
+  PRIMARY KEY (session_id, span, sha256),
+  CONSTRAINT uq_upload_target_object UNIQUE (object_key)
 );
 
 -- ── transcoding ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+CREATE TABLE transcode_source (
+  video_id uuid NOT NULL CONSTRAINT fk_transcode_source_video REFERENCES video,
+  run int NOT NULL,
+  probe jsonb NOT NULL,                       -- of the master: sound is read by it
+  picture jsonb,                              -- of the picture's copy, where the master cannot be read in pieces
+  picture_key text CONSTRAINT fk_transcode_source_picture REFERENCES stored_object,
+  created_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (video_id, run)
+);
 
 CREATE TABLE rendition (
   video_id uuid NOT NULL CONSTRAINT fk_rendition_video REFERENCES video,
@@ -215,6 +227,8 @@ CREATE TABLE piece (
   frame_count int NOT NULL DEFAULT 0,
   done_at timestamptz,
   progress real NOT NULL DEFAULT 0,           -- 0 to 1, of the attempt under way
+  strikes int NOT NULL DEFAULT 0,             -- attempts that the input ended: failed checks, a killed worker
+  fault text,                                 -- of the last strike; WORKER_KILLED until an attempt says otherwise
   CONSTRAINT uq_piece UNIQUE (video_id, run, kind, number)
 );
 

@@ -44,6 +44,15 @@ const version = createHash('sha256')
   .digest('hex');
 
 module.exports = {
-  getCacheKey: (source, path) => createHash('sha256').update(version).update(path).update('\0').update(source).digest('hex'),
-  process: (source, path, options) => transformerOf(source, path)?.process(source, path, options) ?? { code: source },
+  getCacheKey: (source, path) =>
+    createHash('sha256').update(version).update(path).update('\0').update(source).digest('hex'),
+  process(source, path, options) {
+    const transformer = transformerOf(source, path);
+    if (!transformer) return { code: source };
+    const { code } = transformer.process(source, path, options);
+    // What TypeScript imports as './x.js' is './x.ts' here.
+    return {
+      code: transformer === javascript ? code : code.replace(/\brequire\("(\.{1,2}\/[^"]+)\.js"\)/g, 'require("$1")'),
+    };
+  },
 };

@@ -33,6 +33,7 @@ export interface Config {
   readonly databaseUrl: string;
   readonly databasePoolSize: number;
   readonly redisUrl: string;
+  readonly redisPrefix: string;
   /** `null`: objects are files under `dataDir`. */
   readonly s3: S3Config | null;
   readonly tokenSecret: string;
@@ -84,6 +85,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     databaseUrl: o.DATABASE_URL ?? null,
     databasePoolSize: o.DATABASE_POOL_SIZE,
     redisUrl: o.REDIS_URL ?? null,
+    redisPrefix: o.REDIS_PREFIX,
     s3:
       o.S3_ENDPOINT && o.S3_BUCKET && o.S3_ACCESS_KEY && o.S3_SECRET_KEY
         ? Object.freeze({

@@ -78,6 +78,16 @@ export const options = z.object({
     default: 'embedded',
     secret: true,
   }),
+  REDIS_PREFIX: option(
+    z
+      .string()
+      .regex(/^[\w.:-]{1,60}$/)
+      .default('sluice:'),
+    {
+      description: 'Starts the name of every key and channel, so that installations can share one Redis.',
+      accepts: '1 to 60 of letters, digits and . : - _',
+    },
+  ),
   S3_ENDPOINT: option(url('http:', 'https:').optional(), {
     description: 'The S3 object store as this server reaches it. Without it objects are files under DATA_DIR.',
     accepts: 'an http or https address',

@@ -1,5 +1,9 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
+import pg from 'pg';
 import { DataSource, type EntityManager, type EntityTarget, type ObjectLiteral } from 'typeorm';
+
+// int8 counts bytes here, always below 2^53: a number, where pg would give text. OID 20 is int8.
+pg.types.setTypeParser(20, Number);
 
 /** What both the database and an open transaction can do. */
 export interface Sql {

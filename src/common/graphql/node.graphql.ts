@@ -21,10 +21,10 @@ export abstract class Node {
  */
 export const NodeResolver =
   (type: string) =>
-  (
+  <Method extends (uuid: string, actor: Actor | null) => Promise<object | null>>(
     target: object,
     key: string | symbol,
-    descriptor: TypedPropertyDescriptor<(uuid: string, actor: Actor | null) => Promise<object | null>>,
-  ) => {
+    descriptor: TypedPropertyDescriptor<Method>,
+  ): void => {
     SetMetadata(NODE_TYPE, type)(target, key, descriptor);
   };

@@ -12,3 +12,12 @@ export const HANDLES_JOB = 'sluice:handles-job';
  */
 export const HandlesJob = <Payload>(definition: JobDefinition<Payload>): MethodDecorator =>
   SetMetadata(HANDLES_JOB, definition);
+
+export const PERIODICALLY = 'sluice:periodically';
+
+/**
+ * Marks a method without parameters that every worker calls again and again, `milliseconds` after it last ended at the
+ * earliest: for sweeps. Several workers may run it at once, so it claims what it works on with SKIP LOCKED, in bounded
+ * batches.
+ */
+export const Periodically = (milliseconds: number): MethodDecorator => SetMetadata(PERIODICALLY, milliseconds);

@@ -2,10 +2,11 @@ import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleD
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { CONFIG, type Config } from '../config/index.js';
 import { Database } from '../database/index.js';
+import { runWithLogContext } from '../logging/index.js';
 import { backoffMs } from './backoff.js';
 import { decoratedMethods, type Handler } from './decorated-methods.js';
 import { definedJobs, type JobDefinition, QUEUES, type QueueName } from './define-job.js';
-import { HANDLES_JOB } from './handles-job.js';
+import { HANDLES_JOB, PERIODICALLY } from './handles-job.js';
 import { WakeUps } from './wake-ups.js';
 
 const LEASE_SECONDS = 30;
@@ -73,6 +74,9 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
         this.pump(queue);
       });
     }
+    for (const found of decoratedMethods<number>(this.discovery, this.scanner, PERIODICALLY)) {
+      this.every(found.mark, found.call as () => Promise<void>);
+    }
     this.every(POLL_MS, async () => {
       for (const queue of QUEUES) this.pump(queue);
     });
@@ -127,22 +131,25 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     const slot = this.slots.get(queue);
     if (!slot || this.draining || slot.used >= slot.limit) return;
     slot.used++;
-    this.claim(queue)
-      .then(async (job) => {
-        if (!job) return false;
-        this.pump(queue);
-        await this.run(job);
-        return true;
-      })
-      .catch((error: Error) => {
-        this.logger.warn(`jobs: ${error.message}`);
-        return false;
-      })
-      .then((more) => {
-        slot.used--;
-        slot.waiting.shift()?.();
-        if (more) this.pump(queue);
-      });
+    void this.work(queue).then((more) => {
+      slot.used--;
+      slot.waiting.shift()?.();
+      if (more) this.pump(queue);
+    });
+  }
+
+  /** @returns whether there was something to do */
+  private async work(queue: QueueName): Promise<boolean> {
+    try {
+      const job = await this.claim(queue);
+      if (!job) return false;
+      this.pump(queue);
+      await this.run(job);
+      return true;
+    } catch (error) {
+      this.logger.warn(`jobs: ${(error as Error).message}`);
+      return false;
+    }
   }
 
   private async claim(queue: QueueName): Promise<ClaimedJob | undefined> {
@@ -162,7 +169,8 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     const abort = new AbortController();
     const handler = this.handlers.get(job.name);
     if (!handler) throw new Error(`No handler does ${job.name}.`);
-    const done = handler(job.payload, { jobId: job.id, attempt: job.attempts, lease: job.lease, signal: abort.signal })
+    const context = { jobId: job.id, attempt: job.attempts, lease: job.lease, signal: abort.signal };
+    const done = runWithLogContext({ jobId: job.id }, () => handler(job.payload, context))
       .then(() => this.finish(job))
       .catch((error: Error) => this.putBack(job, abort.signal.reason ?? error))
       .catch((error: Error) => this.logger.warn(`${job.name} ${job.id}: left to its lease: ${error.message}`));

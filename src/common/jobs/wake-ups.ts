@@ -1,20 +1,15 @@
-import { getQueueToken } from '@nestjs/bull';
-import { Inject, Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
-import { ModuleRef } from '@nestjs/core';
+import { Logger, type OnModuleDestroy } from '@nestjs/common';
 import type { Queue } from 'bull';
-import { QUEUES, type QueueName } from './define-job.js';
+import type { QueueName } from './define-job.js';
 
 /**
  * Bull carries hints and no truth: "queue X has something due". A lost hint costs at most one poll interval, a
  * doubled one a look at an empty index.
  */
-@Injectable()
 export class WakeUps implements OnModuleDestroy {
   private readonly logger = new Logger(WakeUps.name);
-  private readonly queues: Map<QueueName, Queue>;
 
-  constructor(@Inject(ModuleRef) moduleRef: ModuleRef) {
-    this.queues = new Map(QUEUES.map((name) => [name, moduleRef.get<Queue>(getQueueToken(name), { strict: false })]));
+  constructor(private readonly queues: ReadonlyMap<QueueName, Queue>) {
     // Without a listener a Redis that is away would end the process.
     for (const queue of this.queues.values()) queue.on('error', (error) => this.logger.debug(error.message));
   }

@@ -1,8 +1,7 @@
 import type { IncomingMessage } from 'node:http';
-import { Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { CONFIG, type Config } from '../../common/config/index.js';
 import type { Refusal } from './disk-signature.js';
 import { DiskStorage } from './disk-storage.js';
 import { INCOMING, isObjectKey } from './object-key.js';
@@ -31,7 +30,7 @@ class BodyTooSlow extends Error {}
 /**
  * Serves `PUT /storage/<key>?expires=…&signature=…`, what DiskStorage signs. A scope of Fastify's own and not a
  * controller: there no body parser stands between the socket and the file, whatever the content type says. It is public by design:
- * the signature is the permission, and covers all that the request does.
+ * the signature is the permission, and covers all that the request does. CORS is the server's, as for every path.
  */
 @Injectable()
 export class DiskIngress implements OnModuleInit {
@@ -42,7 +41,6 @@ export class DiskIngress implements OnModuleInit {
   constructor(
     private readonly storage: ObjectStorage,
     private readonly host: HttpAdapterHost,
-    @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   onModuleInit(): void {
@@ -52,24 +50,8 @@ export class DiskIngress implements OnModuleInit {
     server.register(async (scope) => {
       scope.removeAllContentTypeParsers();
       scope.addContentTypeParser('*', (_request, _body, done) => done(null));
-      scope.addHook('onRequest', async (request, reply) => this.allowOrigin(request, reply));
-      scope.options(`${PATH}*`, async (_request, reply) => reply.code(204).send());
       scope.put(`${PATH}*`, async (request, reply) => this.put(storage, request, reply));
     });
-  }
-
-  private allowOrigin(request: FastifyRequest, reply: FastifyReply): void {
-    const { origin } = request.headers;
-    const { corsOrigins, publicUrl } = this.config;
-    reply.header('vary', 'Origin');
-    if (!origin || !(corsOrigins === '*' || corsOrigins.includes(origin) || origin === new URL(publicUrl).origin))
-      return;
-    reply
-      .header('access-control-allow-origin', origin)
-      .header('access-control-allow-methods', 'PUT')
-      .header('access-control-allow-headers', 'content-type, if-none-match, x-amz-checksum-sha256')
-      .header('access-control-expose-headers', 'ETag, x-amz-checksum-sha256')
-      .header('access-control-max-age', '7200');
   }
 
   private async put(storage: DiskStorage, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -79,7 +61,14 @@ export class DiskIngress implements OnModuleInit {
       const checksum = String(raw.headers['x-amz-checksum-sha256']);
       return reply.code(200).header('etag', `"${checksum}"`).header('x-amz-checksum-sha256', checksum).send();
     }
-    if (!raw.complete) discardRest(raw, reply, refusal);
+    if (!raw.complete && !raw.destroyed) {
+      if (refusal === TOO_SLOW || !(Number(raw.headers['content-length']) <= UNWANTED_BYTES)) {
+        reply.header('connection', 'close');
+      } else {
+        const discarded = discardRest(raw);
+        if (!reply.raw.shouldKeepAlive) await discarded;
+      }
+    }
     const { status, code, message } = refusal;
     return reply
       .code(status)
@@ -150,16 +139,20 @@ async function within<T>(result: Promise<T>, ms: number): Promise<T> {
 }
 
 /**
- * Closing at once would reset the connection, and the client would see that in place of the answer. So a body of a usual
- * size is read and dropped, within bounds.
+ * Closing a connection with bytes on their way resets it, and the client would see that in place of the answer. So a body
+ * of a usual size is read and dropped, within bounds.
  */
-function discardRest(request: IncomingMessage, reply: FastifyReply, refusal: Refusal): void {
-  if (refusal === TOO_SLOW || !(Number(request.headers['content-length']) <= UNWANTED_BYTES)) {
-    reply.header('connection', 'close');
-    return;
-  }
-  const timer = setTimeout(() => request.destroy(), UNWANTED_MS);
-  request.once('close', () => clearTimeout(timer)).resume();
+function discardRest(request: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      request.socket.off('close', done);
+      resolve();
+    };
+    const timer = setTimeout(() => request.destroy(), UNWANTED_MS);
+    request.socket.once('close', done);
+    request.once('end', done).resume();
+  });
 }
 
 function one(values: readonly string[] | undefined): string | undefined {

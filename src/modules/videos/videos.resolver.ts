@@ -66,7 +66,8 @@ export class VideosResolver {
   @Public()
   videoProgress(@Args('videoId', { type: () => ID }) videoId: string, @CurrentActor() actor: Actor | null) {
     const uuid = decodeId('Video', videoId, ['videoId']);
-    return this.live.stateStream({ topic: videoTopic(uuid), load: () => this.node(uuid, actor) });
+    // Every look tells the viewer: progress and renditions are no part of the row that could be compared.
+    return this.live.stateStream({ topic: videoTopic(uuid), load: () => this.node(uuid, actor), key: () => Symbol() });
   }
 
   @ResolveField(() => Channel, { description: 'Where it is published.' })

@@ -48,6 +48,12 @@ export class VideosService {
     return new Map(rows.map((row) => [row.id, row]));
   }
 
+  /** Also what is left of deleted ones: an upload session keeps its video's id. */
+  async withDeletedByIds(ids: readonly string[]): Promise<Map<string, Video>> {
+    const rows = await this.db.query<Video>(`SELECT ${this.columns} FROM video v WHERE v.id = ANY($1::uuid[])`, [ids]);
+    return new Map(rows.map((row) => [row.id, row]));
+  }
+
   /** The video if the actor may see it, else null. */
   async visible(id: string, actor: Actor | null): Promise<Video | null> {
     const video = await this.byId(this.db, id);
@@ -259,6 +265,8 @@ export class VideosService {
     const [row] = await tx.query<{ run: number }>(
       `UPDATE video SET run = run + 1, state = $3, stage = 'QUEUED', failure_code = NULL, failure_message = NULL,
               failure_retryable = NULL, processing_finished_at = NULL,
+              processing_started_at = CASE WHEN $3 = 'PROCESSING' THEN now() END,
+              processing_attempts = processing_attempts + CASE WHEN $3 = 'PROCESSING' THEN 1 ELSE 0 END,
               verified_at = CASE WHEN $3 = 'UPLOADING' THEN NULL ELSE verified_at END
        WHERE id = $1 AND run = $2 AND state <> 'BLOCKED' AND deleted_at IS NULL RETURNING run`,
       [videoId, from, state],

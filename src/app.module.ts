@@ -1,0 +1,44 @@
+import { Module } from '@nestjs/common';
+import { AccessModule } from './common/access/index.js';
+import { DatabaseModule } from './common/database/index.js';
+import { EventsModule } from './common/events/index.js';
+import { GraphqlModule } from './common/graphql/index.js';
+import { HealthModule } from './common/health/index.js';
+import { HttpModule } from './common/http/index.js';
+import { JobsModule } from './common/jobs/index.js';
+import { LiveModule } from './common/live/index.js';
+import { AuthModule } from './modules/auth/index.js';
+import { ChannelsModule } from './modules/channels/index.js';
+import { StorageModule } from './modules/storage/index.js';
+import { StreamingModule } from './modules/streaming/index.js';
+import { TranscodingModule } from './modules/transcoding/index.js';
+import { UploadsModule } from './modules/uploads/index.js';
+import { UsersModule } from './modules/users/index.js';
+import { VideosModule } from './modules/videos/index.js';
+
+/** What every domain stands on. The configuration comes in from outside, beside this module. */
+const common = [
+  DatabaseModule,
+  JobsModule,
+  EventsModule,
+  LiveModule,
+  AccessModule,
+  HttpModule,
+  GraphqlModule,
+  HealthModule,
+];
+
+/** The domains by rank: each imports only from those before it. */
+const domains = [
+  StorageModule,
+  UsersModule,
+  AuthModule,
+  ChannelsModule,
+  VideosModule,
+  UploadsModule,
+  TranscodingModule,
+  StreamingModule,
+];
+
+@Module({ imports: [...common, ...domains] })
+export class AppModule {}

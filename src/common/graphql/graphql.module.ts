@@ -1,0 +1,118 @@
+import type { ApolloServerPlugin } from '@apollo/server';
+import { ApolloServerPluginCacheControlDisabled } from '@apollo/server/plugin/disabled';
+import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
+import { Global, Logger, Module } from '@nestjs/common';
+import { APP_INTERCEPTOR, APP_PIPE, MetadataScanner } from '@nestjs/core';
+import { type BuildSchemaOptions, GraphQLModule as NestGraphQLModule } from '@nestjs/graphql';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { GraphQLError } from 'graphql';
+import { CONFIG, type Config } from '../config/index.js';
+import { Pages } from '../http/index.js';
+import { DocumentCache } from './document-cache.js';
+import { EventStreams } from './event-streams.js';
+import { inputValidation } from './input-validation.js';
+import { costError, LIMITS, limitRules } from './limits.js';
+import { Node } from './node.graphql.js';
+import { NodeQuery, NodeResolvers } from './node.resolver.js';
+import { NullForNotFound } from './null-for-not-found.js';
+import { Operations } from './operations.js';
+import { presentError } from './present-error.js';
+import { GraphQLDateTime } from './scalars.js';
+import { UserError } from './user-errors.graphql.js';
+import { WebSockets } from './web-sockets.js';
+
+@Global()
+@Module({ providers: [Operations], exports: [Operations] })
+class OperationsModule {}
+
+/** How the schema is made of the classes; also for writing schema.graphql without a server. */
+export const buildSchemaOptions: BuildSchemaOptions = {
+  // Types that are found only through the interface they implement.
+  orphanedTypes: [UserError, Node],
+  scalarsMap: [{ type: Date, scalar: GraphQLDateTime }],
+};
+
+function apolloOptions(config: Config, operations: Operations, pages: Pages): Omit<ApolloDriverConfig, 'driver'> {
+  const { graphqlIntrospection } = config;
+  return {
+    path: '/graphql',
+    autoSchemaFile: true,
+    sortSchema: true,
+    buildSchemaOptions,
+    context: (req: FastifyRequest, reply: FastifyReply) => {
+      const { authorization, 'user-agent': userAgent } = req.headers;
+      return operations.contextOf({ authorization, ip: req.ip, userAgent, req, reply });
+    },
+    // The limits: also in operations.ts, for the other transports.
+    parseOptions: { maxTokens: LIMITS.tokens },
+    validationRules: limitRules({ introspection: graphqlIntrospection }),
+    introspection: true,
+    documentStore: new DocumentCache(),
+    persistedQueries: false,
+    allowBatchedHttpRequests: false,
+    csrfPrevention: true,
+    formatError: (_formatted, error) => presentError(asGraphQLError(error)).toJSON(),
+    autoTransformHttpErrors: false,
+    includeStacktraceInErrorResponses: false,
+    nodeEnv: 'production',
+    graphiql: false,
+    plugins: [ApolloServerPluginCacheControlDisabled(), costLimit, graphiqlPage(pages)],
+    logger: apolloLogger,
+    stopOnTerminationSignals: false,
+    // After the HTTP server has answered what was under way.
+    stopOnApplicationShutdown: true,
+  };
+}
+
+const costLimit: ApolloServerPlugin = {
+  requestDidStart: async () => ({
+    async didResolveOperation({ schema, document, request }) {
+      const error = costError(schema, document, request.operationName, request.variables);
+      if (!error) return;
+      throw new GraphQLError(error.message, {
+        nodes: error.nodes,
+        extensions: { ...error.extensions, http: { status: 400 } },
+      });
+    },
+  }),
+};
+
+const graphiqlPage = (pages: Pages): ApolloServerPlugin => ({
+  serverWillStart: async () => ({ renderLandingPage: async () => ({ html: () => pages.read('graphiql') }) }),
+});
+
+const log = new Logger('Apollo');
+const apolloLogger = {
+  debug: (message: unknown) => log.debug(message),
+  info: (message: unknown) => log.log(message),
+  warn: (message: unknown) => log.warn(message),
+  error: (message: unknown) => log.error(message),
+};
+
+function asGraphQLError(error: unknown): GraphQLError {
+  if (error instanceof GraphQLError) return error;
+  const originalError = error instanceof Error ? error : new Error(String(error));
+  return new GraphQLError(originalError.message, { originalError });
+}
+
+/** GraphQL over HTTP, WebSocket and server-sent events. Wants an `ActorResolver` from some module. */
+@Module({
+  imports: [
+    OperationsModule,
+    NestGraphQLModule.forRootAsync<ApolloDriverConfig>({
+      driver: ApolloDriver,
+      inject: [CONFIG, Operations, Pages],
+      useFactory: apolloOptions,
+    }),
+  ],
+  providers: [
+    MetadataScanner,
+    NodeResolvers,
+    NodeQuery,
+    WebSockets,
+    EventStreams,
+    { provide: APP_PIPE, useFactory: inputValidation },
+    { provide: APP_INTERCEPTOR, useClass: NullForNotFound },
+  ],
+})
+export class GraphqlModule {}

@@ -1,0 +1,169 @@
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import { GraphQLSchemaHost } from '@nestjs/graphql';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import {
+  createSourceEventStream,
+  type DocumentNode,
+  type ExecutionArgs,
+  type ExecutionResult,
+  execute,
+  GraphQLError,
+  type GraphQLSchema,
+  getOperationAST,
+  parse,
+  validate,
+} from 'graphql';
+import { ActorResolver } from '../access/index.js';
+import { CONFIG, type Config } from '../config/index.js';
+import { noteInLog } from '../logging/index.js';
+import { DocumentCache } from './document-cache.js';
+import { costError, LIMITS, validationRules } from './limits.js';
+import { Loaders } from './loaders.js';
+import type { OperationContext } from './operation-context.js';
+import { presentError } from './present-error.js';
+
+/** From whom a request or socket comes. */
+export interface Caller {
+  /** The value of the Authorization header, or what stands for it in connection_init. */
+  authorization: string | undefined;
+  ip: string;
+  userAgent: string | undefined;
+  req?: FastifyRequest;
+  reply?: FastifyReply;
+}
+
+/** What a client asks to run. Everything in it is untrusted. */
+export interface OperationRequest {
+  query: string;
+  operationName?: string | null;
+  variables?: Record<string, unknown> | null;
+}
+
+/** An operation before and while it runs: the parts that all transports share. */
+@Injectable()
+export class Operations implements OnModuleInit {
+  private readonly documents = new DocumentCache();
+  private actors: ActorResolver;
+
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    private readonly modules: ModuleRef,
+  ) {}
+
+  onModuleInit(): void {
+    // Filled by a domain module, which this one must not import.
+    this.actors = this.modules.get(ActorResolver, { strict: false });
+  }
+
+  get schema(): GraphQLSchema {
+    return this.modules.get(GraphQLSchemaHost, { strict: false }).schema;
+  }
+
+  /** Who calls, found out once for the request or socket. */
+  async contextOf(caller: Caller): Promise<OperationContext> {
+    const { authorization, ip, userAgent, req, reply } = caller;
+    const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+    const actor = token ? await this.actors.resolve(token) : null;
+    if (actor) noteInLog({ userId: actor.userId });
+    const badToken = Boolean(authorization) && !actor;
+    return { actor, badToken, loaders: new Loaders(), ip, userAgent: userAgent ?? null, req, reply };
+  }
+
+  /** @returns what to execute, or why not: nothing of it has run then */
+  prepare(request: OperationRequest, contextValue: OperationContext): ExecutionArgs | readonly GraphQLError[] {
+    const { query, operationName, variables: variableValues } = request;
+    const document = this.documentOf(query);
+    if (!('kind' in document)) return document.map(presentError);
+    const schema = this.schema;
+    const tooCostly = costError(schema, document, operationName, variableValues);
+    if (tooCostly) return [presentError(tooCostly)];
+    return { schema, document, operationName, variableValues, contextValue };
+  }
+
+  /** Like graphql's `subscribe`, with fresh loaders for each event and errors as clients may see them. */
+  async subscribe(args: ExecutionArgs): Promise<AsyncGenerator<ExecutionResult> | ExecutionResult> {
+    const context = args.contextValue as OperationContext;
+    const source = await createSourceEventStream(args);
+    if (!(Symbol.asyncIterator in source)) return present(source);
+    const events = source[Symbol.asyncIterator]();
+    const run = async (event: unknown) =>
+      present(await execute({ ...args, rootValue: event, contextValue: { ...context, loaders: new Loaders() } }));
+    return resultsOf(events, run);
+  }
+
+  isSubscription({ document, operationName }: ExecutionArgs): boolean {
+    return getOperationAST(document, operationName)?.operation === 'subscription';
+  }
+
+  private documentOf(query: string): DocumentNode | readonly GraphQLError[] {
+    const known = this.documents.find(query);
+    if (known) return known;
+    let document: DocumentNode;
+    try {
+      document = parse(query, { maxTokens: LIMITS.tokens });
+    } catch (error) {
+      if (!(error instanceof GraphQLError)) throw error;
+      return [withCode(error, 'GRAPHQL_PARSE_FAILED')];
+    }
+    const errors = validate(
+      this.schema,
+      document,
+      validationRules({ introspection: this.config.graphqlIntrospection }),
+    );
+    if (errors.length > 0) return errors.map((error) => withCode(error, 'GRAPHQL_VALIDATION_FAILED'));
+    this.documents.keep(query, document);
+    return document;
+  }
+}
+
+/** A generator would keep `return()` waiting until the next event: this hands it on to the source at once. */
+function resultsOf(
+  events: AsyncIterator<unknown>,
+  run: (event: unknown) => Promise<ExecutionResult>,
+): AsyncGenerator<ExecutionResult> {
+  const end = async (): Promise<IteratorResult<ExecutionResult>> => {
+    await events.return?.();
+    return { value: undefined, done: true };
+  };
+  return {
+    async next() {
+      try {
+        const { value, done } = await events.next();
+        return done ? { value: undefined, done } : { value: await run(value), done: false };
+      } catch (error) {
+        // The source failed: its error is the last event.
+        await end();
+        events = { next: async () => ({ value: undefined, done: true }) };
+        return { value: { errors: [presentError(asGraphQLError(error))] }, done: false };
+      }
+    },
+    return: end,
+    async throw(error) {
+      await end();
+      throw error;
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    async [Symbol.asyncDispose]() {
+      await end();
+    },
+  };
+}
+
+function asGraphQLError(error: unknown): GraphQLError {
+  if (error instanceof GraphQLError) return error;
+  return new GraphQLError('The stream failed.', {
+    originalError: error instanceof Error ? error : new Error(String(error)),
+  });
+}
+
+function present(result: ExecutionResult): ExecutionResult {
+  return result.errors ? { ...result, errors: result.errors.map(presentError) } : result;
+}
+
+function withCode(error: GraphQLError, code: string): GraphQLError {
+  const { message, nodes, source, positions } = error;
+  return new GraphQLError(message, { nodes, source, positions, extensions: { code } });
+}

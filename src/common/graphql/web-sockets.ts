@@ -1,0 +1,223 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import {
+  type BeforeApplicationShutdown,
+  Inject,
+  Injectable,
+  Logger,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { GraphQLError } from 'graphql';
+import { CloseCode, type Context, handleProtocols, makeServer, type SubscribePayload } from 'graphql-ws';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { LoginSessions } from '../access/index.js';
+import { CONFIG, type Config } from '../config/index.js';
+import { allowsOrigin, clientAddress } from '../http/index.js';
+import { type LogContext, runWithLogContext } from '../logging/index.js';
+import { ConnectionLimits } from './connection-limits.js';
+import type { OperationContext } from './operation-context.js';
+import { Operations } from './operations.js';
+
+const PATH = '/graphql';
+const PING_MS = 12_000;
+const MAX_MESSAGE_BYTES = 64 * 1024;
+/** The kernel takes some 4 MB more before any of this counts. */
+const MAX_QUEUED_BYTES = 256 * 1024;
+const SOCKETS_PER_USER = 5;
+const SOCKETS_PER_ADDRESS = 20;
+const SUBSCRIPTIONS_PER_SOCKET = 20;
+const TERMINATE_AFTER_MS = 2_000;
+
+/** Beside those of graphql-transport-ws (4401 Unauthorized, 4403 Forbidden, 4408 initialisation time-out). */
+const TOO_MANY = 4429;
+const SERVICE_RESTART = 1012;
+
+interface Extra {
+  readonly socket: WebSocket;
+  readonly request: IncomingMessage;
+  context?: OperationContext;
+  /** What to undo when the socket closes. */
+  readonly undo: (() => void)[];
+}
+type SocketContext = Context<Record<string, unknown>, Extra>;
+
+/**
+ * GraphQL subscriptions over WebSocket (graphql-transport-ws). Wired by hand, since plugins of Apollo Server do not run
+ * here: the limits, the access rules and the errors are those of `Operations`, the same as over HTTP.
+ */
+@Injectable()
+export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly logger = new Logger(WebSockets.name);
+  private readonly sockets = new WebSocketServer({
+    noServer: true,
+    // Compression costs 236 KB a socket, and ws ignores its threshold.
+    perMessageDeflate: false,
+    maxPayload: MAX_MESSAGE_BYTES,
+    handleProtocols: (protocols) => handleProtocols(protocols),
+  });
+  private readonly limits = new ConnectionLimits();
+  private readonly protocol = makeServer<Record<string, unknown>, Extra>({
+    connectionInitWaitTimeout: 3_000,
+    onConnect: (ctx) => this.connect(ctx),
+    onSubscribe: (ctx, _id, payload) => this.prepare(ctx, payload),
+    subscribe: (args) => this.operations.subscribe(args as Parameters<Operations['subscribe']>[0]),
+  });
+
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    private readonly adapterHost: HttpAdapterHost,
+    private readonly operations: Operations,
+    private readonly sessions: LoginSessions,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    const server: Server = this.adapterHost.httpAdapter.getHttpServer();
+    server.on('upgrade', this.upgrade);
+  }
+
+  private readonly upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    if (new URL(request.url ?? '/', 'http://localhost').pathname !== PATH) {
+      socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      return;
+    }
+    this.sockets.handleUpgrade(request, socket, head, (webSocket) => this.opened(webSocket, request));
+  };
+
+  private opened(socket: WebSocket, request: IncomingMessage): void {
+    // A browser is told by the code: it never sees the status of a refused upgrade.
+    if (!allowsOrigin(this.config, request.headers.origin)) {
+      closeSoon(socket, CloseCode.Forbidden, 'Origin not allowed');
+      return;
+    }
+    const extra: Extra = { socket, request, undo: [] };
+    const logContext: LogContext = { requestId: randomUUID() };
+    const log = <T>(fn: () => T): T => runWithLogContext(logContext, fn);
+
+    let alive = true;
+    socket.on('pong', () => {
+      alive = true;
+    });
+    const pings = setInterval(() => {
+      if (!alive) return socket.terminate();
+      alive = false;
+      socket.ping();
+    }, PING_MS);
+    extra.undo.push(() => clearInterval(pings));
+
+    const closed = this.protocol.opened(
+      {
+        protocol: socket.protocol,
+        send: (message) => this.send(socket, message),
+        close: (code, reason) => socket.close(code, reason),
+        onMessage: (handle) =>
+          socket.on('message', (message) => {
+            log(() => handle(String(message))).catch((error: unknown) => log(() => this.failed(socket, error)));
+          }),
+      },
+      extra,
+    );
+    socket.on('error', (error) => this.logger.debug(`socket failed: ${error.message}`));
+    socket.once('close', (code, reason) => {
+      for (const undo of extra.undo) undo();
+      closed(code, String(reason)).catch((error: unknown) => log(() => this.failed(socket, error)));
+    });
+  }
+
+  private send(socket: WebSocket, message: string): Promise<void> {
+    if (socket.bufferedAmount > MAX_QUEUED_BYTES) {
+      closeSoon(socket, TOO_MANY, 'Reads too slowly');
+      return Promise.resolve();
+    }
+    if (socket.readyState !== socket.OPEN) return Promise.resolve();
+    // An error means that the socket is closing, and its close event ends the streams.
+    return new Promise((resolve) => socket.send(message, () => resolve()));
+  }
+
+  private async connect({ extra, connectionParams = {} }: SocketContext): Promise<true> {
+    const { socket, request } = extra;
+    const ip = clientAddress(
+      this.config.trustProxy,
+      request.socket.remoteAddress ?? '',
+      headerOf(request, 'x-forwarded-for'),
+    );
+    const context = await this.operations.contextOf({
+      authorization: authorizationIn(connectionParams),
+      ip,
+      userAgent: request.headers['user-agent'],
+    });
+    if (context.badToken) return refuse(socket, CloseCode.Unauthorized, 'The access token is not valid');
+    const { actor } = context;
+    const place = actor
+      ? this.limits.take(`user ${actor.userId}`, SOCKETS_PER_USER)
+      : this.limits.take(`address ${ip}`, SOCKETS_PER_ADDRESS);
+    if (!place) return refuse(socket, TOO_MANY, 'Too many sockets');
+    extra.undo.push(place);
+    if (actor) {
+      const over = () => closeSoon(socket, CloseCode.Unauthorized, 'The login session has ended');
+      extra.undo.push(this.sessions.watch(actor.sessionId, over));
+    }
+    extra.context = context;
+    // It may have closed while we asked who it is: its close event has then come too early to undo this.
+    if (socket.readyState !== socket.OPEN) for (const undo of extra.undo) undo();
+    return true;
+  }
+
+  private prepare(ctx: SocketContext, payload: SubscribePayload) {
+    const { context } = ctx.extra;
+    if (!context || typeof payload.query !== 'string') return [refusal('BAD_REQUEST', 'There is no query.')];
+    if (Object.keys(ctx.subscriptions).length > SUBSCRIPTIONS_PER_SOCKET) {
+      return [refusal('RATE_LIMITED', `A socket carries ${SUBSCRIPTIONS_PER_SOCKET} subscriptions at most.`)];
+    }
+    const prepared = this.operations.prepare(payload, context);
+    if (!('schema' in prepared)) return prepared;
+    if (!this.operations.isSubscription(prepared)) {
+      return [refusal('BAD_REQUEST', 'Only subscriptions run here: send queries and mutations to POST /graphql.')];
+    }
+    return prepared;
+  }
+
+  private failed(socket: WebSocket, error: unknown): void {
+    this.logger.error({ err: error }, 'socket closed after an unexpected error');
+    closeSoon(socket, CloseCode.InternalServerError, 'Internal error');
+  }
+
+  /** Clients come back, to another process. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.adapterHost.httpAdapter?.getHttpServer().off('upgrade', this.upgrade);
+    const closed = [...this.sockets.clients].map(
+      (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
+    );
+    for (const socket of this.sockets.clients) closeSoon(socket, SERVICE_RESTART, 'The server restarts');
+    await Promise.all(closed);
+  }
+}
+
+function authorizationIn(params: Record<string, unknown>): string | undefined {
+  const header = params.authorization ?? params.Authorization;
+  if (typeof header === 'string') return header;
+  return typeof params.token === 'string' ? `Bearer ${params.token}` : undefined;
+}
+
+function refuse(socket: WebSocket, code: number, reason: string): true {
+  closeSoon(socket, code, reason);
+  return true;
+}
+
+/** A peer that does not read never answers the closing handshake. */
+function closeSoon(socket: WebSocket, code: number, reason: string): void {
+  if (socket.readyState !== socket.OPEN) return;
+  socket.close(code, reason);
+  const timer = setTimeout(() => socket.terminate(), TERMINATE_AFTER_MS);
+  socket.once('close', () => clearTimeout(timer));
+}
+
+function refusal(code: string, message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code } });
+}
+
+function headerOf(request: IncomingMessage, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value.join(',') : value;
+}

@@ -1,0 +1,80 @@
+import { Controller, Get, HttpStatus, Inject, type OnModuleDestroy, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { Redis } from 'ioredis';
+import { CONFIG, type Config } from '../config/index.js';
+import { Database } from '../database/index.js';
+
+const TIMEOUT_MS = 1_000;
+type Check = 'ok' | 'away';
+
+/** For whoever decides whether this process is restarted (`/livez`) and whether it gets requests (`/readyz`). */
+@Controller()
+export class HealthController implements OnModuleDestroy {
+  private readonly redis: Redis;
+  private draining = false;
+
+  constructor(
+    @Inject(CONFIG) config: Config,
+    private readonly database: Database,
+  ) {
+    // Of its own, and refusing at once: a check that hangs is worse than none.
+    this.redis = new Redis(config.redisUrl, {
+      lazyConnect: true,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      connectTimeout: TIMEOUT_MS,
+      commandTimeout: TIMEOUT_MS,
+    });
+    // Said by the answer; an emitter without a listener would end the process.
+    this.redis.on('error', () => undefined);
+  }
+
+  @Get('livez')
+  live(): { status: 'ok' } {
+    return { status: 'ok' };
+  }
+
+  /**
+   * 503 while draining and while the database is away. Without Redis everything still works, only slower: taking every
+   * process out of service for that would make an outage of it.
+   */
+  @Get('readyz')
+  async ready(@Res() reply: FastifyReply): Promise<void> {
+    const [database, redis] = await Promise.all([check(this.askDatabase()), check(this.askRedis())]);
+    const ready = database === 'ok' && !this.draining;
+    const status = this.draining ? 'draining' : !ready ? 'unavailable' : redis === 'ok' ? 'ok' : 'degraded';
+    await reply
+      .status(ready ? HttpStatus.OK : HttpStatus.SERVICE_UNAVAILABLE)
+      .header('cache-control', 'no-store')
+      .send({ status, database, redis });
+  }
+
+  private async askDatabase(): Promise<unknown> {
+    return this.database.query('SELECT 1');
+  }
+
+  private async askRedis(): Promise<unknown> {
+    if (this.redis.status === 'wait') await this.redis.connect();
+    return this.redis.ping();
+  }
+
+  onModuleDestroy(): void {
+    this.draining = true;
+    this.redis.disconnect();
+  }
+}
+
+async function check(asked: Promise<unknown>): Promise<Check> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('no answer in time')), TIMEOUT_MS);
+  });
+  try {
+    await Promise.race([asked, late]);
+    return 'ok';
+  } catch {
+    return 'away';
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,87 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import cors from '@fastify/cors';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import type { FastifyRequest } from 'fastify';
+import type { Config } from '../config/index.js';
+import { type LogContext, runWithLogContext } from '../logging/index.js';
+
+/** Of what is parsed: GraphQL and small JSON. Routes that take files read their body as a stream and bound it themselves. */
+const BODY_LIMIT_BYTES = 100 * 1024;
+const REQUEST_ID = /^[\w.-]{8,128}$/;
+
+/** The HTTP server with what belongs to every answer: request id, CORS, security headers, small bodies. */
+export function httpAdapter(config: Config): FastifyAdapter {
+  const hops = config.trustProxy;
+  const trust = typeof hops === 'number' ? (_address: string, hop: number) => hop < hops : hops;
+  const adapter = new FastifyAdapter({
+    bodyLimit: BODY_LIMIT_BYTES,
+    trustProxy: trust,
+    genReqId: (request: IncomingMessage) => {
+      const given = request.headers['x-request-id'];
+      return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+    },
+    // Playback tokens are path segments.
+    routerOptions: { maxParamLength: 1024 },
+  });
+  const fastify = adapter.getInstance();
+
+  fastify.addHook('onRequest', (request, reply, done) => {
+    reply.headers({
+      'x-request-id': request.id,
+      'x-content-type-options': 'nosniff',
+      // Addresses of private media carry their token.
+      'referrer-policy': 'no-referrer',
+    });
+    withRequest(request, done);
+  });
+  // Reading the body leaves the asynchronous context that was set before it.
+  fastify.addHook('preValidation', (request, _reply, done) => withRequest(request, done));
+
+  const csp = contentSecurityPolicy(config);
+  fastify.addHook('onSend', (_request, reply, payload, done) => {
+    if (String(reply.getHeader('content-type') ?? '').startsWith('text/html')) {
+      reply.headers({ 'content-security-policy': csp, 'cache-control': 'no-cache', vary: 'accept, origin' });
+    }
+    done(null, payload);
+  });
+
+  // Without credentials: cookies are for pages of PUBLIC_URL itself, others send a bearer token.
+  fastify.register(cors, {
+    origin: config.corsOrigins === '*' ? '*' : [...config.corsOrigins],
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    exposedHeaders: ['X-Request-Id', 'Content-Range', 'Accept-Ranges', 'Content-Length', 'ETag', 'Retry-After'],
+    maxAge: 86_400,
+  });
+  return adapter;
+}
+
+const logContexts = new WeakMap<FastifyRequest, LogContext>();
+
+function withRequest(request: FastifyRequest, run: () => void): void {
+  let context = logContexts.get(request);
+  if (!context) {
+    context = { requestId: request.id };
+    logContexts.set(request, context);
+  }
+  runWithLogContext(context, run);
+}
+
+/** Players make their own blob addresses and workers; objects may come from the store itself. */
+function contentSecurityPolicy(config: Config): string {
+  const store = config.s3 ? ` ${new URL(config.s3.publicEndpoint).origin}` : '';
+  return [
+    "default-src 'self'",
+    "script-src 'self'",
+    "style-src 'self' 'unsafe-inline'",
+    `img-src 'self' data: blob:${store}`,
+    `media-src 'self' blob:${store}`,
+    `connect-src 'self'${store}`,
+    "worker-src 'self' blob:",
+    "font-src 'self' data:",
+    "object-src 'none'",
+    "base-uri 'none'",
+    "form-action 'self'",
+    "frame-ancestors 'self'",
+  ].join('; ');
+}

@@ -1,0 +1,5 @@
+export { clientAddress } from './client-address.js';
+export { HttpModule } from './http.module.js';
+export { httpAdapter } from './http-adapter.js';
+export { allowsOrigin } from './origins.js';
+export { Pages } from './pages.js';

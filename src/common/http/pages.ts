@@ -1,0 +1,45 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import fastifyStatic from '@fastify/static';
+import { Injectable, NotFoundException, type OnModuleInit } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import type { FastifyInstance } from 'fastify';
+
+type Page = 'index' | 'watch' | 'setup' | 'graphiql';
+const ROUTES: Record<string, Page> = { '/': 'index', '/watch/:id': 'watch', '/setup': 'setup' };
+
+/** From src/common/http as from dist/common/http. */
+const WEB = new URL('../../../dist/web/', import.meta.url);
+
+/** The pages that `vite build` made. GraphiQL's is served by the GraphQL route itself, to browsers. */
+@Injectable()
+export class Pages implements OnModuleInit {
+  constructor(private readonly adapterHost: HttpAdapterHost) {}
+
+  onModuleInit(): void {
+    const fastify: FastifyInstance | undefined = this.adapterHost.httpAdapter?.getInstance();
+    if (!fastify) return;
+    for (const [path, page] of Object.entries(ROUTES)) {
+      fastify.get(path, async (_request, reply) => reply.type('text/html; charset=utf-8').send(await this.read(page)));
+    }
+    // Their names carry a digest of their content.
+    fastify.register(fastifyStatic, {
+      root: fileURLToPath(new URL('assets/', WEB)),
+      prefix: '/assets/',
+      decorateReply: false,
+      index: false,
+      immutable: true,
+      maxAge: '365d',
+    });
+  }
+
+  /** @throws NotFoundException when the pages are not built */
+  async read(page: Page): Promise<string> {
+    try {
+      return await readFile(new URL(`${page}.html`, WEB), 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      throw new NotFoundException('The pages are not built: npm run build.');
+    }
+  }
+}

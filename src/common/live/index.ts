@@ -1,0 +1,2 @@
+export { Live, type StateStreamOptions } from './live.js';
+export { LiveModule } from './live.module.js';

@@ -1,0 +1,3 @@
+export * from './log-context.js';
+export { redact } from './redact.js';
+export { StructuredLogger } from './structured-logger.js';

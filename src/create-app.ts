@@ -1,0 +1,15 @@
+import { NestFactory } from '@nestjs/core';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { AppModule } from './app.module.js';
+import { type Config, configModule } from './common/config/index.js';
+import { httpAdapter } from './common/http/index.js';
+import { StructuredLogger } from './common/logging/index.js';
+
+/** The whole application on a database that is up to date; it does not listen yet. */
+export function createApp(config: Config): Promise<NestFastifyApplication> {
+  return NestFactory.create<NestFastifyApplication>(
+    { module: AppModule, imports: [configModule(config)] },
+    httpAdapter(config),
+    { logger: new StructuredLogger(config), abortOnError: false },
+  );
+}

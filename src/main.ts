@@ -1,0 +1,74 @@
+import { fileURLToPath } from 'node:url';
+import { ConfigurationError, readSettings, type Settings } from './common/config/index.js';
+import { DataDirHeld, embed } from './embedded/index.js';
+
+/** What does not end within this is ended: a lease or a client's retry repairs it. */
+const DRAIN_MS = 15_000;
+
+let stopping = false;
+const stops: (() => Promise<void>)[] = [];
+
+/** Once, in the opposite order of starting; then the process ends. */
+async function stop(exitCode: number): Promise<void> {
+  if (stopping) return;
+  stopping = true;
+  setTimeout(() => {
+    process.stderr.write(`Not everything ended within ${DRAIN_MS / 1000} s: leaving it.\n`);
+    process.exit(exitCode || 1);
+  }, DRAIN_MS).unref();
+  for (let next = stops.pop(); next; next = stops.pop()) {
+    try {
+      await next();
+    } catch (error) {
+      fail(error);
+      exitCode ||= 1;
+    }
+  }
+  process.exit(exitCode);
+}
+
+function fail(error: unknown): void {
+  const expected = error instanceof ConfigurationError || error instanceof DataDirHeld || isPortTaken(error);
+  process.stderr.write(`${expected ? (error as Error).message : ((error as Error).stack ?? String(error))}\n`);
+}
+
+const isPortTaken = (error: unknown) => ['EADDRINUSE', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '');
+
+async function start(settings: Settings): Promise<void> {
+  // Loading the application's modules takes as long as starting the servers: both at once.
+  const application = import('./create-app.js');
+  const embedding = embed(settings);
+  const [embedded, { createApp }] = await Promise.all([embedding, application]).catch(async (error) => {
+    await embedding.then(({ stop }) => stop());
+    throw error;
+  });
+  stops.push(embedded.stop);
+  const { config } = embedded;
+
+  const { migrate } = await import('./common/database/index.js');
+  await migrate(config.databaseUrl, fileURLToPath(new URL('../migrations/', import.meta.url)));
+
+  const app = await createApp(config);
+  if (settings.databaseUrl === null) {
+    // The embedded database has no other user, so whatever is still leased belonged to a process that is gone.
+    const { JobWorker } = await import('./common/jobs/index.js');
+    await app.get(JobWorker, { strict: false }).releaseAll();
+  }
+  // Nest's own hooks do the draining: /readyz says so, no new job is taken, sockets are closed, connections last.
+  stops.push(() => app.close());
+  await app.listen(config.port, config.host);
+
+  const { SetupService } = await import('./modules/auth/index.js');
+  const setupLink = await app.get(SetupService, { strict: false }).linkOnFirstStart();
+  process.stdout.write(`Sluice is ready: ${config.publicUrl}\n`);
+  if (setupLink !== null) process.stdout.write(`Make the administrator with this link, once: ${setupLink}\n`);
+}
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(0));
+
+try {
+  await start(readSettings());
+} catch (error) {
+  if (!stopping) fail(error);
+  await stop(1);
+}

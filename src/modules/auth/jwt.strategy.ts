@@ -1,0 +1,42 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { PassportStrategy } from '@nestjs/passport';
+import { ExtractJwt, Strategy } from 'passport-jwt';
+import type { Actor } from '../../common/access/index.js';
+import { CONFIG, type Config } from '../../common/config/index.js';
+import { type AccessTokenClaims, ALGORITHM, AUDIENCE, keyId } from './access-tokens.js';
+import { SessionsService } from './sessions.service.js';
+
+/** How far this machine's clock may be behind the database's. */
+const CLOCK_TOLERANCE_SECONDS = 5;
+
+/** A bearer token is good when its signature, key, issuer, audience and time are, and its login session lives. */
+@Injectable()
+export class JwtStrategy extends PassportStrategy(Strategy) {
+  constructor(
+    @Inject(CONFIG) config: Config,
+    private readonly sessions: SessionsService,
+  ) {
+    const kid = keyId(config.tokenSecret);
+    super({
+      jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
+      secretOrKeyProvider: (_request: unknown, token: string, done: (error: Error | null, key?: string) => void) =>
+        keyIdOf(token) === kid ? done(null, config.tokenSecret) : done(new Error('The token has another key.')),
+      algorithms: [ALGORITHM],
+      issuer: config.publicUrl,
+      audience: AUDIENCE,
+      jsonWebTokenOptions: { clockTolerance: CLOCK_TOLERANCE_SECONDS },
+    });
+  }
+
+  async validate(claims: AccessTokenClaims): Promise<Actor | null> {
+    return this.sessions.actorOf(claims.sid, claims.sub);
+  }
+}
+
+function keyIdOf(token: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid;
+  } catch {
+    return undefined;
+  }
+}

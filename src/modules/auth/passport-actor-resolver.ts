@@ -1,0 +1,31 @@
+import { Injectable } from '@nestjs/common';
+import passport from 'passport';
+import { type Actor, ActorResolver } from '../../common/access/index.js';
+import { JwtStrategy } from './jwt.strategy.js';
+import { SessionsService } from './sessions.service.js';
+
+/**
+ * Every way in (HTTP, WebSocket, server-sent events) asks here, so passport gets the bare header instead of a request.
+ * The login session is looked up each time: it is one read by primary key, and revocation counts at once everywhere.
+ */
+@Injectable()
+export class PassportActorResolver extends ActorResolver {
+  constructor(
+    private readonly strategy: JwtStrategy,
+    private readonly sessions: SessionsService,
+  ) {
+    super();
+  }
+
+  resolve(accessToken: string): Promise<Actor | null> {
+    return new Promise((resolve, reject) => {
+      const answer = (error: unknown, actor?: Actor | false | null) => (error ? reject(error) : resolve(actor || null));
+      const authenticate = passport.authenticate(this.strategy, { session: false }, answer);
+      authenticate({ headers: { authorization: `Bearer ${accessToken}` } }, {}, answer);
+    });
+  }
+
+  liveAmong(sessionIds: readonly string[]): Promise<string[]> {
+    return this.sessions.liveAmong(sessionIds);
+  }
+}

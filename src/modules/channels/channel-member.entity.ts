@@ -1,0 +1,17 @@
+import { Column, CreateDateColumn, Entity, PrimaryColumn } from 'typeorm';
+import type { ChannelRole } from './channels.policy.js';
+
+@Entity('channel_member')
+export class ChannelMember {
+  @PrimaryColumn('uuid', { name: 'channel_id' })
+  channelId: string;
+
+  @PrimaryColumn('uuid', { name: 'user_id' })
+  userId: string;
+
+  @Column('text')
+  role: ChannelRole;
+
+  @CreateDateColumn({ name: 'created_at', type: 'timestamptz' })
+  createdAt: Date;
+}

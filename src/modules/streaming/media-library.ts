@@ -1,0 +1,151 @@
+import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { Injectable } from '@nestjs/common';
+import { Database } from '../../common/database/index.js';
+import { ObjectStorage } from '../storage/index.js';
+import type { MediaResource } from './media-resource.js';
+import type { Track } from './presentation.js';
+import type { StoryboardSheet } from './storyboard.js';
+
+/** Bytes that never change, to be served whole or in part. */
+export interface MediaBytes {
+  readonly contentType: string;
+  readonly sizeBytes: number;
+  /** Strong, with its quotes. */
+  readonly etag: string;
+  /** A half-open range of them. */
+  read(start: number, end: number, signal: AbortSignal): Promise<Readable>;
+}
+
+/** In the plan, and not made yet. */
+export const PLANNED = Symbol('planned');
+
+type Timed = Extract<MediaResource, { kind: 'segment' | 'init' }>;
+
+/** Reads what transcoding has written down: renditions, their segments, stills. */
+@Injectable()
+export class MediaLibrary {
+  constructor(
+    private readonly db: Database,
+    private readonly storage: ObjectStorage,
+  ) {}
+
+  /** All planned renditions of a run, the lowest first. */
+  async tracks(videoId: string, run: number): Promise<Track[]> {
+    // A last segment of a few frames has a rate that no link ever sees: RFC 8216 measures from half a target duration up.
+    const rows = await this.db.query<TrackRow>(
+      `SELECT r.name, r.kind, r.width, r.height, r.frame_rate_num AS num, r.frame_rate_den AS den, r.timescale, r.codecs,
+              r.max_bits_per_second AS max, r.segment_count AS count, r.segment_duration AS segment, r.total_duration AS total,
+              coalesce(s.started, false) AS started, s.made = r.segment_count AS complete,
+              round(coalesce(s.peak, s.average))::float8 AS peak, round(s.average)::float8 AS average
+       FROM rendition r CROSS JOIN LATERAL (
+         SELECT count(*) AS made, bool_or(number = 1) AS started,
+                max(byte_size * 8.0 * r.timescale / duration) FILTER (WHERE duration * 2 >= r.segment_duration) AS peak,
+                sum(byte_size) * 8.0 * r.timescale / sum(duration) AS average
+         FROM segment WHERE video_id = r.video_id AND run = r.run AND rendition = r.name
+       ) s
+       WHERE r.video_id = $1 AND r.run = $2 ORDER BY r.position`,
+      [videoId, run],
+    );
+    return rows.map((row) => ({
+      name: row.name,
+      kind: row.kind,
+      width: row.width,
+      height: row.height,
+      frameRate: row.num && row.den ? { num: row.num, den: row.den } : null,
+      timescale: row.timescale,
+      maxBitsPerSecond: row.max,
+      segmentCount: row.count,
+      segmentDuration: Number(row.segment),
+      totalDuration: Number(row.total),
+      codecs: row.codecs,
+      started: row.started,
+      measured: row.complete ? { peakBitsPerSecond: row.peak, averageBitsPerSecond: row.average } : null,
+    }));
+  }
+
+  async storyboard(videoId: string, run: number): Promise<StoryboardSheet[]> {
+    return this.db.query<StoryboardSheet>(
+      `SELECT number, at_ms AS "atMs", width, height, columns, tiles, interval_ms AS "intervalMs"
+       FROM still WHERE video_id = $1 AND run = $2 AND kind = 'STORYBOARD' ORDER BY number`,
+      [videoId, run],
+    );
+  }
+
+  /** Null when it is not in the plan. */
+  async timed(videoId: string, { run, rendition, ...part }: Timed): Promise<MediaBytes | typeof PLANNED | null> {
+    const number = part.kind === 'segment' ? part.number : null;
+    const [row] = await this.db.query<{
+      kind: Track['kind'];
+      planned: boolean;
+      init: Buffer | null;
+      key: string | null;
+      offset: string;
+      size: number;
+    }>(
+      `SELECT r.kind, $4::int IS NULL OR $4 <= r.segment_count AS planned, CASE WHEN $4 IS NULL THEN r.init END AS init,
+              s.object_key AS key, s.byte_offset AS offset, s.byte_size AS size
+       FROM rendition r LEFT JOIN segment s ON s.video_id = r.video_id AND s.run = r.run AND s.rendition = r.name AND s.number = $4
+       WHERE r.video_id = $1 AND r.run = $2 AND r.name = $3`,
+      [videoId, run, rendition, number],
+    );
+    if (!row?.planned) return null;
+    const contentType = row.kind === 'AUDIO' ? 'audio/mp4' : 'video/mp4';
+    if (row.init) return this.inMemory(row.init, contentType);
+    return row.key === null ? PLANNED : this.stored(row.key, Number(row.offset), row.size, contentType);
+  }
+
+  async still(
+    videoId: string,
+    { run, still, number }: Extract<MediaResource, { kind: 'still' }>,
+  ): Promise<MediaBytes | null> {
+    const [row] = await this.db.query<{ key: string }>(
+      'SELECT object_key AS key FROM still WHERE video_id = $1 AND run = $2 AND kind = $3 AND number = $4',
+      [videoId, run, still, number],
+    );
+    const object = row && (await this.storage.head(row.key));
+    return object ? this.stored(row.key, 0, object.sizeBytes, 'image/jpeg') : null;
+  }
+
+  private stored(key: string, offset: number, sizeBytes: number, contentType: string): MediaBytes {
+    return {
+      contentType,
+      sizeBytes,
+      etag: etagOf(`${key}:${offset}:${sizeBytes}`),
+      read: (start, end, signal) => this.storage.read(key, { start: offset + start, end: offset + end }, signal),
+    };
+  }
+
+  private inMemory(bytes: Buffer, contentType: string): MediaBytes {
+    return {
+      contentType,
+      sizeBytes: bytes.length,
+      etag: etagOf(bytes),
+      read: async (start, end) => Readable.from([bytes.subarray(start, end)]),
+    };
+  }
+}
+
+interface TrackRow {
+  name: string;
+  kind: Track['kind'];
+  width: number | null;
+  height: number | null;
+  num: number | null;
+  den: number | null;
+  timescale: number;
+  codecs: string | null;
+  max: number;
+  count: number;
+  segment: string;
+  total: string;
+  started: boolean;
+  complete: boolean;
+  peak: number;
+  average: number;
+}
+
+/** Objects are immutable, so where bytes lie says which bytes they are. The key itself is nobody's business. */
+function etagOf(identity: string | Buffer): string {
+  return `"${createHash('sha256').update(identity).digest('base64url').slice(0, 22)}"`;
+}

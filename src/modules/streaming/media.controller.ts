@@ -1,0 +1,206 @@
+import { pipeline, Readable, Transform } from 'node:stream';
+import { Controller, Get, Logger, type OnModuleDestroy, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Live } from '../../common/live/index.js';
+import { select } from './conditional.js';
+import { dashManifest } from './dash.js';
+import { masterPlaylist, mediaPlaylist } from './hls.js';
+import { Holds } from './holds.js';
+import { type MediaBytes, MediaLibrary, PLANNED } from './media-library.js';
+import { type MediaResource, mediaResource } from './media-resource.js';
+import { type OpenVideo, PlaybackService } from './playback.service.js';
+import { listed, type Track } from './presentation.js';
+import { Recent } from './recent.js';
+import { storyboardTrack } from './storyboard.js';
+
+/** Players give a segment up after 10 s and then ask again (measured). */
+const HOLD_MS = 8_000;
+/** Ticks hasten, and may be lost. */
+const POLL_MS = 500;
+const HELD_OF_CLIENT = 32;
+const HELD_OF_ALL = 256;
+/** A client that takes nothing for so long is gone. */
+const STALLED_MS = 60_000;
+const PLAN_LIFE_MS = 1_000;
+
+/** `private`: a cache that others share would go on after the video is closed. Our own edge asks before it serves. */
+const IMMUTABLE = 'private, max-age=31536000, immutable';
+const NOT_KEPT = 'private, no-store';
+
+interface MediaRequest {
+  Params: { token: string; videoId: string; '*': string };
+}
+
+/**
+ * `/media/{token}/{videoId}/…`: what players load. The token is the permission, so nobody signs in here. Whatever is not
+ * to be watched, for any reason, is 404.
+ */
+@Controller('media')
+export class MediaController implements OnModuleDestroy {
+  private readonly logger = new Logger(MediaController.name);
+  private readonly holds = new Holds(HELD_OF_CLIENT, HELD_OF_ALL);
+  private readonly draining = new AbortController();
+  private readonly plans = new Recent(PLAN_LIFE_MS, (key) => this.readPlan(key), 200);
+
+  constructor(
+    private readonly playback: PlaybackService,
+    private readonly library: MediaLibrary,
+    private readonly live: Live,
+  ) {}
+
+  /** Whoever is held gets an answer at once and asks another process next. */
+  onModuleDestroy(): void {
+    this.draining.abort();
+  }
+
+  /** HEAD comes with GET. */
+  @Get(':token/:videoId/*')
+  async serve(@Req() request: FastifyRequest<MediaRequest>, @Res() reply: FastifyReply): Promise<void> {
+    const { token, videoId, '*': path } = request.params;
+    const gone = new AbortController();
+    reply.raw.once('close', () => gone.abort());
+    reply.header('cross-origin-resource-policy', 'cross-origin');
+
+    const resource = mediaResource(path);
+    const open = async () => {
+      const video = await this.playback.open(token, videoId);
+      return video && resource && (!('run' in resource) || resource.run === video.run) ? video : null;
+    };
+    const video = await open();
+    if (!video || !resource) return this.notFound(reply);
+
+    switch (resource.kind) {
+      case 'segment':
+      case 'init': {
+        const find = async () => ((await open()) ? this.library.timed(videoId, resource) : null);
+        const bytes = await this.held(find, videoId, request.ip, gone.signal);
+        if (gone.signal.aborted) return;
+        if (bytes === PLANNED) return this.later(reply);
+        return bytes ? this.send(bytes, request, reply, gone.signal) : this.notFound(reply);
+      }
+      case 'still': {
+        const bytes = await this.library.still(videoId, resource);
+        return bytes ? this.send(bytes, request, reply, gone.signal) : this.notFound(reply);
+      }
+      default: {
+        const text = await this.text(resource, videoId, video);
+        if (text === null) return this.notFound(reply);
+        reply.header('cache-control', NOT_KEPT).type(CONTENT_TYPES[resource.kind]).send(text);
+      }
+    }
+  }
+
+  private async text(
+    resource: Extract<MediaResource, { kind: keyof typeof CONTENT_TYPES }>,
+    videoId: string,
+    { run, durationMs }: OpenVideo,
+  ): Promise<string | null> {
+    if (resource.kind === 'storyboard') {
+      const sheets = await this.library.storyboard(videoId, run);
+      return sheets.length > 0 && durationMs !== null ? storyboardTrack(sheets, durationMs) : null;
+    }
+    const tracks = await this.plans.get(`${videoId}/${run}`);
+    if (resource.kind === 'playlist') {
+      const track = tracks.find(({ name }) => name === resource.rendition);
+      return track ? mediaPlaylist(track) : null;
+    }
+    const playing = listed(tracks);
+    if (!playing) return null;
+    return resource.kind === 'master' ? masterPlaylist(run, playing) : dashManifest(run, playing);
+  }
+
+  private readPlan(key: string): Promise<Track[]> {
+    const [videoId = '', run] = key.split('/');
+    return this.library.tracks(videoId, Number(run));
+  }
+
+  /** Keeps the request for what is planned until it is made, for a while. Asks again whether it may be seen, each time. */
+  private async held<T>(
+    find: () => Promise<T | typeof PLANNED>,
+    videoId: string,
+    client: string,
+    gone: AbortSignal,
+  ): Promise<T | typeof PLANNED> {
+    const found = await find();
+    if (found !== PLANNED) return found;
+    const leave = this.holds.enter(client);
+    if (!leave) return PLANNED;
+    const done = new AbortController();
+    const over = AbortSignal.any([gone, this.draining.signal, done.signal]);
+    const until = performance.now() + HOLD_MS;
+    try {
+      while (!over.aborted && performance.now() < until) {
+        const wait = Math.min(POLL_MS, until - performance.now());
+        const tick = this.live.waitFor(`segment:${videoId}`, wait, over);
+        const found = await find();
+        if (found !== PLANNED) return found;
+        await tick;
+      }
+      return PLANNED;
+    } finally {
+      done.abort();
+      leave();
+    }
+  }
+
+  private async send(
+    bytes: MediaBytes,
+    request: FastifyRequest<MediaRequest>,
+    reply: FastifyReply,
+    gone: AbortSignal,
+  ): Promise<void> {
+    const selection = select(request.headers, bytes.etag, bytes.sizeBytes);
+    reply.code(selection.status).headers({
+      etag: bytes.etag,
+      'accept-ranges': 'bytes',
+      'cache-control': IMMUTABLE,
+    });
+    if (!('start' in selection)) {
+      if (selection.status === 416) reply.header('content-range', `bytes */${bytes.sizeBytes}`);
+      if (selection.status !== 304) reply.header('cache-control', NOT_KEPT);
+      return void reply.send('');
+    }
+    const { start, end, status } = selection;
+    if (status === 206) reply.header('content-range', `bytes ${start}-${end - 1}/${bytes.sizeBytes}`);
+    reply.type(bytes.contentType).header('content-length', end - start);
+    // An empty stream: Fastify then leaves the length of what a GET would bring as it is.
+    if (request.method === 'HEAD') return void reply.send(Readable.from([]));
+
+    const source = await bytes.read(start, end, gone);
+    reply.raw.setTimeout(STALLED_MS);
+    reply.send(
+      pipeline(source, exactly(end - start), (error) => {
+        if (error) this.logger.debug(`media sent in part: ${error.message}`);
+      }),
+    );
+  }
+
+  private notFound(reply: FastifyReply): void {
+    reply.code(404).header('cache-control', NOT_KEPT).type('text/plain').send('There is nothing here to watch.\n');
+  }
+
+  private later(reply: FastifyReply): void {
+    reply.code(503).headers({ 'cache-control': NOT_KEPT, 'retry-after': '1' }).type('text/plain').send('Being made.\n');
+  }
+}
+
+const CONTENT_TYPES = {
+  master: 'application/vnd.apple.mpegurl',
+  playlist: 'application/vnd.apple.mpegurl',
+  manifest: 'application/dash+xml',
+  storyboard: 'text/vtt; charset=utf-8',
+} as const;
+
+/** Breaks the connection off where the store gives fewer bytes than were announced, so that no part passes for the whole. */
+function exactly(sizeBytes: number): Transform {
+  let left = sizeBytes;
+  return new Transform({
+    transform(chunk: Buffer, _, done) {
+      left -= chunk.length;
+      done(null, chunk);
+    },
+    flush(done) {
+      done(left === 0 ? null : new Error(`${left} bytes of ${sizeBytes} are missing`));
+    },
+  });
+}

@@ -1,0 +1,107 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { Actor } from '../../common/access/index.js';
+import { CONFIG, type Config } from '../../common/config/index.js';
+import { Database } from '../../common/database/index.js';
+import type { ChannelRole } from '../channels/index.js';
+import { canWatch, type VideoRow } from '../videos/index.js';
+import { type StillKind, stillPath } from './media-resource.js';
+import { expiryFor, readToken, signToken } from './playback-token.js';
+import { listed, type Start } from './presentation.js';
+import { Recent } from './recent.js';
+
+/** Which part of a video a good token opens. */
+export interface OpenVideo {
+  /** The only run whose renditions are served. */
+  readonly run: number;
+  readonly durationMs: number | null;
+}
+
+/** What of a video there is to hand out addresses for. */
+export interface Watchable {
+  readonly run: number;
+  readonly tracks: readonly Start[];
+  readonly stills: readonly { kind: StillKind; number: number; atMs: number; width: number; height: number }[];
+}
+
+/** How old the answer to "may this be watched" can be. Closing a video takes effect within this time on every process. */
+const ACCESS_LIFE_MS = 2_000;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+@Injectable()
+export class PlaybackService {
+  private readonly access = new Recent(ACCESS_LIFE_MS, (videoId) => this.readAccess(videoId));
+
+  constructor(
+    private readonly db: Database,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  /** Null for every reason why not, and for none in particular. */
+  async open(token: string, videoId: string): Promise<OpenVideo | null> {
+    if (!UUID.test(videoId)) return null;
+    // The signature first: nobody without one makes us ask the database.
+    const grant = readToken(this.config.playbackSecret, videoId, token);
+    const access = grant && (await this.access.get(videoId));
+    if (!access || access.epoch !== grant.epoch) return null;
+    const now = access.now + (performance.now() - access.readAt) / 1000;
+    return now < grant.expiresAt ? access : null;
+  }
+
+  /** Videos of which something may be there to see. */
+  async watchable(videoIds: readonly string[]): Promise<Map<string, Watchable>> {
+    const rows = await this.db.query<{ id: string } & Watchable>(
+      `SELECT v.id, v.run,
+         (SELECT coalesce(json_agg(json_build_object('kind', r.kind, 'codecs', r.codecs, 'started', EXISTS (
+                   SELECT FROM segment s WHERE s.video_id = r.video_id AND s.run = r.run AND s.rendition = r.name AND s.number = 1
+                 ))), '[]')
+          FROM rendition r WHERE r.video_id = v.id AND r.run = v.run) AS tracks,
+         (SELECT coalesce(json_agg(json_build_object('kind', kind, 'number', number, 'atMs', at_ms, 'width', width, 'height', height)
+                          ORDER BY at_ms, number), '[]')
+          FROM still WHERE video_id = v.id AND still.run = v.run) AS stills
+       FROM video v WHERE v.id = ANY($1::uuid[]) AND v.deleted_at IS NULL AND v.state NOT IN ('FAILED', 'BLOCKED')`,
+      [videoIds],
+    );
+    return new Map(rows.map((row) => [row.id, row]));
+  }
+
+  /**
+   * Null when the actor may not watch, or there is nothing to see.
+   *
+   * The token belongs to the epoch of the row that the decision was made on: one that was closed in between stays closed.
+   */
+  addresses(video: VideoRow, actor: Actor | null, role: ChannelRole | null, watchable: Watchable | null) {
+    if (!watchable || !canWatch(video, actor, role, video.readAt)) return null;
+    const expiresAt = expiryFor(video.readAt.getTime() / 1000);
+    const token = signToken(this.config.playbackSecret, video.id, { epoch: video.accessEpoch, expiresAt });
+    const address = (path: string) => `${this.config.publicUrl}/media/${token}/${video.id}/${path}`;
+    const stills = (wanted: StillKind) =>
+      watchable.stills
+        .filter(({ kind }) => kind === wanted)
+        .map(({ number, ...still }) => ({ ...still, url: address(stillPath(watchable.run, wanted, number)) }));
+    const posterUrl = stills('POSTER')[0]?.url ?? null;
+    return {
+      posterUrl,
+      thumbnails: stills('THUMBNAIL'),
+      storyboardUrl: stills('STORYBOARD').length > 0 ? address(`r${watchable.run}/storyboard.vtt`) : null,
+      playback: listed(watchable.tracks)
+        ? {
+            hlsUrl: address('master.m3u8'),
+            dashUrl: address('manifest.mpd'),
+            mp4Url: null,
+            posterUrl,
+            expiresAt: new Date(expiresAt * 1000),
+          }
+        : null,
+    };
+  }
+
+  private async readAccess(videoId: string) {
+    const readAt = performance.now();
+    const [row] = await this.db.query<OpenVideo & { epoch: number; now: number }>(
+      `SELECT run, duration_ms AS "durationMs", access_epoch AS epoch, extract(epoch FROM now())::float8 AS now
+       FROM video WHERE id = $1 AND deleted_at IS NULL AND state NOT IN ('FAILED', 'BLOCKED')`,
+      [videoId],
+    );
+    return row ? { ...row, readAt } : null;
+  }
+}

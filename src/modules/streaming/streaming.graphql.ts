@@ -1,0 +1,45 @@
+import { Field, Int, ObjectType } from '@nestjs/graphql';
+import { GraphQLDateTime, GraphQLUrl } from '../../common/graphql/index.js';
+
+@ObjectType({
+  description:
+    'Where a video plays. The addresses carry their own permission and work without signing in, until `expiresAt` or until the video is closed to whoever has only them.',
+})
+export class Playback {
+  @Field(() => GraphQLUrl, {
+    description: 'HLS (RFC 8216): the multivariant playlist of all renditions that play by now.',
+  })
+  hlsUrl: string;
+
+  @Field(() => GraphQLUrl, {
+    description: 'DASH (ISO/IEC 23009-1): the static manifest of the same renditions and segments.',
+  })
+  dashUrl: string;
+
+  @Field(() => GraphQLUrl, { nullable: true, description: 'One file to download. Null: no such file is made.' })
+  mp4Url: string | null;
+
+  @Field(() => GraphQLUrl, { nullable: true, description: 'A JPEG to show before playing. Null until made.' })
+  posterUrl: string | null;
+
+  @Field(() => GraphQLDateTime, {
+    nullable: true,
+    description: 'When the addresses end, six to seven hours from now: ask again before for new ones.',
+  })
+  expiresAt: Date | null;
+}
+
+@ObjectType({ description: 'A still from the video.' })
+export class Thumbnail {
+  @Field(() => GraphQLUrl, { description: 'A JPEG; works as long as the addresses of `playback`.' })
+  url: string;
+
+  @Field(() => Int, { description: 'Pixels.' })
+  width: number;
+
+  @Field(() => Int, { description: 'Pixels.' })
+  height: number;
+
+  @Field(() => Int, { description: 'Its moment in the video, in milliseconds.' })
+  atMs: number;
+}

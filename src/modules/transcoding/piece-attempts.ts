@@ -1,0 +1,193 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { Database } from '../../common/database/index.js';
+import type { JobContext } from '../../common/jobs/index.js';
+import { Live } from '../../common/live/index.js';
+import {
+  MalformedFragments,
+  type MediaProgress,
+  MediaRunError,
+  type Probe,
+  type Rung,
+  type Timing,
+  timing,
+} from '../media/index.js';
+import { UploadsService } from '../uploads/index.js';
+import { VideosService, videoTopic } from '../videos/index.js';
+import type { PieceKind } from './plan.js';
+import { Publisher } from './publisher.js';
+import { Scratch } from './scratch.js';
+import { PieceRefused } from './transcoding.errors.js';
+
+/** A piece to be made, with all that its making needs. */
+export interface PieceWork {
+  readonly id: string;
+  readonly videoId: string;
+  readonly run: number;
+  readonly kind: PieceKind;
+  readonly number: number;
+  readonly firstFrame: number;
+  readonly frameCount: number;
+  readonly done: boolean;
+  /** Of the master. */
+  readonly probe: Probe;
+  /** What the picture is read from: the master, or its copy. */
+  readonly picture: Probe;
+  readonly pictureObject: { key: string; sizeBytes: number };
+  readonly master: { key: string; sizeBytes: number };
+  readonly timing: Timing;
+  /** The lowest first. */
+  readonly rungs: readonly Rung[];
+}
+
+/** An input that ended so many attempts gets no further one. */
+const MAX_STRIKES = 3;
+const PROGRESS_MS = 1_000;
+/** Why an attempt ended that never said why. */
+const WORKER_KILLED = 'WORKER_KILLED';
+const MESSAGES: Record<string, string> = {
+  [WORKER_KILLED]:
+    'Processing this file stopped its worker several times: save it again in another program and upload it anew.',
+  ENCODE_FAILED: 'A part of this file could not be processed: save it again in another program and upload it anew.',
+};
+
+/** What all pieces' jobs have in common: the fence of the run, the count of bad ends, progress, and what follows. */
+@Injectable()
+export class PieceAttempts {
+  private readonly logger = new Logger(PieceAttempts.name);
+
+  constructor(
+    private readonly db: Database,
+    private readonly live: Live,
+    private readonly videos: VideosService,
+    private readonly uploads: UploadsService,
+    private readonly publisher: Publisher,
+    private readonly scratch: Scratch,
+  ) {}
+
+  /**
+   * One attempt at a piece. `make` commits what it made by itself, in a folder that is gone afterwards; nothing happens
+   * when the run is over or the piece is done. Then whatever the piece makes possible is done.
+   *
+   * @throws what `make` throws: to be tried again, until the input has ended three attempts
+   */
+  async attempt(
+    pieceId: string,
+    context: JobContext,
+    make: (work: PieceWork, folder: string) => Promise<void>,
+  ): Promise<void> {
+    const work = await this.load(pieceId);
+    if (!work) return;
+    if (!work.done) {
+      const verdict = await this.begin(work);
+      if (verdict !== null) return this.giveUp(work, verdict);
+      try {
+        await this.scratch.folder((folder) => make(work, folder));
+      } catch (error) {
+        await this.endBadly(work, error, context.signal);
+        throw error;
+      }
+    }
+    await this.publisher.advance(work.videoId, work.run);
+  }
+
+  /** To be called as often as one likes: writes at most once a second. */
+  progress(work: PieceWork): (progress: MediaProgress) => void {
+    const wholeMs = (work.frameCount * 1000 * work.timing.fpsDen) / work.timing.fpsNum;
+    const startMs = (work.firstFrame * 1000 * work.timing.fpsDen) / work.timing.fpsNum;
+    let next = 0;
+    return ({ frames, outputMs }) => {
+      if (performance.now() < next) return;
+      next = performance.now() + PROGRESS_MS;
+      const share = Math.max(frames / work.frameCount, (outputMs - startMs) / wholeMs);
+      this.db
+        .query('UPDATE piece SET progress = $2 WHERE id = $1 AND done_at IS NULL', [
+          work.id,
+          Math.min(1, Math.max(0, share)),
+        ])
+        .then(() => this.live.tick(videoTopic(work.videoId)))
+        .catch((error: Error) => this.logger.debug(`progress of ${work.id} not written: ${error.message}`));
+    };
+  }
+
+  /** Null when the run is over. */
+  private async load(pieceId: string): Promise<PieceWork | null> {
+    const [row] = await this.db.query<{
+      id: string;
+      videoId: string;
+      run: number;
+      kind: PieceKind;
+      number: number;
+      firstFrame: number;
+      frameCount: number;
+      done: boolean;
+      probe: Probe;
+      picture: Probe | null;
+      pictureKey: string | null;
+      pictureBytes: string | null;
+      rungs: Rung[];
+    }>(
+      `SELECT p.id, p.video_id AS "videoId", p.run, p.kind, p.number, p.first_frame AS "firstFrame",
+              p.frame_count AS "frameCount", p.done_at IS NOT NULL AS done,
+              t.probe, t.picture, t.picture_key AS "pictureKey", o.size_bytes AS "pictureBytes",
+              (SELECT json_agg(json_build_object('name', r.name, 'width', r.width, 'height', r.height,
+                                                 'maxBitsPerSecond', r.max_bits_per_second) ORDER BY r.position)
+               FROM rendition r WHERE r.video_id = p.video_id AND r.run = p.run AND r.kind = 'VIDEO') AS rungs
+       FROM piece p
+       JOIN video v ON v.id = p.video_id AND v.run = p.run AND v.deleted_at IS NULL AND v.state IN ('PROCESSING', 'PLAYABLE')
+       JOIN transcode_source t ON t.video_id = p.video_id AND t.run = p.run
+       LEFT JOIN stored_object o ON o.key = t.picture_key
+       WHERE p.id = $1`,
+      [pieceId],
+    );
+    const master = row && (await this.uploads.masterOf(this.db, row.videoId));
+    if (!row || !master) return null;
+    const { picture: copy, pictureKey, pictureBytes, ...piece } = row;
+    const picture = copy ?? row.probe;
+    return {
+      ...piece,
+      picture,
+      pictureObject: pictureKey ? { key: pictureKey, sizeBytes: Number(pictureBytes) } : master,
+      master,
+      timing: timing(picture),
+    };
+  }
+
+  /**
+   * Counts a strike before the work begins, since who is killed can count nothing afterwards.
+   * @returns why there is to be no further attempt, else null
+   */
+  private async begin(work: PieceWork): Promise<string | null> {
+    const [begun] = await this.db.query(
+      `UPDATE piece SET strikes = strikes + 1, fault = $3, progress = 0 WHERE id = $1 AND strikes < $2 RETURNING id`,
+      [work.id, MAX_STRIKES, WORKER_KILLED],
+    );
+    if (begun) return null;
+    const [row] = await this.db.query<{ fault: string | null }>('SELECT fault FROM piece WHERE id = $1', [work.id]);
+    return row?.fault ?? WORKER_KILLED;
+  }
+
+  private async giveUp({ videoId, run }: PieceWork, code: string): Promise<void> {
+    const failure = { code, message: MESSAGES[code] ?? code, retryable: true };
+    await this.db.tx((tx) => this.videos.transition(tx, { videoId, run, to: 'FAILED', stage: 'FAILED', failure }));
+  }
+
+  private async endBadly(work: PieceWork, error: unknown, signal: AbortSignal): Promise<void> {
+    const fault = !signal.aborted && isFaultOfInput(error);
+    await this.db.query(
+      fault
+        ? `UPDATE piece SET fault = 'ENCODE_FAILED' WHERE id = $1`
+        : 'UPDATE piece SET strikes = greatest(0, strikes - 1) WHERE id = $1',
+      [work.id],
+    );
+  }
+}
+
+/** Not a full disk, a drain, a store that is away: those are tried again for as long as it takes. */
+function isFaultOfInput(error: unknown): boolean {
+  if (error instanceof MediaRunError) {
+    return (
+      !['aborted', 'start'].includes(error.failure) && !/No space left on device|Disk quota exceeded/.test(error.log)
+    );
+  }
+  return error instanceof PieceRefused || error instanceof MalformedFragments;
+}

@@ -1,0 +1,84 @@
+import type { Timing } from '../media/index.js';
+import { ladder } from './ladder.js';
+import { type PiecePlan, pieceOf, plan, rungsOf, segmentsOf } from './plan.js';
+
+function timingOf(fpsNum: number, fpsDen: number, frames: number): Timing {
+  const gopFrames = Math.round((2 * fpsNum) / fpsDen);
+  const timescale = fpsNum % 1000 === 0 ? fpsNum : 512 * fpsNum;
+  return {
+    fpsNum,
+    fpsDen,
+    frames,
+    gopFrames,
+    timescale,
+    v0: 0,
+    videoStart: 0,
+    segmentFrames: 2 * gopFrames,
+    segmentCount: Math.ceil(frames / (2 * gopFrames)),
+    frameDuration: (timescale / fpsNum) * fpsDen,
+  };
+}
+const rungs = ladder({ width: 640, height: 360 }, 30);
+const RATES = [
+  [24_000, 1001],
+  [25, 1],
+  [25, 2],
+  [30_000, 1001],
+  [30, 1],
+  [50, 1],
+  [60_000, 1001],
+  [5, 1],
+] as const;
+const kinds = (pieces: readonly PiecePlan[]) => pieces.map((piece) => `${piece.kind} ${piece.number}`);
+
+describe('plan', () => {
+  it('plays early: a first piece of the lowest rung alone', () => {
+    const { pieces } = plan(timingOf(30, 1, 600), rungs, true);
+    expect(kinds(pieces)).toEqual(['FIRST 0', 'VIDEO 0', 'VIDEO 1', 'AUDIO 0', 'STILLS 0']);
+    expect(pieces[0]).toMatchObject({ firstFrame: 0, frameCount: 120 });
+    expect(rungsOf('FIRST', rungs)).toEqual([rungs[0]]);
+    expect(rungsOf('VIDEO', rungs)).toEqual(rungs);
+  });
+
+  it('does nothing twice that is one segment of one rung', () => {
+    expect(kinds(plan(timingOf(30, 1, 120), rungs.slice(0, 1), false).pieces)).toEqual(['FIRST 0', 'STILLS 0']);
+    expect(kinds(plan(timingOf(30, 1, 121), rungs.slice(0, 1), false).pieces)).toContain('VIDEO 0');
+    expect(kinds(plan(timingOf(30, 1, 1), rungs, false).pieces)).toEqual(['FIRST 0', 'VIDEO 0', 'STILLS 0']);
+  });
+
+  it.each(RATES)('pieces tile the frames, and segments the pieces: %d/%d', (num, den) => {
+    for (let frames = 1; frames < 2500; frames += 37) {
+      const timing = timingOf(num, den, frames);
+      const { pieces, renditions } = plan(timing, rungs, true);
+      const video = pieces.filter((piece) => piece.kind === 'VIDEO');
+      expect(video.reduce((next, piece) => (piece.firstFrame === next ? next + piece.frameCount : -1), 0)).toBe(frames);
+
+      const segments = video.flatMap((piece) => segmentsOf(piece, timing.segmentFrames));
+      expect(segments.map((segment) => segment.number)).toEqual(segments.map((_, index) => index + 1));
+      expect(segments.slice(0, -1).every((segment) => segment.frames === timing.segmentFrames)).toBe(true);
+      for (const piece of video) {
+        for (const segment of segmentsOf(piece, timing.segmentFrames)) {
+          expect(pieceOf('VIDEO', segment.number)).toEqual({ kind: 'VIDEO', number: piece.number });
+        }
+      }
+
+      for (const rendition of renditions.filter((each) => each.kind === 'VIDEO')) {
+        expect(rendition.segmentCount).toBe(segments.length);
+        expect(rendition.totalDuration).toBe(
+          segments.reduce((sum, segment) => sum + segment.frames * timing.frameDuration, 0),
+        );
+        expect(Number.isInteger(timing.frameDuration)).toBe(true);
+        expect(rendition.totalDuration / rendition.timescale).toBeCloseTo((frames * den) / num, 9);
+      }
+    }
+  });
+
+  it.each(RATES)('sound lasts as long as the picture, cut at whole samples: %d/%d', (num, den) => {
+    const timing = timingOf(num, den, 1234);
+    const sound = plan(timing, rungs, true).renditions.at(-1);
+    expect(sound).toMatchObject({ name: 'audio', kind: 'AUDIO', position: 2, timescale: 48_000 });
+    expect(Math.abs((sound?.totalDuration ?? 0) / 48_000 - (1234 * den) / num)).toBeLessThan(1 / 48_000);
+    expect(sound?.segmentDuration).toBe((timing.segmentFrames * 48_000 * den) / num);
+    expect(plan(timing, rungs, false).renditions).toHaveLength(2);
+  });
+});

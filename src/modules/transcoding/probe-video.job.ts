@@ -1,0 +1,84 @@
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import { Injectable } from '@nestjs/common';
+import { Database } from '../../common/database/index.js';
+import { HandlesJob, type JobContext } from '../../common/jobs/index.js';
+import { MediaEngine, MediaRunError, needsRemux, type Probe, remuxArguments, verdict } from '../media/index.js';
+import { StoredObjects } from '../storage/index.js';
+import { UploadsService } from '../uploads/index.js';
+import { VideosService } from '../videos/index.js';
+import { Scratch } from './scratch.js';
+import { ProbeVideo } from './transcoding.jobs.js';
+import { TranscodingService } from './transcoding.service.js';
+
+/** Copying reads and writes at the disk's speed: the largest file that may be uploaded fits. */
+const COPY_TIMEOUT_MS = 2 * 3_600_000;
+
+@Injectable()
+export class ProbeVideoJob {
+  constructor(
+    private readonly db: Database,
+    private readonly engine: MediaEngine,
+    private readonly videos: VideosService,
+    private readonly uploads: UploadsService,
+    private readonly objects: StoredObjects,
+    private readonly scratch: Scratch,
+    private readonly transcoding: TranscodingService,
+  ) {}
+
+  @HandlesJob(ProbeVideo)
+  async handle({ videoId, run }: { videoId: string; run: number }, context: JobContext): Promise<void> {
+    await this.db.tx((tx) => this.videos.transition(tx, { videoId, run, to: 'PROCESSING', stage: 'PROBING' }));
+    const video = await this.videos.byId(this.db, videoId);
+    const master = await this.uploads.masterOf(this.db, videoId);
+    if (!master || video?.run !== run || video.state !== 'PROCESSING') return;
+
+    await this.scratch.object(master, context.signal, async (path) => {
+      const probe = await this.engine.probe(path, context.signal);
+      const judged = verdict(probe);
+      if (!judged.accepted) {
+        const { code, message } = judged;
+        await this.transcoding.refuse({ videoId, run }, { code, message, retryable: false });
+      } else if (needsRemux(probe)) {
+        await this.planWithCopy({ videoId, run }, path, probe, context);
+      } else {
+        await this.transcoding.planRun({ videoId, run }, { probe, picture: null });
+      }
+    });
+  }
+
+  /** The picture is copied once into a container that can be read in pieces; every piece then reads the copy. */
+  private planWithCopy(
+    video: { videoId: string; run: number },
+    path: string,
+    probe: Probe,
+    { lease, signal }: JobContext,
+  ): Promise<void> {
+    return this.scratch.folder(async (folder) => {
+      if (!probe.video) throw new Error('A probe without a picture was accepted.');
+      const { command, file } = remuxArguments(path, probe.video);
+      try {
+        await this.engine.run({ command, workDir: folder, timeoutMs: COPY_TIMEOUT_MS, signal });
+      } catch (error) {
+        if (!(error instanceof MediaRunError && error.failure === 'exit') || /No space left/.test(error.log))
+          throw error;
+        await this.corrupt(video);
+        return;
+      }
+      const copy = await this.engine.probe(join(folder, file), signal);
+      if (!copy.video?.duration) {
+        await this.corrupt(video);
+        return;
+      }
+      const key = `pieces/${video.videoId}/${video.run}/picture/${lease}/${file}`;
+      const body = createReadStream(join(folder, file));
+      const { sizeBytes } = await this.objects.write(key, body, { sizeBytes: copy.sizeBytes, signal });
+      await this.transcoding.planRun(video, { probe, picture: { probe: copy, key, sizeBytes } });
+    });
+  }
+
+  private async corrupt(video: { videoId: string; run: number }): Promise<void> {
+    const message = 'The picture of this file cannot be read: save it again in another program and upload it anew.';
+    await this.transcoding.refuse(video, { code: 'CORRUPT', message, retryable: false });
+  }
+}

@@ -1,0 +1,34 @@
+import { progressOf, renditionState, secondsLeft } from './progress.js';
+
+describe('progressOf', () => {
+  it('goes from nothing to everything', () => {
+    expect(progressOf([])).toBe(0);
+    const kinds = (['FIRST', 'VIDEO', 'AUDIO', 'STILLS'] as const).map((kind) => ({ kind, frames: 600 }));
+    expect(progressOf(kinds.map((each) => ({ ...each, framesDone: 0 })))).toBe(0);
+    expect(progressOf(kinds.map((each) => ({ ...each, framesDone: 600 })))).toBe(1);
+  });
+
+  it('weighs by what a frame costs: the pictures are nearly everything', () => {
+    const half = progressOf([
+      { kind: 'VIDEO', frames: 600, framesDone: 300 },
+      { kind: 'AUDIO', frames: 600, framesDone: 600 },
+    ]);
+    expect(half).toBeGreaterThan(0.5);
+    expect(half).toBeLessThan(0.53);
+  });
+});
+
+it('secondsLeft', () => {
+  expect(secondsLeft(0.01, 10)).toBeNull();
+  expect(secondsLeft(0.25, 10)).toBe(30);
+  expect(secondsLeft(1, 10)).toBe(0);
+});
+
+it('renditionState', () => {
+  const rendition = { hasFirst: false, segments: 0, segmentCount: 3, videoFailed: false };
+  expect(renditionState(rendition)).toBe('PENDING');
+  expect(renditionState({ ...rendition, hasFirst: true, segments: 1 })).toBe('PLAYABLE');
+  expect(renditionState({ ...rendition, segments: 1 })).toBe('PENDING');
+  expect(renditionState({ ...rendition, hasFirst: true, segments: 1, videoFailed: true })).toBe('FAILED');
+  expect(renditionState({ ...rendition, hasFirst: true, segments: 3, videoFailed: true })).toBe('READY');
+});

@@ -1,0 +1,47 @@
+import type { PieceKind } from './plan.js';
+
+/** Pieces of one kind of one run, summed up. */
+export interface KindProgress {
+  readonly kind: PieceKind;
+  readonly frames: number;
+  /** Frames of finished pieces, and the share that is done of those under way. */
+  readonly framesDone: number;
+}
+
+/** What a frame costs beside one that goes through the whole ladder (measured on two cores). */
+const COST: Record<PieceKind, number> = { FIRST: 0.15, VIDEO: 1, AUDIO: 0.03, STILLS: 0.01 };
+/** Below it an estimate would be a guess. */
+const LEAST_PROGRESS = 0.02;
+
+/** How much of a run's work is done, 0 to 1. */
+export function progressOf(kinds: readonly KindProgress[]): number {
+  const sum = (of: (each: KindProgress) => number) => kinds.reduce((all, each) => all + of(each) * COST[each.kind], 0);
+  const whole = sum((each) => each.frames);
+  return whole === 0 ? 0 : Math.min(1, sum((each) => each.framesDone) / whole);
+}
+
+/** Seconds to go if the rest goes as the part before it; null while that says too little. */
+export function secondsLeft(progress: number, secondsSoFar: number): number | null {
+  return progress < LEAST_PROGRESS ? null : Math.ceil((secondsSoFar * (1 - progress)) / progress);
+}
+
+/** @param seconds worked on the run so far */
+export function runProgress(isDone: boolean, run: { kinds: readonly KindProgress[]; seconds: number } | null) {
+  if (isDone) return { progress: 1, secondsLeft: null };
+  const progress = progressOf(run?.kinds ?? []);
+  return { progress, secondsLeft: run && secondsLeft(progress, run.seconds) };
+}
+
+export type RenditionState = 'PENDING' | 'PLAYABLE' | 'READY' | 'FAILED';
+
+/** A rendition plays from its first segment on. */
+export function renditionState(rendition: {
+  hasFirst: boolean;
+  segments: number;
+  segmentCount: number;
+  videoFailed: boolean;
+}): RenditionState {
+  if (rendition.segments >= rendition.segmentCount) return 'READY';
+  if (rendition.videoFailed) return 'FAILED';
+  return rendition.hasFirst ? 'PLAYABLE' : 'PENDING';
+}

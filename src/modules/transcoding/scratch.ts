@@ -1,0 +1,130 @@
+import { randomUUID } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { mkdir, readdir, rm, stat, statfs } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { CONFIG, type Config } from '../../common/config/index.js';
+import { ObjectStorage } from '../storage/index.js';
+
+/** Left free on the disk, whatever is fetched: pieces are written there too. */
+const RESERVE_BYTES = 512 * 1024 * 1024;
+/** A folder of another machine, on a shared disk, that nothing was made in for so long, is a dead one's. */
+const FOREIGN_LEAVINGS_MS = 24 * 3_600_000;
+
+/** A master's next piece follows at once, most of the time. */
+const LINGER_MS = 60_000;
+
+interface Fetched {
+  readonly path: Promise<string>;
+  users: number;
+  leaves?: NodeJS.Timeout;
+}
+
+/** Files for the time of one attempt, on this machine. Nothing here outlives its process for long. */
+@Injectable()
+export class Scratch implements OnModuleInit {
+  private readonly root: string;
+  private readonly host = hostname()
+    .toLowerCase()
+    .replace(/[^a-z0-9]/g, '-');
+  private readonly own: string;
+  private readonly fetched = new Map<string, Fetched>();
+
+  constructor(
+    private readonly storage: ObjectStorage,
+    @Inject(CONFIG) config: Config,
+  ) {
+    this.root = join(config.dataDir, 'scratch');
+    this.own = join(this.root, `${this.host}.${process.pid}`);
+  }
+
+  async onModuleInit(): Promise<void> {
+    await mkdir(this.root, { recursive: true });
+    for (const name of await readdir(this.root)) {
+      if (await this.isLeft(name)) await rm(join(this.root, name), { recursive: true, force: true });
+    }
+  }
+
+  /** An empty folder for `work`, gone when it ends. */
+  async folder<T>(work: (folder: string) => Promise<T>): Promise<T> {
+    const folder = join(this.own, randomUUID());
+    await mkdir(folder, { recursive: true });
+    try {
+      return await work(folder);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+
+  /**
+   * A file with the object's bytes, to be read only: the store's own where it has one, else a copy that everybody here
+   * shares, gone a minute after its last use.
+   *
+   * @throws when the disk has no room for the copy: to be tried again later
+   */
+  async object<T>(
+    object: { key: string; sizeBytes: number },
+    signal: AbortSignal,
+    work: (path: string) => Promise<T>,
+  ): Promise<T> {
+    const local = this.storage.localPath(object.key);
+    if (local !== null) return work(local);
+    const fetched = this.fetched.get(object.key) ?? { path: this.fetch(object), users: 0 };
+    this.fetched.set(object.key, fetched);
+    clearTimeout(fetched.leaves);
+    fetched.users++;
+    try {
+      const path = await fetched.path;
+      signal.throwIfAborted();
+      return await work(path);
+    } catch (error) {
+      // What could not be fetched is fetched anew next time.
+      if ((await Promise.allSettled([fetched.path]))[0].status === 'rejected') this.fetched.delete(object.key);
+      throw error;
+    } finally {
+      if (--fetched.users === 0) fetched.leaves = setTimeout(() => this.forget(object.key, fetched), LINGER_MS).unref();
+    }
+  }
+
+  private async forget(key: string, fetched: Fetched): Promise<void> {
+    if (this.fetched.get(key) === fetched) this.fetched.delete(key);
+    const [path] = await Promise.allSettled([fetched.path]);
+    if (path.status === 'fulfilled') await rm(path.value, { force: true });
+  }
+
+  private async fetch({ key, sizeBytes }: { key: string; sizeBytes: number }): Promise<string> {
+    await mkdir(this.own, { recursive: true });
+    const { bavail, bsize } = await statfs(this.own);
+    const free = bavail * bsize - RESERVE_BYTES;
+    if (free < sizeBytes) throw new Error(`The scratch disk has ${free} bytes to spare, the master has ${sizeBytes}.`);
+    const path = join(this.own, randomUUID());
+    try {
+      await pipeline(await this.storage.read(key), createWriteStream(path));
+    } catch (error) {
+      await rm(path, { force: true });
+      throw error;
+    }
+    return path;
+  }
+
+  /** Left by a process that is gone: a dead one's of this machine, this one's own number in an earlier life, or an old one's of another machine. */
+  private async isLeft(name: string): Promise<boolean> {
+    const dot = name.lastIndexOf('.');
+    if (name.slice(0, dot) !== this.host) {
+      return Date.now() - (await stat(join(this.root, name))).mtimeMs > FOREIGN_LEAVINGS_MS;
+    }
+    const pid = Number(name.slice(dot + 1));
+    return pid === process.pid || !isAlive(pid);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

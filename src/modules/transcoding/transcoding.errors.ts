@@ -1,0 +1,20 @@
+import { DomainError } from '../../common/errors/index.js';
+
+/** There is no verified master to start from. */
+export class NothingToProcess extends DomainError {
+  constructor() {
+    super('NOTHING_TO_PROCESS', 'There is no complete upload to process: upload the file again.', {
+      field: ['videoId'],
+    });
+  }
+}
+
+/** Blocked, deleted, or begun anew by somebody else at this moment. */
+export class CannotRetry extends DomainError {
+  constructor() {
+    super('CANNOT_RETRY', 'Processing cannot begin anew now: look at the state of the video.', { field: ['videoId'] });
+  }
+}
+
+/** A piece that came out wrong, whatever the encoder said of it: the input's fault until it works elsewhere. */
+export class PieceRefused extends Error {}

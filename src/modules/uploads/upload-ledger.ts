@@ -1,0 +1,124 @@
+/*
+ * The statements that decide what counts of an upload; docs/upload-ledger.md says why they are as they are.
+ * Each is one statement on one session's row, locked FOR NO KEY UPDATE: a weaker lock would let chunks in after the end.
+ */
+import type { Sql } from '../../common/database/index.js';
+import { type ByteRange, formatRange, parseMultirange } from './byte-ranges.js';
+
+/** A chunk whose object the store has, with the size and digest that were signed. */
+export interface StoredChunk {
+  range: ByteRange;
+  key: string;
+  sha256: string;
+}
+
+/**
+ * Counts stored chunks, or only renews the session when there are none.
+ *
+ * @returns what is covered now and the keys that contribute to it, or null when the session is not OPEN
+ */
+export async function commit(
+  sql: Sql,
+  sessionId: string,
+  chunks: readonly StoredChunk[],
+): Promise<{ covered: ByteRange[]; contributing: string[] } | null> {
+  // A chunk contributes what neither the session nor an earlier chunk of this batch covers. Only objects that are
+  // still PENDING count: one that was counted before adds nothing, one that is being deleted is gone.
+  const [row] = await sql.query<{ covered: string; contributing: string[] }>(
+    `WITH s AS MATERIALIZED (SELECT id, covered FROM upload_session WHERE id = $1 AND state = 'OPEN' FOR NO KEY UPDATE),
+          n AS (SELECT * FROM unnest($2::int8range[], $3::text[], $4::bytea[]) WITH ORDINALITY AS n(span, key, sha, k)),
+          o AS (UPDATE stored_object o SET state = 'KEPT', size_bytes = upper(n.span) - lower(n.span), changed_at = now()
+                FROM s, n
+                WHERE o.key = n.key AND o.state = 'PENDING' AND NOT int8multirange(n.span) <@ s.covered RETURNING n.*),
+          i AS (INSERT INTO upload_chunk (session_id, object_key, span, sha256, covers)
+                SELECT s.id, o.key, o.span, o.sha, int8multirange(o.span) - s.covered
+                       - coalesce(range_agg(o.span) OVER (ORDER BY o.k ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), '{}')
+                FROM s, o RETURNING object_key, span, covers)
+     UPDATE upload_session u SET covered = s.covered + (SELECT coalesce(range_agg(span), '{}') FROM i),
+                                 expires_at = now() + interval '7 days'
+     FROM s WHERE u.id = s.id
+     RETURNING u.covered, (SELECT coalesce(array_agg(object_key), '{}') FROM i WHERE NOT isempty(covers)) AS contributing`,
+    [
+      sessionId,
+      chunks.map((chunk) => formatRange(chunk.range)),
+      chunks.map((chunk) => chunk.key),
+      chunks.map((chunk) => Buffer.from(chunk.sha256, 'hex')),
+    ],
+  );
+  return row ? { covered: parseMultirange(row.covered), contributing: row.contributing } : null;
+}
+
+/**
+ * Takes back whole chunks that contribute to any of these ranges; they must be sent again.
+ *
+ * @returns false when the session is not OPEN
+ */
+export async function discard(sql: Sql, sessionId: string, ranges: readonly ByteRange[]): Promise<boolean> {
+  const rows = await sql.query(
+    `WITH s AS MATERIALIZED (SELECT id, covered FROM upload_session WHERE id = $1 AND state = 'OPEN' FOR NO KEY UPDATE),
+          d AS (DELETE FROM upload_chunk c USING s
+                WHERE c.session_id = s.id AND c.covers && $2::int8multirange RETURNING c.object_key, c.covers),
+          o AS (UPDATE stored_object x SET state = 'DELETING', changed_at = now() FROM d WHERE x.key = d.object_key)
+     UPDATE upload_session u
+     SET covered = s.covered - coalesce((SELECT range_agg(r) FROM d, unnest(d.covers) r), '{}'), epoch = u.epoch + 1
+     FROM s WHERE u.id = s.id RETURNING u.id`,
+    [sessionId, `{${ranges.map(formatRange).join(',')}}`],
+  );
+  return rows.length === 1;
+}
+
+/**
+ * OPEN → COMPLETING, if every byte is there and the digest is not another than the one declared. After a mismatch
+ * the client may correct what it declared.
+ *
+ * @returns the new epoch, or null with nothing changed
+ */
+export async function complete(sql: Sql, sessionId: string, sha256: string | null): Promise<number | null> {
+  const [row] = await sql.query<{ epoch: number }>(
+    `UPDATE upload_session SET state = 'COMPLETING', epoch = epoch + 1, sha256 = coalesce($2::bytea, sha256),
+            failure_code = NULL, failure_message = NULL
+     WHERE id = $1 AND state = 'OPEN' AND covered = int8multirange(int8range(0, size_bytes))
+       AND ($2::bytea IS NULL OR sha256 IS NULL OR sha256 = $2::bytea OR failure_code IS NOT NULL)
+     RETURNING epoch`,
+    [sessionId, sha256 === null ? null : Buffer.from(sha256, 'hex')],
+  );
+  return row?.epoch ?? null;
+}
+
+/** COMPLETING → COMPLETED. @returns false, with nothing changed, when the session went another way meanwhile */
+export async function finish(sql: Sql, sessionId: string, epoch: number, masterKey: string): Promise<boolean> {
+  const rows = await sql.query(
+    `UPDATE upload_session SET state = 'COMPLETED', epoch = epoch + 1, master_key = $3, completed_at = now()
+     WHERE id = $1 AND state = 'COMPLETING' AND epoch = $2 RETURNING id`,
+    [sessionId, epoch, masterKey],
+  );
+  return rows.length === 1;
+}
+
+/** COMPLETING → OPEN, since the digest was wrong. */
+export async function reopen(
+  sql: Sql,
+  sessionId: string,
+  epoch: number,
+  failure: { code: string; message: string },
+): Promise<boolean> {
+  const rows = await sql.query(
+    `UPDATE upload_session SET state = 'OPEN', epoch = epoch + 1, failure_code = $3, failure_message = $4,
+            expires_at = now() + interval '7 days'
+     WHERE id = $1 AND state = 'COMPLETING' AND epoch = $2 RETURNING id`,
+    [sessionId, epoch, failure.code, failure.message],
+  );
+  return rows.length === 1;
+}
+
+/**
+ * What a master is put together from, in order: each part a piece of one chunk's object. Together they are exactly
+ * the file, since contributions never overlap.
+ */
+export async function parts(sql: Sql, sessionId: string): Promise<{ key: string; start: number; end: number }[]> {
+  return sql.query(
+    `SELECT object_key AS key, lower(r) - lower(span) AS start, upper(r) - lower(span) AS end
+     FROM upload_chunk, unnest(covers) r WHERE session_id = $1 ORDER BY lower(r)`,
+    [sessionId],
+  );
+}

@@ -1,0 +1,75 @@
+import { DomainError } from '../../common/errors/index.js';
+import type { ByteRange } from './byte-ranges.js';
+import type { UploadSessionState } from './upload-session.entity.js';
+
+export class QuotaExceeded extends DomainError {
+  constructor(limitBytes: number, usedBytes: number) {
+    super('QUOTA_EXCEEDED', 'This file does not fit into your quota any more: delete videos or cancel uploads.', {
+      type: 'QuotaExceeded',
+      field: ['sizeBytes'],
+      details: { limitBytes, usedBytes },
+    });
+  }
+}
+
+export class IdempotencyKeyReused extends DomainError {
+  constructor() {
+    super('IDEMPOTENCY_KEY_REUSED', 'This key was used for another upload: take a new one for each upload.', {
+      type: 'IdempotencyKeyReused',
+      field: ['idempotencyKey'],
+    });
+  }
+}
+
+export class SessionEnded extends DomainError {
+  constructor(state: UploadSessionState) {
+    super('SESSION_ENDED', `This upload session is ${state}: begin a new one.`, {
+      type: 'SessionEnded',
+      field: ['sessionId'],
+      details: { state },
+    });
+  }
+}
+
+export class UploadIncomplete extends DomainError {
+  constructor(missingRanges: ByteRange[]) {
+    super('UPLOAD_INCOMPLETE', 'Some bytes have not arrived yet: send the missing ranges, then complete again.', {
+      type: 'UploadIncomplete',
+      field: ['sessionId'],
+      details: { missingRanges },
+    });
+  }
+}
+
+/** What a file must be to be taken at all. */
+export class FileRefused extends DomainError {
+  constructor(code: 'EMPTY_FILE' | 'FILE_TOO_LARGE', message: string) {
+    super(code, message, { field: ['sizeBytes'] });
+  }
+}
+
+export class ChunkRefused extends DomainError {
+  constructor(
+    code: ChunkCode | 'CHUNK_TOO_LARGE' | 'CHUNK_EMPTY' | 'TOO_MANY_CHUNKS',
+    message: string,
+    field: string[],
+  ) {
+    super(code, message, { field });
+  }
+}
+
+/** Why a chunk that was said to be stored is not counted. */
+export const CHUNK_MESSAGES = {
+  CHUNK_NOT_STORED: 'The store does not have this chunk: have it signed and send it again.',
+  CHUNK_SIZE_MISMATCH: 'The store has another number of bytes for this chunk: have it signed and send it again.',
+  CHUNK_DIGEST_MISMATCH: 'The store has other bytes for this chunk: have it signed and send it again.',
+  CHUNK_OUT_OF_BOUNDS: 'This chunk does not lie within the file.',
+} as const;
+export type ChunkCode = keyof typeof CHUNK_MESSAGES;
+
+/** FILE_DIGEST_MISMATCH: not thrown, but kept as the session's `failure` until it is completed again. */
+export const FILE_DIGEST_MISMATCH = {
+  code: 'FILE_DIGEST_MISMATCH',
+  message:
+    'What arrived is not the file that was declared: compare the digests of the chunks with your file, discard the ranges that differ, and send only those again.',
+} as const;

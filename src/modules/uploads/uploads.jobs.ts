@@ -1,0 +1,10 @@
+import { defineJob } from '../../common/jobs/index.js';
+
+/** Puts the original together from the chunks and verifies it. `epoch` is the completion's that asked for it. */
+export const AssembleMaster = defineJob<{ sessionId: string; epoch: number }>({
+  name: 'AssembleMaster',
+  queue: 'assemble',
+});
+
+/** Gives up all chunks of a session that has ended. */
+export const FreeChunks = defineJob<{ sessionId: string }>({ name: 'FreeChunks', queue: 'default' });

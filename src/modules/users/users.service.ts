@@ -1,0 +1,74 @@
+import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { In, Repository } from 'typeorm';
+import type { Actor, UserRole } from '../../common/access/index.js';
+import { Database, type Sql } from '../../common/database/index.js';
+import { AppUser } from './app-user.entity.js';
+import { emailKey } from './email.js';
+import type { Person } from './person.js';
+import { EmailTaken } from './users.errors.js';
+import { canSeeAccount } from './users.policy.js';
+
+@Injectable()
+export class UsersService {
+  constructor(
+    private readonly database: Database,
+    @InjectRepository(AppUser) private readonly users: Repository<AppUser>,
+  ) {}
+
+  async byId(id: string): Promise<AppUser | null> {
+    return this.users.findOneBy({ id });
+  }
+
+  async byIds(ids: readonly string[]): Promise<Map<string, AppUser>> {
+    const users = await this.users.findBy({ id: In([...ids]) });
+    return new Map(users.map((user) => [user.id, user]));
+  }
+
+  /** Null when missing, or not for this actor's eyes. */
+  async visible(id: string, actor: Actor | null): Promise<AppUser | null> {
+    return canSeeAccount(actor, id) ? this.byId(id) : null;
+  }
+
+  /** What a password is compared with; null for an address that nobody has. */
+  async credentialsOf(email: string): Promise<{ userId: string; passwordHash: string } | null> {
+    const [row] = await this.database.query<{ userId: string; passwordHash: string }>(
+      'SELECT id AS "userId", password_hash AS "passwordHash" FROM app_user WHERE email_key = $1',
+      [emailKey(email)],
+    );
+    return row ?? null;
+  }
+
+  /**
+   * @returns the new user's id
+   * @throws EmailTaken
+   */
+  async create(sql: Sql, person: Person, passwordHash: string, role: UserRole = 'MEMBER'): Promise<string> {
+    const [row] = await sql.query<{ id: string }>(
+      `INSERT INTO app_user (email, email_key, display_name, password_hash, role) VALUES ($1, $2, $3, $4, $5)
+       ON CONFLICT (email_key) DO NOTHING RETURNING id`,
+      [person.email, emailKey(person.email), person.displayName, passwordHash, role],
+    );
+    if (!row) throw new EmailTaken();
+    return row.id;
+  }
+
+  /**
+   * Counts `bytes` against the user's quota, all or nothing.
+   * @param quota in bytes
+   * @returns false, with nothing changed, when they do not fit any more
+   */
+  async reserveBytes(sql: Sql, userId: string, bytes: number, quota: number): Promise<boolean> {
+    const rows = await sql.query(
+      `UPDATE app_user SET used_bytes = used_bytes + $2::bigint
+       WHERE id = $1 AND used_bytes + $2::bigint <= $3::bigint RETURNING id`,
+      [userId, bytes, quota],
+    );
+    return rows.length === 1;
+  }
+
+  /** Gives back what `reserveBytes` took. Giving back more than was taken violates a check and throws: that is a bug of the caller. */
+  async releaseBytes(sql: Sql, userId: string, bytes: number): Promise<void> {
+    await sql.query('UPDATE app_user SET used_bytes = used_bytes - $2::bigint WHERE id = $1', [userId, bytes]);
+  }
+}

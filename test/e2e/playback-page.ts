@@ -1,0 +1,166 @@
+import { once } from 'node:events';
+import { accessSync, constants, createReadStream } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { delimiter, join } from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+
+export const PLAYERS = ['hls.js', 'shaka', 'dash.js'] as const;
+export type PlayerName = (typeof PLAYERS)[number];
+
+const SCRIPTS: Record<PlayerName, string> = {
+  'hls.js': 'hls.js/dist/hls.min.js',
+  shaka: 'shaka-player/dist/shaka-player.compiled.js',
+  'dash.js': 'dashjs/dist/modern/umd/dash.all.min.js',
+};
+
+/** What the page saw by itself. */
+export interface Playback {
+  errors: string[];
+  ended: boolean;
+  currentTime: number;
+  duration: number;
+  buffered: [number, number][];
+  width: number;
+  height: number;
+  frames: number;
+  corrupted: number;
+  /** How often it ran dry after it had begun. */
+  stalls: number;
+}
+
+export async function launchBrowser(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: inPath('chromium', 'chromium-browser', 'google-chrome'),
+    args: [
+      ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'],
+      ...[
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--autoplay-policy=no-user-gesture-required',
+      ],
+    ],
+  });
+}
+
+function inPath(...names: string[]): string {
+  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+    for (const name of names) {
+      try {
+        accessSync(join(folder, name), constants.X_OK);
+        return join(folder, name);
+      } catch (error) {
+        if (!['ENOENT', 'ENOTDIR', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      }
+    }
+  }
+  throw new Error(`None of ${names.join(', ')} is in PATH.`);
+}
+
+/** A page of another origin than Sluice's, as a frontend team would have it, with a player from node_modules. */
+export async function servePages(): Promise<{ url: string; close(): void }> {
+  const server = createServer((request, response) => {
+    const player = PLAYERS.find((name) => request.url === `/${name}`);
+    const script = PLAYERS.find((name) => request.url === `/${name}/script.js`);
+    if (player) {
+      response.setHeader('content-type', 'text/html').end(html(player));
+    } else if (script) {
+      response.setHeader('content-type', 'text/javascript');
+      createReadStream(join('node_modules', SCRIPTS[script])).pipe(response);
+    } else {
+      response.writeHead(404).end();
+    }
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close: () => server.close() };
+}
+
+/** Opens the page and begins to play, with the rung of `height` alone. */
+export async function play(
+  browser: Browser,
+  pages: string,
+  player: PlayerName,
+  manifest: string,
+  height: number,
+): Promise<Page> {
+  const page = await browser.newPage();
+  await page.goto(`${pages}/${player}`);
+  await page.evaluate(`begin(${JSON.stringify(manifest)}, ${height})`);
+  return page;
+}
+
+export const state = (page: Page): Promise<Playback> => page.evaluate<Playback>('state()');
+
+export async function untilEnded(page: Page, timeoutMs: number): Promise<void> {
+  await page.waitForFunction('video.ended', undefined, { timeout: timeoutMs });
+}
+
+/** Sets the position, and waits until it plays on from there. */
+export async function seek(page: Page, to: number): Promise<void> {
+  await page.evaluate(`seekTo(${to})`);
+}
+
+const BEGIN: Record<PlayerName, string> = {
+  'hls.js': `
+    const hls = new Hls({ debug: false });
+    hls.on(Hls.Events.ERROR, (_, { type, details, fatal }) => playback.errors.push([type, details, fatal].join(' ')));
+    hls.on(Hls.Events.MANIFEST_PARSED, () => {
+      const level = hls.levels.findIndex((level) => level.height === height);
+      if (level < 0) playback.errors.push('no rung of this height');
+      hls.loadLevel = hls.nextLevel = hls.startLevel = level;
+    });
+    hls.loadSource(manifest);
+    hls.attachMedia(video);`,
+  shaka: `
+    shaka.polyfill.installAll();
+    const player = new shaka.Player();
+    await player.attach(video);
+    player.addEventListener('error', ({ detail }) => playback.errors.push('shaka ' + detail.code));
+    player.configure({ restrictions: { minHeight: height, maxHeight: height } });
+    await player.load(manifest);`,
+  'dash.js': `
+    const player = dashjs.MediaPlayer().create();
+    player.on(dashjs.MediaPlayer.events.ERROR, ({ error }) => playback.errors.push('dash ' + (error.code ?? error) + ' ' + error.message));
+    player.updateSettings({ streaming: { abr: { autoSwitchBitrate: { video: false } } } });
+    player.on(dashjs.MediaPlayer.events.STREAM_INITIALIZED, () => {
+      const rung = player.getRepresentationsByType('video').find((rung) => rung.height === height);
+      if (!rung) return playback.errors.push('no rung of this height');
+      player.setRepresentationForTypeById('video', rung.id, true);
+    });
+    player.initialize(video, manifest, true);`,
+};
+
+function html(player: PlayerName): string {
+  return `<!doctype html><title>${player}</title><video id="video" muted width="640" height="360"></video>
+<script src="/${player}/script.js"></script>
+<script>
+const video = document.getElementById('video');
+const playback = { errors: [], stalls: 0 };
+let begun = false;
+video.addEventListener('playing', () => { begun = true; });
+video.addEventListener('waiting', () => { if (begun && !video.seeking && !video.ended) playback.stalls++; });
+addEventListener('error', ({ message }) => playback.errors.push(message));
+video.addEventListener('error', () => playback.errors.push('video ' + video.error.code + ' ' + video.error.message));
+const begin = async (manifest, height) => {
+  ${BEGIN[player]}
+  await video.play();
+};
+const state = () => {
+  const { totalVideoFrames, corruptedVideoFrames } = video.getVideoPlaybackQuality();
+  const { buffered, currentTime, duration, ended, videoWidth, videoHeight } = video;
+  return {
+    ...playback, ended, currentTime, duration, width: videoWidth, height: videoHeight,
+    buffered: Array.from({ length: buffered.length }, (_, i) => [buffered.start(i), buffered.end(i)]),
+    frames: totalVideoFrames, corrupted: corruptedVideoFrames,
+  };
+};
+const seekTo = async (time) => {
+  const seeked = new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true }));
+  video.currentTime = time;
+  await seeked;
+  await video.play();
+  const from = video.currentTime;
+  while (video.currentTime < from + 0.25 && !video.ended) await new Promise(requestAnimationFrame);
+};
+</script>`;
+}

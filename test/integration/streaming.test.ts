@@ -1,0 +1,370 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { type IncomingMessage, request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text as body } from 'node:stream/consumers';
+import { CONFIG, type Config } from '../../src/common/config/index.js';
+import { Database } from '../../src/common/database/index.js';
+import { Live } from '../../src/common/live/index.js';
+import { ObjectStorage } from '../../src/modules/storage/index.js';
+import { signToken } from '../../src/modules/streaming/playback-token.js';
+import { type Clip, insertSegments, insertStills, insertVideo, makeClip } from './streaming-clip.js';
+import { startApp } from './streaming-start.js';
+
+const SECONDS = 9;
+const HOUR = 3600;
+
+let folder: string;
+let clip: Clip;
+let started: Awaited<ReturnType<typeof startApp>>;
+let db: Database;
+let storage: ObjectStorage;
+let config: Config;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sluice-clip-'));
+  [clip, started] = await Promise.all([makeClip(folder, SECONDS), startApp()]);
+  db = started.app.get(Database, { strict: false });
+  storage = started.app.get(ObjectStorage, { strict: false });
+  config = started.app.get(CONFIG, { strict: false });
+}, 60_000);
+
+afterAll(async () => {
+  await started.app.close();
+  await rm(folder, { recursive: true });
+});
+
+function address(videoId: string, path: string, grant: { epoch?: number; expiresAt?: number } = {}): string {
+  const { epoch = 1, expiresAt = Math.floor(Date.now() / 1000) + HOUR } = grant;
+  return `${started.url}/media/${signToken(config.playbackSecret, videoId, { epoch, expiresAt })}/${videoId}/${path}`;
+}
+
+const get = (url: string, headers: Record<string, string> = {}, method = 'GET') => fetch(url, { headers, method });
+const text = async (url: string) => (await get(url)).text();
+
+/** What a segment's bytes are, from the encoder's own file. */
+async function made(rendition: string, number: number): Promise<Buffer> {
+  const segment = clip.tracks.find(({ name }) => name === rendition)?.segments[number - 1];
+  if (!segment) throw new Error('no such segment');
+  return (await readFile(segment.file)).subarray(segment.offset, segment.offset + segment.size);
+}
+
+async function finishedVideo(visibility = 'PUBLIC'): Promise<string> {
+  const { videoId } = await insertVideo(db, clip, { visibility, state: 'READY' });
+  for (const { name } of clip.tracks) await insertSegments(db, storage, clip, videoId, name);
+  await insertStills(db, storage, clip, videoId);
+  return videoId;
+}
+
+describe('manifests', () => {
+  it('lead to every byte that was encoded, by HLS and by DASH alike', async () => {
+    const videoId = await finishedVideo();
+    const master = await get(address(videoId, 'master.m3u8'));
+    expect(master.status).toBe(200);
+    expect(master.headers.get('content-type')).toBe('application/vnd.apple.mpegurl');
+    expect(master.headers.get('cache-control')).toBe('private, no-store');
+    const playlists = [...(await master.text()).matchAll(/^(?:.*URI=")?(r1\/\w+\/index\.m3u8)/gm)].map(
+      ([, uri]) => uri,
+    );
+    expect(playlists).toEqual(['r1/audio/index.m3u8', 'r1/240p/index.m3u8', 'r1/360p/index.m3u8']);
+
+    const mpd = await text(address(videoId, 'manifest.mpd'));
+    expect(mpd).toContain(`mediaPresentationDuration="PT${SECONDS.toFixed(6)}S"`);
+    for (const track of clip.tracks) {
+      const playlist = await text(address(videoId, `r1/${track.name}/index.m3u8`));
+      const durations = [...playlist.matchAll(/#EXTINF:([\d.]+),\n(\d+)\.m4s/g)];
+      // What was said before anything was encoded is what came out.
+      expect(durations.map(([, seconds]) => seconds)).toEqual(
+        track.segments.map(({ duration }) => (duration / track.timescale).toFixed(6)),
+      );
+      expect(mpd).toMatch(new RegExp(`<Representation id="${track.name}"[^>]* codecs="${track.codecs}"`));
+      for (const [, , number] of durations) {
+        const segment = await get(address(videoId, `r1/${track.name}/${number}.m4s`));
+        expect(segment.headers.get('content-type')).toBe(track.kind === 'AUDIO' ? 'audio/mp4' : 'video/mp4');
+        expect(segment.headers.get('cache-control')).toBe('private, max-age=31536000, immutable');
+        const bytes = Buffer.from(await segment.arrayBuffer());
+        expect(bytes.equals(await made(track.name, Number(number)))).toBe(true);
+      }
+      const init = Buffer.from(await (await get(address(videoId, `r1/${track.name}/init.mp4`))).arrayBuffer());
+      expect(init.equals(track.init)).toBe(true);
+    }
+  });
+
+  it('are complete while nothing but the start is there, and offer only what has started', async () => {
+    const { videoId } = await insertVideo(db, clip);
+    expect((await get(address(videoId, 'master.m3u8'))).status).toBe(404);
+    await insertSegments(db, storage, clip, videoId, '240p', [1]);
+    await insertSegments(db, storage, clip, videoId, 'audio', [1]);
+    const master = await eventually(async () => {
+      const answer = await get(address(videoId, 'master.m3u8'));
+      return answer.status === 200 ? answer.text() : null;
+    });
+    expect(master).toContain('240p');
+    expect(master).not.toContain('360p');
+    expect(master).not.toContain('AVERAGE-BANDWIDTH');
+    expect(await text(address(videoId, 'manifest.mpd'))).not.toContain('360p');
+    const playlist = await text(address(videoId, 'r1/240p/index.m3u8'));
+    expect(playlist.match(/#EXTINF/g)).toHaveLength(3);
+    expect(playlist).toContain('#EXT-X-ENDLIST');
+  });
+
+  it('tell measured rates of what is finished: no segment is above BANDWIDTH, the sum is AVERAGE-BANDWIDTH', async () => {
+    const videoId = await finishedVideo();
+    const master = await text(address(videoId, 'master.m3u8'));
+    const rate = (name: string, reduce: (rates: number[]) => number) => {
+      const track = clip.tracks.find((track) => track.name === name);
+      const whole = track?.segments.filter(({ duration }) => duration * 2 >= track.segmentDuration) ?? [];
+      return reduce(whole.map(({ size, duration }) => (size * 8 * (track?.timescale ?? 0)) / duration));
+    };
+    const peak = (name: string) => Math.round(rate(name, (rates) => Math.max(...rates)));
+    const [, bandwidth, average] = /BANDWIDTH=(\d+),AVERAGE-BANDWIDTH=(\d+),.*\nr1\/360p/.exec(master) ?? [];
+    expect(Number(bandwidth)).toBe(peak('360p') + peak('audio'));
+    const sizeOf = (name: string) =>
+      clip.tracks.find((track) => track.name === name)?.segments.reduce((sum, { size }) => sum + size, 0) ?? 0;
+    expect(Number(average) / (((sizeOf('360p') + sizeOf('audio')) * 8) / SECONDS)).toBeCloseTo(1, 4);
+  });
+});
+
+describe('a segment', () => {
+  let videoId: string;
+  let url: string;
+  let bytes: Buffer;
+  beforeAll(async () => {
+    videoId = await finishedVideo();
+    url = address(videoId, 'r1/360p/2.m4s');
+    bytes = await made('360p', 2);
+  });
+
+  it('comes in part, from its own place in the object', async () => {
+    const part = await get(url, { range: 'bytes=100-199' });
+    expect(part.status).toBe(206);
+    expect(part.headers.get('content-range')).toBe(`bytes 100-199/${bytes.length}`);
+    expect(part.headers.get('content-length')).toBe('100');
+    expect(Buffer.from(await part.arrayBuffer()).equals(bytes.subarray(100, 200))).toBe(true);
+    const end = await get(url, { range: 'bytes=-10' });
+    expect(Buffer.from(await end.arrayBuffer()).equals(bytes.subarray(-10))).toBe(true);
+    const beyond = await get(url, { range: `bytes=${bytes.length}-` });
+    expect(beyond.status).toBe(416);
+    expect(beyond.headers.get('content-range')).toBe(`bytes */${bytes.length}`);
+  });
+
+  it('answers HEAD with the head of a GET', async () => {
+    const [head, whole] = [await get(url, {}, 'HEAD'), await get(url)];
+    expect(head.status).toBe(200);
+    expect(await head.text()).toBe('');
+    await whole.arrayBuffer();
+    for (const name of ['content-length', 'content-type', 'etag', 'cache-control', 'accept-ranges']) {
+      expect([name, head.headers.get(name)]).toEqual([name, whole.headers.get(name)]);
+    }
+    expect(head.headers.get('content-length')).toBe(`${bytes.length}`);
+    const part = await get(url, { range: 'bytes=0-9' }, 'HEAD');
+    expect([part.status, part.headers.get('content-length')]).toEqual([206, '10']);
+  });
+
+  it('is not sent again to who has it', async () => {
+    const etag = (await get(url, {}, 'HEAD')).headers.get('etag') ?? '';
+    const known = await get(url, { 'if-none-match': etag });
+    expect([known.status, await known.text()]).toEqual([304, '']);
+    expect(known.headers.get('etag')).toBe(etag);
+    const other = await get(address(videoId, 'r1/360p/1.m4s'), { 'if-none-match': etag });
+    expect(other.status).toBe(200);
+    await other.arrayBuffer();
+  });
+
+  it('may be used by pages of other origins', async () => {
+    const answer = await get(url, { origin: 'https://app.example.org', range: 'bytes=0-0' });
+    await answer.arrayBuffer();
+    expect(answer.headers.get('access-control-allow-origin')).toBe('*');
+    expect(answer.headers.get('cross-origin-resource-policy')).toBe('cross-origin');
+    const exposed = answer.headers.get('access-control-expose-headers')?.toLowerCase();
+    for (const name of ['content-range', 'etag', 'retry-after']) expect(exposed).toContain(name);
+  });
+
+  it('is broken off, not cut short in silence, where the store has lost its end', async () => {
+    const victim = await finishedVideo();
+    await db.query('UPDATE segment SET byte_size = byte_size + 1000000 WHERE video_id = $1 AND rendition = $2', [
+      victim,
+      '240p',
+    ]);
+    const answer = await get(address(victim, 'r1/240p/1.m4s'));
+    await expect(answer.arrayBuffer()).rejects.toThrow();
+  });
+});
+
+describe('a request for what is not made yet', () => {
+  let videoId: string;
+  beforeEach(async () => {
+    ({ videoId } = await insertVideo(db, clip));
+    await insertSegments(db, storage, clip, videoId, '240p', [1]);
+  });
+
+  it('is held until a tick says that it is there', async () => {
+    const began = performance.now();
+    const held = get(address(videoId, 'r1/240p/2.m4s'));
+    await expect(Promise.race([held, pause(700)])).resolves.toBe('paused');
+    await insertSegments(db, storage, clip, videoId, '240p', [2]);
+    started.app.get(Live, { strict: false }).tick(`segment:${videoId}`);
+    const answer = await held;
+    expect(answer.status).toBe(200);
+    expect(performance.now() - began).toBeLessThan(4000);
+    expect(Buffer.from(await answer.arrayBuffer()).equals(await made('240p', 2))).toBe(true);
+  });
+
+  it('finds it also when the tick was lost', async () => {
+    const held = get(address(videoId, 'r1/240p/3.m4s'));
+    await expect(Promise.race([held, pause(200)])).resolves.toBe('paused');
+    await insertSegments(db, storage, clip, videoId, '240p', [3]);
+    expect((await held).status).toBe(200);
+  });
+
+  it('is held for an init segment too', async () => {
+    const held = get(address(videoId, 'r1/360p/init.mp4'));
+    await expect(Promise.race([held, pause(200)])).resolves.toBe('paused');
+    await insertSegments(db, storage, clip, videoId, '360p', [1]);
+    expect((await held).status).toBe(200);
+  });
+
+  it('is sent away after 8 s, to come again', async () => {
+    const began = performance.now();
+    const answer = await get(address(videoId, 'r1/240p/2.m4s'));
+    expect(answer.status).toBe(503);
+    expect(answer.headers.get('retry-after')).toBe('1');
+    expect(performance.now() - began).toBeGreaterThan(7_900);
+    expect(performance.now() - began).toBeLessThan(9_000);
+  }, 15_000);
+
+  it('is not held beyond the plan', async () => {
+    expect((await get(address(videoId, 'r1/240p/4.m4s'))).status).toBe(404);
+    expect((await get(address(videoId, 'r1/480p/1.m4s'))).status).toBe(404);
+    expect((await get(address(videoId, 'r2/240p/1.m4s'))).status).toBe(404);
+  });
+
+  it('ends when the video is closed meanwhile', async () => {
+    const held = get(address(videoId, 'r1/240p/2.m4s'));
+    await expect(Promise.race([held, pause(200)])).resolves.toBe('paused');
+    await db.query('UPDATE video SET access_epoch = access_epoch + 1 WHERE id = $1', [videoId]);
+    expect((await held).status).toBe(404);
+  });
+
+  it('has room for 32 of one client, freed when the client goes away', async () => {
+    const stop = new AbortController();
+    const url = address(videoId, 'r1/240p/2.m4s');
+    const held = Array.from({ length: 32 }, () =>
+      fetch(url, { signal: stop.signal }).catch((error: Error) => error.name),
+    );
+    await pause(500);
+    const began = performance.now();
+    expect((await get(url)).status).toBe(503);
+    expect(performance.now() - began).toBeLessThan(400);
+    stop.abort();
+    expect(new Set(await Promise.all(held))).toEqual(new Set(['AbortError']));
+    await eventually(async () => ((await Promise.race([get(url), pause(300)])) === 'paused' ? true : null));
+  }, 20_000);
+});
+
+describe('access', () => {
+  it('gives one answer for whatever may not be watched', async () => {
+    const videoId = await finishedVideo();
+    const other = await finishedVideo();
+    const now = Math.floor(Date.now() / 1000);
+    const good = address(videoId, 'master.m3u8');
+    expect((await get(good)).status).toBe(200);
+    const token = good.split('/')[4] ?? '';
+    const refused = [
+      address(videoId, 'master.m3u8', { expiresAt: now - 1 }),
+      address(videoId, 'master.m3u8', { epoch: 2 }),
+      address(videoId, 'master.m3u8', { epoch: 0 }),
+      good.replace(videoId, other),
+      good.replace(token, `${token.slice(0, -1)}${token.endsWith('A') ? 'B' : 'A'}`),
+      good.replace(token, 'x'),
+      good.replace(videoId, '00000000-0000-4000-8000-000000000000'),
+      address('00000000-0000-4000-8000-000000000000', 'master.m3u8'),
+      address(videoId, 'r1/360p/%2e%2e/%2e%2e/master.m3u8'),
+      address(videoId, 'r1/360p/..%2F..%2Fmaster.m3u8'),
+      address(other, 'master.m3u8', { epoch: 2 }).replace(`${other}/`, `${other}%2F..%2F${videoId}/`),
+      address(videoId, 'master.m3u8%00'),
+      address(videoId, 'nothing.txt'),
+    ];
+    const answers = new Set<string>();
+    for (const url of refused) answers.add(await rawAnswer(url));
+    expect([...answers]).toEqual(['404 private, no-store There is nothing here to watch.\n']);
+  });
+
+  it('ends within 5 s for every address of a video that is closed, in whatever way', async () => {
+    const ways = ['access_epoch = access_epoch + 1', 'deleted_at = now()', "state = 'BLOCKED'", 'run = run + 1'];
+    const addresses: string[] = [];
+    for (const way of ways) {
+      const videoId = await finishedVideo();
+      // A new run has its own addresses; the manifests' are the same for all runs.
+      const manifests = way.startsWith('run') ? [] : ['master.m3u8', 'manifest.mpd'];
+      const paths = [...manifests, 'r1/360p/index.m3u8', 'r1/360p/init.mp4', 'r1/360p/1.m4s', 'r1/audio/1.m4s'];
+      paths.push('r1/poster/0.jpg', 'r1/thumbnail/0.jpg', 'r1/storyboard/0.jpg', 'r1/storyboard.vtt');
+      addresses.push(...paths.map((path) => address(videoId, path)));
+      for (const url of addresses) expect([url, await statusOf(url)]).toEqual([url, 200]);
+      await db.query(`UPDATE video SET ${way} WHERE id = $1`, [videoId]);
+      await eventually(async () =>
+        (await Promise.all(addresses.map(statusOf))).every((it) => it === 404) ? true : null,
+      );
+      addresses.length = 0;
+    }
+  }, 30_000);
+
+  it("ends by the database's clock", async () => {
+    const videoId = await finishedVideo();
+    const [row] = await db.query<{ now: number }>('SELECT extract(epoch FROM now())::int AS now');
+    const url = address(videoId, 'master.m3u8', { expiresAt: (row?.now ?? 0) + 2 });
+    const realNow = Date.now;
+    try {
+      Date.now = () => realNow() + 2 * HOUR * 1000;
+      expect((await get(url)).status).toBe(200);
+    } finally {
+      Date.now = realNow;
+    }
+    await pause(3_000);
+    expect((await get(url)).status).toBe(404);
+  });
+});
+
+describe('pictures', () => {
+  it('come as they were stored, with a storyboard that points at them', async () => {
+    const videoId = await finishedVideo();
+    const poster = await get(address(videoId, 'r1/poster/0.jpg'));
+    expect(poster.headers.get('content-type')).toBe('image/jpeg');
+    expect(sha256(Buffer.from(await poster.arrayBuffer()))).toBe(sha256(clip.still));
+    const track = await get(address(videoId, 'r1/storyboard.vtt'));
+    expect(track.headers.get('content-type')).toBe('text/vtt; charset=utf-8');
+    expect(await track.text()).toContain('00:00:02.000 --> 00:00:04.000\nstoryboard/0.jpg#xywh=80,0,80,90');
+    expect((await get(address(videoId, 'r1/thumbnail/7.jpg'))).status).toBe(404);
+  });
+});
+
+async function statusOf(url: string): Promise<number> {
+  const answer = await get(url);
+  await answer.arrayBuffer();
+  return answer.status;
+}
+
+/** `fetch` would tidy the path up before it sends it. */
+async function rawAnswer(url: string): Promise<string> {
+  const { hostname, port, origin } = new URL(url);
+  const sent = request({ hostname, port, path: url.slice(origin.length), agent: false }).end();
+  const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+  return `${answer.statusCode} ${answer.headers['cache-control']} ${await body(answer)}`;
+}
+
+const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
+
+function pause(ms: number): Promise<'paused'> {
+  return new Promise((resolve) => setTimeout(resolve, ms, 'paused'));
+}
+
+/** What `look` finds, asked again for up to 5 s. */
+async function eventually<T>(look: () => Promise<T | null>): Promise<T> {
+  for (const until = Date.now() + 5_000; Date.now() < until; await pause(100)) {
+    const found = await look();
+    if (found !== null) return found;
+  }
+  throw new Error('not within 5 s');
+}

@@ -1,0 +1,119 @@
+import { useCallback, useEffect, useState } from 'react';
+import { DISPLAY_NAME, EMAIL, Form, messageOf, NEW_PASSWORD, Notice, PASSWORD, Page, show } from './page.js';
+import { register, request, session, signIn, signOut } from './session.js';
+import { STATE_WORDS, type VideoState } from './video.js';
+
+interface Viewer {
+  displayName: string;
+  channels: {
+    nodes: {
+      id: string;
+      handle: string;
+      name: string;
+      videos: { nodes: { id: string; title: string; state: VideoState }[] };
+    }[];
+  };
+}
+const VIEWER = `query Start {
+  viewer { displayName channels(first: 20) { nodes { id handle name videos(first: 10) { nodes { id title state } } } } }
+}`;
+
+function Start() {
+  const [viewer, setViewer] = useState<Viewer | null | undefined>(undefined);
+  const [problem, setProblem] = useState<string | null>(null);
+  const load = useCallback(async () => {
+    try {
+      const known = await session();
+      setViewer(known ? (await request<{ viewer: Viewer | null }>(VIEWER)).viewer : null);
+    } catch (error) {
+      setProblem(messageOf(error));
+    }
+  }, []);
+  useEffect(() => void load(), [load]);
+
+  return (
+    <>
+      <h1>Video, from any link to every screen</h1>
+      <p className="lead">
+        Sluice takes uploads over bad links in chunks that survive a cut, processes them in parallel, and streams them
+        as HLS and DASH, all through one GraphQL API.
+      </p>
+      <ul className="facts">
+        <li>
+          <a href="/graphql">Try the API in GraphiQL</a>: the tabs hold an example for each step from signing up to
+          playing.
+        </li>
+        <li>
+          Upload a file from a terminal: <code>npm run demo -- FILE</code>
+        </li>
+      </ul>
+      {problem && <p role="alert">{problem}</p>}
+      {viewer === null && <Doors onDone={load} />}
+      {viewer && <Mine viewer={viewer} onLeft={load} />}
+    </>
+  );
+}
+
+function Doors(props: { onDone: () => void }) {
+  return (
+    <div className="doors">
+      <Form
+        title="Sign in"
+        action="Sign in"
+        fields={[EMAIL, PASSWORD]}
+        onSubmit={(values) => signIn(values.email ?? '', values.password ?? '')}
+        onDone={props.onDone}
+      />
+      <Form
+        title="Create an account"
+        action="Sign up"
+        fields={[DISPLAY_NAME, EMAIL, NEW_PASSWORD]}
+        onSubmit={(values) => register(values.email ?? '', values.password ?? '', values.displayName ?? '')}
+        onDone={props.onDone}
+      />
+    </div>
+  );
+}
+
+function Mine(props: { viewer: Viewer; onLeft: () => void }) {
+  const { viewer } = props;
+  return (
+    <>
+      <p>
+        Signed in as <strong>{viewer.displayName}</strong>.{' '}
+        <button type="button" className="quiet" onClick={() => void signOut().then(props.onLeft)}>
+          Sign out
+        </button>
+      </p>
+      {viewer.channels.nodes.length === 0 && (
+        <Notice title="No channel yet">
+          <p>
+            The second tab of <a href="/graphql">GraphiQL</a> opens one.
+          </p>
+        </Notice>
+      )}
+      {viewer.channels.nodes.map((channel) => (
+        <section key={channel.id} className="card" aria-label={channel.name}>
+          <h2>
+            {channel.name} <small>@{channel.handle}</small>
+          </h2>
+          {channel.videos.nodes.length === 0 && <p>No videos yet.</p>}
+          <ul className="videos">
+            {channel.videos.nodes.map((video) => (
+              <li key={video.id}>
+                <a href={`/watch/${encodeURIComponent(video.id)}`}>{video.title}</a>
+                <span className="state">{STATE_WORDS[video.state]}</span>
+              </li>
+            ))}
+          </ul>
+        </section>
+      ))}
+    </>
+  );
+}
+
+show(
+  <Page>
+    <Start />
+  </Page>,
+);

@@ -1,0 +1,104 @@
+import { type FormEvent, type ReactNode, useState } from 'react';
+import { createRoot } from 'react-dom/client';
+import './style.css';
+import type { UserError } from './session.js';
+
+export function show(page: ReactNode): void {
+  const root = document.getElementById('app');
+  if (!root) throw new Error('the page has no #app');
+  createRoot(root).render(page);
+}
+
+export function Page(props: { children: ReactNode; wide?: boolean }) {
+  return (
+    <>
+      <header>
+        <a className="brand" href="/">
+          Sluice
+        </a>
+        <nav aria-label="Site">
+          <a href="/graphql">GraphiQL</a>
+        </nav>
+      </header>
+      <main className={props.wide ? 'wide' : undefined}>{props.children}</main>
+    </>
+  );
+}
+
+interface FieldSpec {
+  name: string;
+  label: string;
+  type?: string;
+  autoComplete: string;
+  minLength?: number;
+}
+export const EMAIL: FieldSpec = { name: 'email', label: 'E-mail', type: 'email', autoComplete: 'username' };
+export const PASSWORD: FieldSpec = {
+  name: 'password',
+  label: 'Password',
+  type: 'password',
+  autoComplete: 'current-password',
+};
+export const NEW_PASSWORD: FieldSpec = { ...PASSWORD, autoComplete: 'new-password', minLength: 10 };
+export const DISPLAY_NAME: FieldSpec = { name: 'displayName', label: 'Your name', autoComplete: 'name' };
+
+/** A form that sends its fields once at a time and shows what was refused. */
+export function Form(props: {
+  title: string;
+  action: string;
+  fields: readonly FieldSpec[];
+  onSubmit: (values: Record<string, string>) => Promise<UserError[]>;
+  onDone: () => void;
+}) {
+  const [problem, setProblem] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+
+  const submit = async (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const values = Object.fromEntries(
+      [...new FormData(event.currentTarget)].map(([name, value]) => [name, String(value)]),
+    );
+    setBusy(true);
+    setProblem(null);
+    try {
+      const errors = await props.onSubmit(values);
+      if (errors.length === 0) return props.onDone();
+      setProblem(errors.map((error) => error.message).join(' '));
+    } catch (error) {
+      setProblem(messageOf(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+
+  return (
+    <form className="card" onSubmit={submit} aria-label={props.title}>
+      <h2>{props.title}</h2>
+      {props.fields.map(({ label, ...field }) => (
+        <label key={field.name}>
+          {label}
+          <input required {...field} type={field.type ?? 'text'} />
+        </label>
+      ))}
+      <p role="alert" className="problem">
+        {problem}
+      </p>
+      <button type="submit" disabled={busy}>
+        {props.action}
+      </button>
+    </form>
+  );
+}
+
+export function Notice(props: { title: string; children?: ReactNode }) {
+  return (
+    <section className="card">
+      <h1>{props.title}</h1>
+      {props.children}
+    </section>
+  );
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
