@@ -20,7 +20,9 @@ export class PassportActorResolver extends ActorResolver {
   resolve(accessToken: string): Promise<Actor | null> {
     return new Promise((resolve, reject) => {
       const answer = (error: unknown, actor?: Actor | false | null) => (error ? reject(error) : resolve(actor || null));
-      const authenticate = passport.authenticate(this.strategy, { session: false }, answer);
+      // passport hangs the callbacks of one call onto the very strategy that it is given: each call needs its own.
+      const own: JwtStrategy = Object.create(this.strategy);
+      const authenticate = passport.authenticate(own, { session: false }, answer);
       authenticate({ headers: { authorization: `Bearer ${accessToken}` } }, {}, answer);
     });
   }
