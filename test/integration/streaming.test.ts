@@ -183,6 +183,20 @@ describe('a segment', () => {
     for (const name of ['content-range', 'etag', 'retry-after']) expect(exposed).toContain(name);
   });
 
+  it('is kept by nobody when the store fails', async () => {
+    const victim = await finishedVideo();
+    const [row] = await db.query<{ key: string }>(
+      `SELECT object_key AS key FROM segment WHERE video_id = $1 AND rendition = '240p' AND number = 1`,
+      [victim],
+    );
+    await storage.delete([row?.key ?? '']);
+    const answer = await get(address(victim, 'r1/240p/1.m4s'));
+    await answer.arrayBuffer();
+    expect(answer.status).toBe(500);
+    expect(answer.headers.get('cache-control') ?? '').not.toContain('immutable');
+    expect(answer.headers.get('etag')).toBeNull();
+  });
+
   it('is broken off, not cut short in silence, where the store has lost its end', async () => {
     const victim = await finishedVideo();
     await db.query('UPDATE segment SET byte_size = byte_size + 1000000 WHERE video_id = $1 AND rendition = $2', [
