@@ -86,6 +86,21 @@ describe('disk storage, its own', () => {
     expect(await storage.head(key)).toMatchObject({ sizeBytes: 5 });
   });
 
+  it('puts into a folder that a delete takes away meanwhile', async () => {
+    const folders = Array.from({ length: 8 }, (_, k) => `${key}/${k}`);
+    await Promise.all(
+      folders.flatMap((folder) =>
+        ['a', 'b'].map(async (name) => {
+          for (let round = 0; round < 40; round++) {
+            await storage.put(`${folder}/${name}`, Buffer.from(name));
+            await storage.delete([`${folder}/${name}`]);
+          }
+        }),
+      ),
+    );
+    expect(await readdir(join(root, 'objects'))).toEqual([]);
+  });
+
   it('removes at the start what a crashed process left, and nothing of those that live', async () => {
     const dead = spawn('true');
     await once(dead, 'exit');

@@ -7,6 +7,7 @@ import { DiskStorage } from './disk-storage.js';
 import { INCOMING, isObjectKey } from './object-key.js';
 import { ObjectStorage, PUT_SECONDS } from './object-storage.js';
 import { StorageError, type StorageErrorCode } from './storage.errors.js';
+import { within } from './within.js';
 
 const PATH = '/storage/';
 /** A link that cuts for some seconds is no reason; one that says nothing for as long is gone. */
@@ -116,25 +117,13 @@ async function* arriving(request: IncomingMessage, idleMs: number): AsyncGenerat
   const chunks = request.iterator({ destroyOnReturn: false });
   try {
     for (;;) {
-      const next = await within(chunks.next(), Math.min(idleMs, deadline - Date.now()));
+      const next = await within(chunks.next(), Math.min(idleMs, deadline - Date.now()), () => new BodyTooSlow());
       if (next.done) return;
       yield next.value;
     }
   } finally {
     // Not awaited: after a time-out it would wait for the very chunk that does not come.
     void chunks.return?.();
-  }
-}
-
-async function within<T>(result: Promise<T>, ms: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new BodyTooSlow()), ms);
-  });
-  try {
-    return await Promise.race([result, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 
