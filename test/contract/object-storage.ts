@@ -221,6 +221,11 @@ export function objectStorageContract(current: () => ObjectStorage): void {
       expect(await codeOf(storage.presignPut({ key, sizeBytes: 1, sha256: sha256(text) }))).toBe('INVALID_KEY');
     });
 
+    it('signs for incoming objects alone', async () => {
+      const object = { key: 'masters/a', sizeBytes: 1, sha256: sha256(text) };
+      expect(await codeOf(storage.presignPut(object))).toBe('INVALID_KEY');
+    });
+
     it('keeps neighbours apart', async () => {
       const names = ['a', 'a-b', 'a.b', 'a/b', 'a/b/c', 'a0', 'a_'];
       for (const name of names) await storage.put(prefix + name, Buffer.from(name));

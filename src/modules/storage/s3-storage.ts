@@ -4,7 +4,7 @@ import { addAbortSignal, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { Logger, type OnApplicationShutdown } from '@nestjs/common';
 import type { S3Config } from '../../common/config/index.js';
-import { assertKeyPrefix, assertObjectKey, INCOMING } from './object-key.js';
+import { assertIncomingKey, assertKeyPrefix, assertObjectKey, INCOMING } from './object-key.js';
 import {
   type ByteRange,
   ObjectStorage,
@@ -136,7 +136,7 @@ export class S3Storage extends ObjectStorage implements OnApplicationShutdown {
   }
 
   override async presignPut(object: { key: string; sizeBytes: number; sha256: string }): Promise<PresignedRequest> {
-    assertObjectKey(object.key);
+    assertIncomingKey(object.key);
     const at = await this.requests.now();
     const { base, path } = this.publicAddress(object.key);
     const checksum = Buffer.from(object.sha256, 'hex').toString('base64');
