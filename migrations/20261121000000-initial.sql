@@ -36,7 +36,7 @@ CREATE TABLE stored_object (
   key text PRIMARY KEY,
   size_bytes bigint,
   state text NOT NULL DEFAULT 'PENDING' CHECK (state IN ('PENDING', 'KEPT', 'DELETING')),
-  created_at timestamptz NOT NULL DEFAULT now(), -- PENDING: or signed, or seen to be written, last
+  created_at timestamptz NOT NULL DEFAULT now(), -- or signed, or seen to be written, last
   changed_at timestamptz NOT NULL DEFAULT now(),
   sweep_after timestamptz,                    -- DELETING: a straggler may still land, so look again then
   due_at timestamptz NOT NULL DEFAULT now()   -- DELETING: the collector takes it (again) then

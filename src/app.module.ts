@@ -11,6 +11,7 @@ import { AuthModule } from './modules/auth/index.js';
 import { ChannelsModule } from './modules/channels/index.js';
 import { StorageModule } from './modules/storage/index.js';
 import { StreamingModule } from './modules/streaming/index.js';
+import { TranscodingModule } from './modules/transcoding/index.js';
 import { UploadsModule } from './modules/uploads/index.js';
 import { UsersModule } from './modules/users/index.js';
 import { VideosModule } from './modules/videos/index.js';
@@ -28,7 +29,16 @@ const common = [
 ];
 
 /** The domains by rank: each imports only from those before it. */
-const domains = [StorageModule, UsersModule, AuthModule, ChannelsModule, VideosModule, UploadsModule, StreamingModule];
+const domains = [
+  StorageModule,
+  UsersModule,
+  AuthModule,
+  ChannelsModule,
+  VideosModule,
+  UploadsModule,
+  TranscodingModule,
+  StreamingModule,
+];
 
 @Module({ imports: [...common, ...domains] })
 export class AppModule {}

@@ -49,6 +49,11 @@ async function start(settings: Settings): Promise<void> {
   await migrate(config.databaseUrl, fileURLToPath(new URL('../migrations/', import.meta.url)));
 
   const app = await createApp(config);
+  if (settings.databaseUrl === null) {
+    // The embedded database has no other user, so whatever is still leased belonged to a process that is gone.
+    const { JobWorker } = await import('./common/jobs/index.js');
+    await app.get(JobWorker, { strict: false }).releaseAll();
+  }
   // Nest's own hooks do the draining: /readyz says so, no new job is taken, sockets are closed, connections last.
   stops.push(() => app.close());
   await app.listen(config.port, config.host);

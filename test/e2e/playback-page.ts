@@ -84,28 +84,20 @@ export async function play(
   height: number,
 ): Promise<Page> {
   const page = await browser.newPage();
-  page.on('pageerror', (error) =>
-    page.evaluate((message) => window.playback.errors.push(message), `page: ${error.message}`),
-  );
   await page.goto(`${pages}/${player}`);
-  await page.evaluate(({ manifest, height }) => window.begin(manifest, height), { manifest, height });
+  await page.evaluate(`begin(${JSON.stringify(manifest)}, ${height})`);
   return page;
 }
 
-export const state = (page: Page): Promise<Playback> => page.evaluate(() => window.state());
+export const state = (page: Page): Promise<Playback> => page.evaluate<Playback>('state()');
+
+export async function untilEnded(page: Page, timeoutMs: number): Promise<void> {
+  await page.waitForFunction('video.ended', undefined, { timeout: timeoutMs });
+}
 
 /** Sets the position, and waits until it plays on from there. */
 export async function seek(page: Page, to: number): Promise<void> {
-  await page.evaluate((to) => window.seekTo(to), to);
-}
-
-declare global {
-  interface Window {
-    playback: { errors: string[] };
-    begin(manifest: string, height: number): Promise<void>;
-    state(): Playback;
-    seekTo(time: number): Promise<void>;
-  }
+  await page.evaluate(`seekTo(${to})`);
 }
 
 const BEGIN: Record<PlayerName, string> = {
@@ -147,12 +139,13 @@ const playback = { errors: [], stalls: 0 };
 let begun = false;
 video.addEventListener('playing', () => { begun = true; });
 video.addEventListener('waiting', () => { if (begun && !video.seeking && !video.ended) playback.stalls++; });
+addEventListener('error', ({ message }) => playback.errors.push(message));
 video.addEventListener('error', () => playback.errors.push('video ' + video.error.code + ' ' + video.error.message));
-window.begin = async (manifest, height) => {
+const begin = async (manifest, height) => {
   ${BEGIN[player]}
   await video.play();
 };
-window.state = () => {
+const state = () => {
   const { totalVideoFrames, corruptedVideoFrames } = video.getVideoPlaybackQuality();
   const { buffered, currentTime, duration, ended, videoWidth, videoHeight } = video;
   return {
@@ -161,7 +154,7 @@ window.state = () => {
     frames: totalVideoFrames, corrupted: corruptedVideoFrames,
   };
 };
-window.seekTo = async (time) => {
+const seekTo = async (time) => {
   const seeked = new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true }));
   video.currentTime = time;
   await seeked;

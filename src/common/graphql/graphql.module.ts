@@ -3,7 +3,7 @@ import { ApolloServerPluginCacheControlDisabled } from '@apollo/server/plugin/di
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
 import { Global, Logger, Module } from '@nestjs/common';
 import { APP_INTERCEPTOR, APP_PIPE, MetadataScanner } from '@nestjs/core';
-import { GraphQLModule as NestGraphQLModule } from '@nestjs/graphql';
+import { type BuildSchemaOptions, GraphQLModule as NestGraphQLModule } from '@nestjs/graphql';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { GraphQLError } from 'graphql';
 import { CONFIG, type Config } from '../config/index.js';
@@ -26,7 +26,7 @@ import { WebSockets } from './web-sockets.js';
 class OperationsModule {}
 
 /** How the schema is made of the classes; also for writing schema.graphql without a server. */
-export const buildSchemaOptions: ApolloDriverConfig['buildSchemaOptions'] = {
+export const buildSchemaOptions: BuildSchemaOptions = {
   // Types that are found only through the interface they implement.
   orphanedTypes: [UserError, Node],
   scalarsMap: [{ type: Date, scalar: GraphQLDateTime }],

@@ -1,6 +1,6 @@
 export * from './connections.js';
 export * from './cursors.js';
-export { GraphqlModule } from './graphql.module.js';
+export { buildSchemaOptions, GraphqlModule } from './graphql.module.js';
 export * from './ids.js';
 export * from './loaders.js';
 export * from './mutates.js';

@@ -31,7 +31,7 @@ class UserErrors implements NestInterceptor {
       catchError((error: unknown) => {
         const userErrors = domainErrors(error);
         if (userErrors.length === 0) throw error;
-        return of(Object.assign(new (this.payload())(), { userErrors }));
+        return of(Object.assign(new (this.payload())(), { userErrors: userErrors.map(asData) }));
       }),
     );
   }
@@ -40,4 +40,9 @@ class UserErrors implements NestInterceptor {
 function domainErrors(error: unknown): DomainError[] {
   if (error instanceof DomainError) return [error];
   return error instanceof SeveralErrors ? error.errors.filter((one) => one instanceof DomainError) : [];
+}
+
+/** A copy that is no Error: GraphQL would throw one that it finds as a value. */
+function asData(error: DomainError) {
+  return { ...error, message: error.message, graphqlType: error.graphqlType };
 }

@@ -2,6 +2,7 @@ import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleD
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { CONFIG, type Config } from '../config/index.js';
 import { Database } from '../database/index.js';
+import { runWithLogContext } from '../logging/index.js';
 import { backoffMs } from './backoff.js';
 import { decoratedMethods, type Handler } from './decorated-methods.js';
 import { definedJobs, type JobDefinition, QUEUES, type QueueName } from './define-job.js';
@@ -168,7 +169,8 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     const abort = new AbortController();
     const handler = this.handlers.get(job.name);
     if (!handler) throw new Error(`No handler does ${job.name}.`);
-    const done = handler(job.payload, { jobId: job.id, attempt: job.attempts, lease: job.lease, signal: abort.signal })
+    const context = { jobId: job.id, attempt: job.attempts, lease: job.lease, signal: abort.signal };
+    const done = runWithLogContext({ jobId: job.id }, () => handler(job.payload, context))
       .then(() => this.finish(job))
       .catch((error: Error) => this.putBack(job, abort.signal.reason ?? error))
       .catch((error: Error) => this.logger.warn(`${job.name} ${job.id}: left to its lease: ${error.message}`));

@@ -20,7 +20,7 @@ import { WakeUps } from './wake-ups.js';
         // One connection each for commands and for events serves all queues; only blocking reads need their own.
         const shared = { client: connect(), subscriber: connect() };
         return {
-          prefix: 'sluice:bull',
+          prefix: `${config.redisPrefix}bull`,
           createClient: (type: 'client' | 'subscriber' | 'bclient') => (type === 'bclient' ? connect() : shared[type]),
         };
       },

@@ -50,7 +50,7 @@ export class LoginThrottle implements OnApplicationShutdown {
   constructor(@Inject(CONFIG) config: Config) {
     // A connection of its own that answers at once when Redis is away: others queue their commands until it is back.
     this.redis = new Redis(config.redisUrl, {
-      keyPrefix: 'sluice:login:',
+      keyPrefix: `${config.redisPrefix}login:`,
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
       commandTimeout: 1_000,

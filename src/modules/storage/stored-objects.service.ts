@@ -26,7 +26,7 @@ export type Difference =
 interface Row {
   key: string;
   state: 'PENDING' | 'KEPT' | 'DELETING';
-  size_bytes: string | null;
+  size_bytes: number | null;
 }
 
 /**
@@ -45,13 +45,15 @@ export class StoredObjects {
   ) {}
 
   /**
-   * To be called before anything is written or signed. Registering a PENDING key again begins its grace anew.
+   * To be called before anything is written or signed. Registering a key again, also a KEPT one, begins its graces anew.
    * @returns those of the keys that are PENDING now; a key that is not among them must not be written any more
    */
   async register(sql: Sql, keys: readonly string[]): Promise<string[]> {
     const rows = await sql.query<{ key: string }>(
-      `INSERT INTO stored_object AS o (key) SELECT DISTINCT key FROM unnest($1::text[]) AS key ORDER BY key
-       ON CONFLICT (key) DO UPDATE SET created_at = now() WHERE o.state = 'PENDING' RETURNING o.key`,
+      `WITH r AS (
+         INSERT INTO stored_object AS o (key) SELECT DISTINCT key FROM unnest($1::text[]) AS key ORDER BY key
+         ON CONFLICT (key) DO UPDATE SET created_at = now() WHERE o.state <> 'DELETING' RETURNING o.key, o.state)
+       SELECT key FROM r WHERE state = 'PENDING'`,
       [keys],
     );
     return rows.map((row) => row.key);
@@ -174,7 +176,7 @@ export class StoredObjects {
       const [object, row] = [await this.storage.head(key), (await this.rows([key])).get(key)];
       const now = object && { key, sizeBytes: object.sizeBytes };
       if (!now || !differs(now, row)) continue;
-      if (row) yield { kind: 'SIZE', ...now, recordedBytes: row.size_bytes === null ? null : Number(row.size_bytes) };
+      if (row) yield { kind: 'SIZE', ...now, recordedBytes: row.size_bytes };
       else if (await this.storage.head(key)) yield { kind: 'UNKNOWN', ...now };
     }
   }
@@ -190,8 +192,7 @@ export class StoredObjects {
       for (const { key, size_bytes } of rows.filter((row) => !listed.has(row.key))) {
         if (await this.storage.head(key)) continue;
         const row = (await this.rows([key])).get(key);
-        if (row?.state === 'KEPT')
-          yield { kind: 'MISSING', key, sizeBytes: size_bytes === null ? null : Number(size_bytes) };
+        if (row?.state === 'KEPT') yield { kind: 'MISSING', key, sizeBytes: size_bytes };
       }
       const next = rows.at(-1);
       if (!next || rows.length < CHECK_PAGE) return;
@@ -209,5 +210,5 @@ export class StoredObjects {
 }
 
 function differs(object: { sizeBytes: number }, row: Row | undefined): boolean {
-  return !row || (row.state === 'KEPT' && row.size_bytes !== null && Number(row.size_bytes) !== object.sizeBytes);
+  return !row || (row.state === 'KEPT' && row.size_bytes !== null && row.size_bytes !== object.sizeBytes);
 }

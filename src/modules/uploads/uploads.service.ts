@@ -347,17 +347,22 @@ export class UploadsService {
   async onVideoDeleted({ videoId }: { videoId: string }): Promise<void> {
     await this.db.tx(async (tx) => {
       await this.end(tx, 'CANCELLED', `video_id = $2 AND state IN ('OPEN', 'COMPLETING')`, [videoId]);
-      const [master] = await tx.query<{ key: string; ownerId: string; sizeBytes: number }>(
-        `WITH old AS (SELECT id, master_key FROM upload_session
-                      WHERE video_id = $1 AND state = 'COMPLETED' AND master_key IS NOT NULL FOR NO KEY UPDATE)
-         UPDATE upload_session u SET master_key = NULL FROM old WHERE u.id = old.id
-         RETURNING old.master_key AS key, u.owner_id AS "ownerId", u.size_bytes AS "sizeBytes"`,
-        [videoId],
-      );
-      if (!master) return;
-      await this.objects.drop(tx, [master.key]);
-      await this.users.releaseBytes(tx, master.ownerId, master.sizeBytes);
+      await this.releaseMaster(tx, videoId);
     });
+  }
+
+  /** Gives a video's original back, with its share of the quota; nothing when there is none. */
+  async releaseMaster(tx: Tx, videoId: string): Promise<void> {
+    const [master] = await tx.query<{ key: string; ownerId: string; sizeBytes: number }>(
+      `WITH old AS (SELECT id, master_key FROM upload_session
+                    WHERE video_id = $1 AND state = 'COMPLETED' AND master_key IS NOT NULL FOR NO KEY UPDATE)
+       UPDATE upload_session u SET master_key = NULL FROM old WHERE u.id = old.id
+       RETURNING old.master_key AS key, u.owner_id AS "ownerId", u.size_bytes AS "sizeBytes"`,
+      [videoId],
+    );
+    if (!master) return;
+    await this.objects.drop(tx, [master.key]);
+    await this.users.releaseBytes(tx, master.ownerId, master.sizeBytes);
   }
 
   /** Hands the chunks' objects to the collector, once nobody can be reading them any more. */

@@ -265,6 +265,8 @@ export class VideosService {
     const [row] = await tx.query<{ run: number }>(
       `UPDATE video SET run = run + 1, state = $3, stage = 'QUEUED', failure_code = NULL, failure_message = NULL,
               failure_retryable = NULL, processing_finished_at = NULL,
+              processing_started_at = CASE WHEN $3 = 'PROCESSING' THEN now() END,
+              processing_attempts = processing_attempts + CASE WHEN $3 = 'PROCESSING' THEN 1 ELSE 0 END,
               verified_at = CASE WHEN $3 = 'UPLOADING' THEN NULL ELSE verified_at END
        WHERE id = $1 AND run = $2 AND state <> 'BLOCKED' AND deleted_at IS NULL RETURNING run`,
       [videoId, from, state],
