@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
-import { ConfigurationError, readSettings, type Settings } from './common/config/index.js';
-import { DataDirHeld, embed } from './embedded/index.js';
+import { readSettings, type Settings } from './common/config/index.js';
+import { embed } from './embedded/index.js';
+import { explain } from './explain.js';
 
 /** What does not end within this is ended: a lease or a client's retry repairs it. */
 const DRAIN_MS = 15_000;
@@ -20,19 +21,12 @@ async function stop(exitCode: number): Promise<void> {
     try {
       await next();
     } catch (error) {
-      fail(error);
+      process.stderr.write(explain(error));
       exitCode ||= 1;
     }
   }
   process.exit(exitCode);
 }
-
-function fail(error: unknown): void {
-  const expected = error instanceof ConfigurationError || error instanceof DataDirHeld || isPortTaken(error);
-  process.stderr.write(`${expected ? (error as Error).message : ((error as Error).stack ?? String(error))}\n`);
-}
-
-const isPortTaken = (error: unknown) => ['EADDRINUSE', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '');
 
 async function start(settings: Settings): Promise<void> {
   // Loading the application's modules takes as long as starting the servers: both at once.
@@ -69,6 +63,6 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => vo
 try {
   await start(readSettings());
 } catch (error) {
-  if (!stopping) fail(error);
+  if (!stopping) process.stderr.write(explain(error));
   await stop(1);
 }
