@@ -165,6 +165,16 @@ export function objectStorageContract(current: () => ObjectStorage): void {
       expect(won.equals(await contentOf(storage, `${prefix}a`))).toBe(true);
     });
 
+    it('lets one of three large ones win', async () => {
+      const pieces = Array.from({ length: 3 }, () => randomBytes(1024 * 1024));
+      const results = await Promise.all(
+        pieces.map((piece) => codeOf(storage.put(`${prefix}a`, body(Array(17).fill(piece))))),
+      );
+      expect([...results].sort()).toEqual(['OBJECT_EXISTS', 'OBJECT_EXISTS', 'no error']);
+      const won = Buffer.concat(Array(17).fill(pieces[results.indexOf('no error')]));
+      expect(sha256(await contentOf(storage, `${prefix}a`))).toBe(sha256(won));
+    });
+
     it.each([
       ['fewer bytes than told', { sizeBytes: text.length + 1 }, 'SIZE_MISMATCH'],
       ['more bytes than told', { sizeBytes: text.length - 1 }, 'SIZE_MISMATCH'],
