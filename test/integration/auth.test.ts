@@ -101,7 +101,8 @@ describe('register', () => {
       `SELECT u.password_hash, encode(t.hash, 'base64') AS hash FROM app_user u
        JOIN login_session s ON s.user_id = u.id JOIN refresh_token t ON t.session_id = s.id`,
     );
-    for (const { password_hash } of rows) expect(password_hash).toMatch(/^\$argon2id\$v=19\$m=65536,p=1,t=3\$|^\$argon2id\$v=19\$m=65536,t=3,p=1\$/);
+    for (const { password_hash } of rows)
+      expect(password_hash).toMatch(/^\$argon2id\$v=19\$m=65536,p=1,t=3\$|^\$argon2id\$v=19\$m=65536,t=3,p=1\$/);
     expect(JSON.stringify(rows)).not.toContain(refreshToken);
     expect(JSON.stringify(rows)).not.toContain(Buffer.from(refreshToken, 'base64url').toString('base64'));
   });
@@ -203,7 +204,8 @@ describe('login', () => {
     for (let n = 1; n < 4; n++) expect((waits[n] as number) / (waits[n - 1] as number)).toBeCloseTo(2, 0);
     await openAgain();
     expect((await login(email)).session).not.toBeNull();
-    for (let n = 0; n < 5; n++) expect(codes(await login(email, 'wrong horse battery'))).toEqual(['INVALID_CREDENTIALS']);
+    for (let n = 0; n < 5; n++)
+      expect(codes(await login(email, 'wrong horse battery'))).toEqual(['INVALID_CREDENTIALS']);
     redis.disconnect();
   });
 
@@ -224,10 +226,9 @@ describe('login', () => {
       { input: { email, password: PASSWORD, displayName: 'Ada' } },
     );
     const { session } = registered.data.register;
-    const { errors } = await away.graphql(
-      `mutation ($input: LoginInput!) { login(input: $input) { ${SESSION} } }`,
-      { input: { email, password: PASSWORD } },
-    );
+    const { errors } = await away.graphql(`mutation ($input: LoginInput!) { login(input: $input) { ${SESSION} } }`, {
+      input: { email, password: PASSWORD },
+    });
     const again = await away.graphql<{ refreshSession: Auth }>(
       `mutation ($input: RefreshSessionInput) { refreshSession(input: $input) { ${SESSION} } }`,
       { input: { refreshToken: session?.refreshToken } },
@@ -295,7 +296,10 @@ describe('refreshSession', () => {
   });
 
   it.each(['', 'x', 'a\u0000b', 'x'.repeat(10_000)])('refuses %j', async (refreshToken) => {
-    expect(await refresh(refreshToken)).toMatchObject({ session: null, userErrors: [{ code: 'REFRESH_TOKEN_INVALID' }] });
+    expect(await refresh(refreshToken)).toMatchObject({
+      session: null,
+      userErrors: [{ code: 'REFRESH_TOKEN_INVALID' }],
+    });
   });
 
   it('refuses when the session has expired, and reaches no further than 180 days', async () => {
@@ -440,7 +444,9 @@ describe('by cookie', () => {
   it('keeps the refresh token from scripts: signs in, refreshes and signs out', async () => {
     const email = newEmail();
     await signUp(email);
-    const signedIn = await browser(`mutation { login(input: { email: "${email}", password: "${PASSWORD}", cookie: true }) { ${SESSION} } }`);
+    const signedIn = await browser(
+      `mutation { login(input: { email: "${email}", password: "${PASSWORD}", cookie: true }) { ${SESSION} } }`,
+    );
     expect(signedIn.data.login?.session).toMatchObject({ refreshToken: null, viewer: { email } });
     expect(signedIn.setCookie).toMatch(
       /^sluice_refresh=[\w-]{43}; Max-Age=2592000; Path=\/graphql; HttpOnly; SameSite=Strict$/,
