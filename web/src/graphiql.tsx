@@ -59,6 +59,7 @@ show(
     <GraphiQL
       fetcher={fetcher}
       defaultTabs={tabs}
+      defaultHeaders={AS_SIGNED_IN}
       initialVariables={first?.variables}
       initialHeaders={first?.headers}
       defaultEditorToolsVisibility="variables"
