@@ -20,7 +20,9 @@ export class PassportActorResolver extends ActorResolver {
   resolve(accessToken: string): Promise<Actor | null> {
     return new Promise((resolve, reject) => {
       const answer = (error: unknown, actor?: Actor | false | null) => (error ? reject(error) : resolve(actor || null));
-      const authenticate = passport.authenticate(this.strategy, { session: false }, answer);
+      // Passport hangs its callbacks on a strategy that it is given as an object: each call needs one of its own, or
+      // answers to requests that are made at the same time get mixed up.
+      const authenticate = passport.authenticate(Object.create(this.strategy), { session: false }, answer);
       authenticate({ headers: { authorization: `Bearer ${accessToken}` } }, {}, answer);
     });
   }
