@@ -44,8 +44,8 @@ export interface Connection<Node> {
   edges: Edge<Node>[];
   nodes: Node[];
   pageInfo: PageInfo;
-  /** A function is asked only when the client selects the field. */
-  totalCount?: (() => Promise<number | null>) | number | null;
+  /** Read only when the client selects the field. */
+  readonly totalCount?: Promise<number | null> | number | null;
 }
 
 /**
@@ -97,7 +97,7 @@ export function toConnection<Row, Node>(
   args: { after?: string | null },
   cursorOf: (row: Row) => string,
   toNode: (row: Row) => Node,
-  totalCount?: Connection<Node>['totalCount'],
+  totalCount?: (() => Promise<number | null>) | number | null,
 ): Connection<Node> {
   const edges = page.rows.map((row) => ({ cursor: cursorOf(row), node: toNode(row) }));
   return {
@@ -109,6 +109,9 @@ export function toConnection<Row, Node>(
       startCursor: edges[0]?.cursor ?? null,
       endCursor: edges.at(-1)?.cursor ?? null,
     },
-    totalCount,
+    // Nest reads the property; it does not call it, as graphql's own resolver would.
+    get totalCount() {
+      return typeof totalCount === 'function' ? totalCount() : totalCount;
+    },
   };
 }
