@@ -141,7 +141,9 @@ export function objectStorageContract(current: () => ObjectStorage): void {
     it('writes once', async () => {
       await storage.put(`${prefix}a`, text);
       expect(await codeOf(storage.put(`${prefix}a`, Buffer.from('others')))).toBe('OBJECT_EXISTS');
-      expect(await codeOf(storage.put(`${prefix}a`, text))).toBe('OBJECT_EXISTS');
+      const again = body([text]);
+      expect(await codeOf(storage.put(`${prefix}a`, again))).toBe('OBJECT_EXISTS');
+      expect(again.destroyed).toBe(true);
       expect(await contentOf(storage, `${prefix}a`)).toEqual(text);
     });
 
@@ -165,6 +167,17 @@ export function objectStorageContract(current: () => ObjectStorage): void {
       expect(await storage.head(`${prefix}a`)).toBeNull();
       expect(await storage.list(prefix, { limit: 10 })).toEqual([]);
       await storage.put(`${prefix}a`, text);
+    });
+
+    it('does not read on where more bytes come than told', async () => {
+      let pieces = 0;
+      const endless = Readable.from(
+        (function* () {
+          for (; pieces < 1000; pieces++) yield Buffer.alloc(100_000);
+        })(),
+      );
+      expect(await codeOf(storage.put(`${prefix}a`, endless, { sizeBytes: 1_000_000 }))).toBe('SIZE_MISMATCH');
+      expect(pieces).toBeLessThan(100);
     });
 
     it.each([1, 20])('stores nothing of a body that fails, or is aborted, after %i MiB', async (mebibytes) => {
@@ -206,6 +219,11 @@ export function objectStorageContract(current: () => ObjectStorage): void {
       expect(await codeOf(storage.read(key))).toBe('INVALID_KEY');
       expect(await codeOf(storage.delete([key]))).toBe('INVALID_KEY');
       expect(await codeOf(storage.presignPut({ key, sizeBytes: 1, sha256: sha256(text) }))).toBe('INVALID_KEY');
+    });
+
+    it('signs for incoming objects alone', async () => {
+      const object = { key: 'masters/a', sizeBytes: 1, sha256: sha256(text) };
+      expect(await codeOf(storage.presignPut(object))).toBe('INVALID_KEY');
     });
 
     it('keeps neighbours apart', async () => {

@@ -38,3 +38,6 @@ export async function ask(path: string, entries: string, ...args: string[]): Pro
   );
   return stdout.trim().split(/\s+/);
 }
+
+/** An argument list without blanks inside its arguments, as one would type it. */
+export const words = (line: string) => line.split(' ');

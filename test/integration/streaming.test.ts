@@ -5,40 +5,41 @@ import { type IncomingMessage, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text as body } from 'node:stream/consumers';
-import { CONFIG, type Config } from '../../src/common/config/index.js';
 import { Database } from '../../src/common/database/index.js';
+import { encodeId } from '../../src/common/graphql/index.js';
 import { Live } from '../../src/common/live/index.js';
 import { ObjectStorage } from '../../src/modules/storage/index.js';
 import { signToken } from '../../src/modules/streaming/playback-token.js';
+import { PIECE_JOB_KEY } from '../../src/modules/transcoding/transcoding.jobs.js';
+import { ApiClient } from '../support/client.js';
+import { startApp, type TestApp } from '../support/index.js';
 import { type Clip, insertSegments, insertStills, insertVideo, makeClip } from './streaming-clip.js';
-import { startApp } from './streaming-start.js';
 
 const SECONDS = 9;
 const HOUR = 3600;
 
 let folder: string;
 let clip: Clip;
-let started: Awaited<ReturnType<typeof startApp>>;
+let app: TestApp;
 let db: Database;
 let storage: ObjectStorage;
-let config: Config;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sluice-clip-'));
-  [clip, started] = await Promise.all([makeClip(folder, SECONDS), startApp()]);
-  db = started.app.get(Database, { strict: false });
-  storage = started.app.get(ObjectStorage, { strict: false });
-  config = started.app.get(CONFIG, { strict: false });
+  // No worker: what these tests make is theirs alone.
+  [clip, app] = await Promise.all([makeClip(folder, SECONDS), startApp({ role: 'api' })]);
+  db = app.get(Database);
+  storage = app.get(ObjectStorage);
 }, 60_000);
 
 afterAll(async () => {
-  await started.app.close();
+  await app.stop();
   await rm(folder, { recursive: true });
 });
 
 function address(videoId: string, path: string, grant: { epoch?: number; expiresAt?: number } = {}): string {
   const { epoch = 1, expiresAt = Math.floor(Date.now() / 1000) + HOUR } = grant;
-  return `${started.url}/media/${signToken(config.playbackSecret, videoId, { epoch, expiresAt })}/${videoId}/${path}`;
+  return `${app.url}/media/${signToken(app.config.playbackSecret, videoId, { epoch, expiresAt })}/${videoId}/${path}`;
 }
 
 const get = (url: string, headers: Record<string, string> = {}, method = 'GET') => fetch(url, { headers, method });
@@ -205,7 +206,7 @@ describe('a request for what is not made yet', () => {
     const held = get(address(videoId, 'r1/240p/2.m4s'));
     await expect(Promise.race([held, pause(700)])).resolves.toBe('paused');
     await insertSegments(db, storage, clip, videoId, '240p', [2]);
-    started.app.get(Live, { strict: false }).tick(`segment:${videoId}`);
+    app.get(Live).tick(`segment:${videoId}`);
     const answer = await held;
     expect(answer.status).toBe(200);
     expect(performance.now() - began).toBeLessThan(4000);
@@ -234,6 +235,25 @@ describe('a request for what is not made yet', () => {
     expect(performance.now() - began).toBeGreaterThan(7_900);
     expect(performance.now() - began).toBeLessThan(9_000);
   }, 15_000);
+
+  it('has its piece made before others', async () => {
+    const [piece] = await db.query<{ id: string }>(
+      `INSERT INTO piece (video_id, run, kind, number, frame_count) VALUES ($1, 1, 'VIDEO', 0, 270) RETURNING id`,
+      [videoId],
+    );
+    const [job] = await db.query<{ id: string }>(
+      `INSERT INTO job (name, queue, payload, dedupe_key, priority) VALUES ('EncodePiece', 'encode', '{}', $1, 90) RETURNING id`,
+      [`${PIECE_JOB_KEY}${piece?.id}`],
+    );
+    const stop = new AbortController();
+    const held = fetch(address(videoId, 'r1/240p/2.m4s'), { signal: stop.signal }).catch((error: Error) => error.name);
+    await eventually(async () => {
+      const [row] = await db.query<{ priority: number }>('SELECT priority FROM job WHERE id = $1', [job?.id]);
+      return row && row.priority < 10 ? row : null;
+    });
+    stop.abort();
+    expect(await held).toBe('AbortError');
+  });
 
   it('is not held beyond the plan', async () => {
     expect((await get(address(videoId, 'r1/240p/4.m4s'))).status).toBe(404);
@@ -324,6 +344,93 @@ describe('access', () => {
     }
     await pause(3_000);
     expect((await get(url)).status).toBe(404);
+  });
+});
+
+describe('Video.playback', () => {
+  const VIDEO = `query ($id: ID!) { video(id: $id) {
+    playback { hlsUrl dashUrl mp4Url posterUrl expiresAt } posterUrl storyboardUrl thumbnails { url width height atMs } } }`;
+
+  async function signUp(): Promise<{ userId: string; token: string }> {
+    const { email, token } = await ApiClient.signUp(app.url);
+    const [user] = await db.query<{ id: string }>('SELECT id FROM app_user WHERE email = $1', [email]);
+    return { userId: user?.id ?? '', token: token ?? '' };
+  }
+
+  /** biome-ignore lint/suspicious/noExplicitAny: a test asserts what it reads */
+  async function video(videoId: string, token?: string): Promise<any> {
+    const { data, errors } = await app.graphql(VIDEO, { id: encodeId('Video', videoId) }, token);
+    expect(errors).toBeUndefined();
+    return data?.video;
+  }
+
+  it('gives addresses that work, of everything there is to see', async () => {
+    const { playback, posterUrl, storyboardUrl, thumbnails } = await video(await finishedVideo());
+    expect(playback.posterUrl).toBe(posterUrl);
+    expect(playback.mp4Url).toBeNull();
+    expect(thumbnails).toEqual([{ url: expect.any(String), width: 160, height: 90, atMs: 0 }]);
+    for (const url of [playback.hlsUrl, playback.dashUrl, posterUrl, storyboardUrl, thumbnails[0].url]) {
+      expect([url, await statusOf(url)]).toEqual([url, 200]);
+    }
+    const hours = (Date.parse(playback.expiresAt) - Date.now()) / 3_600_000;
+    expect(hours).toBeGreaterThan(6);
+    expect(hours).toBeLessThanOrEqual(7);
+  });
+
+  it('is null before anything plays, and then offers the first rung', async () => {
+    const { videoId } = await insertVideo(db, clip);
+    expect(await video(videoId)).toMatchObject({
+      playback: null,
+      posterUrl: null,
+      storyboardUrl: null,
+      thumbnails: [],
+    });
+    await insertSegments(db, storage, clip, videoId, '240p', [1]);
+    expect((await video(videoId)).playback).toBeNull();
+    await insertSegments(db, storage, clip, videoId, 'audio', [1]);
+    expect(await statusOf((await video(videoId)).playback.hlsUrl)).toBe(200);
+  });
+
+  it('is for those who may watch: not for strangers before it is verified, not for anybody when it is blocked', async () => {
+    const owner = await signUp();
+    const { videoId, channelId } = await insertVideo(db, clip, { visibility: 'PRIVATE' });
+    await db.query('UPDATE channel_member SET user_id = $2 WHERE channel_id = $1', [channelId, owner.userId]);
+    for (const { name } of clip.tracks) await insertSegments(db, storage, clip, videoId, name, [1]);
+    const stranger = await signUp();
+    const seen = async () =>
+      Promise.all(
+        [undefined, stranger.token, owner.token].map(async (token) => !!(await video(videoId, token))?.playback),
+      );
+    expect(await seen()).toEqual([false, false, true]);
+    await db.query(`UPDATE video SET visibility = 'UNLISTED' WHERE id = $1`, [videoId]);
+    expect(await seen()).toEqual([true, true, true]);
+    await db.query('UPDATE video SET verified_at = NULL WHERE id = $1', [videoId]);
+    expect(await seen()).toEqual([false, false, true]);
+    await db.query(`UPDATE video SET verified_at = now(), state = 'BLOCKED' WHERE id = $1`, [videoId]);
+    expect(await seen()).toEqual([false, false, false]);
+  });
+
+  it('ends for those who hold addresses when its owner makes it private', async () => {
+    const owner = await signUp();
+    const { videoId, channelId } = await insertVideo(db, clip, { state: 'READY' });
+    await db.query('UPDATE channel_member SET user_id = $2 WHERE channel_id = $1', [channelId, owner.userId]);
+    for (const { name } of clip.tracks) await insertSegments(db, storage, clip, videoId, name);
+    const { hlsUrl } = (await video(videoId)).playback;
+    const held = [
+      hlsUrl,
+      hlsUrl.replace('master.m3u8', 'r1/360p/1.m4s'),
+      hlsUrl.replace('master.m3u8', 'r1/audio/init.mp4'),
+    ];
+    for (const url of held) expect([url, await statusOf(url)]).toEqual([url, 200]);
+    const { data } = await app.graphql<{ updateVideo: unknown }>(
+      `mutation ($input: UpdateVideoInput!) { updateVideo(input: $input) { video { visibility } userErrors { code } } }`,
+      { input: { videoId: encodeId('Video', videoId), visibility: 'PRIVATE' } },
+      owner.token,
+    );
+    expect(data?.updateVideo).toEqual({ video: { visibility: 'PRIVATE' }, userErrors: [] });
+    await eventually(async () => ((await Promise.all(held.map(statusOf))).every((it) => it === 404) ? true : null));
+    expect(await video(videoId)).toBeNull();
+    expect(await statusOf((await video(videoId, owner.token)).playback.hlsUrl)).toBe(200);
   });
 });
 

@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { graphql } from './graphql.js';
 
 export const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -46,13 +47,7 @@ export class ApiClient {
 
   /** The whole answer: `{ data, errors }`. */
   async post(query: string, variables: object = {}): Promise<Answer> {
-    const response = await fetch(`${this.url}/graphql`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...(this.token && { authorization: `Bearer ${this.token}` }) },
-      body: JSON.stringify({ query, variables }),
-      signal: AbortSignal.timeout(20_000),
-    });
-    return response.json();
+    return graphql(this.url, query, { ...variables }, this.token ?? undefined);
   }
 
   /** @throws when there are top-level errors */

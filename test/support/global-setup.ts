@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import pg from 'pg';
+import { ensureBuilt } from '../../scripts/setup.mjs';
 import { migrate } from '../../src/common/database/migrations.js';
 import { type EmbeddedServer, startPostgres, startRedis } from '../../src/embedded/index.js';
 import { removeLeftovers, temporaryFolder } from './servers.js';
@@ -14,8 +15,12 @@ declare global {
   var testServers: TestServers | undefined;
 }
 
-/** One PostgreSQL and one Redis for the whole run, and the newest schema in a database that others are copied from. */
+/**
+ * One PostgreSQL and one Redis for the whole run, the newest schema in a database that others are copied from, and the
+ * build that tests start as a process.
+ */
 export default async function setUp(): Promise<void> {
+  ensureBuilt({ parts: ['server'] });
   await removeLeftovers();
   const folder = await temporaryFolder();
   const [postgres, redis] = await Promise.all([

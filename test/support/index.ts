@@ -7,6 +7,7 @@
  *   const redis = await testRedis();     // a Redis to be taken away:         afterAll(() => redis.stop())
  */
 export * from './app.js';
+export * from './client.js';
 export * from './database.js';
 export * from './graphql.js';
 export * from './redis.js';

@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ConfigurationError, readSettings } from './index.js';
+import { ConfigurationError, optionsTable, readSettings } from './index.js';
 
 const SECRET = 'x'.repeat(32);
 const EXTERNAL = {
@@ -116,4 +116,10 @@ describe('NAME_FILE', () => {
     );
     expect(readSettings({ PORT_FILE: file }).port).toBe(3000);
   });
+});
+
+it('has the same table in README.md (npm run docs:config writes it)', () => {
+  const readme = readFileSync(join(import.meta.dirname, '../../../README.md'), 'utf8');
+  const [, table] = /<!-- configuration -->\n([\s\S]*?)\n<!-- \/configuration -->/.exec(readme) ?? [];
+  expect(table?.trim()).toBe(optionsTable());
 });

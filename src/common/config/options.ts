@@ -106,7 +106,7 @@ export const options = z.object({
     {
       description: 'The bucket; it must exist.',
       accepts: 'a bucket name: 3 to 63 of a-z, 0-9, dot and hyphen',
-      default: '(needed with S3_ENDPOINT)',
+      default: 'needed with S3_ENDPOINT',
     },
   ),
   S3_REGION: option(z.string().min(1).default('us-east-1'), {
@@ -116,13 +116,13 @@ export const options = z.object({
   S3_ACCESS_KEY: option(z.string().min(1).optional(), {
     description: 'The access key id.',
     accepts: 'an access key id',
-    default: '(needed with S3_ENDPOINT)',
+    default: 'needed with S3_ENDPOINT',
     secret: true,
   }),
   S3_SECRET_KEY: option(z.string().min(1).optional(), {
     description: 'The secret access key.',
     accepts: 'a secret access key',
-    default: '(needed with S3_ENDPOINT)',
+    default: 'needed with S3_ENDPOINT',
     secret: true,
   }),
   S3_PATH_STYLE: option(bool.default(true), {
@@ -132,19 +132,19 @@ export const options = z.object({
   TOKEN_SECRET: option(z.string().min(32).optional(), {
     description: 'Signs access tokens. Another value signs everybody out within minutes.',
     accepts: 'at least 32 characters, the same on every process',
-    default: '(generated)',
+    default: 'generated; needed with DATABASE_URL',
     secret: true,
   }),
   STORAGE_SECRET: option(z.string().min(32).optional(), {
     description: 'Signs the upload targets of disk storage.',
     accepts: 'at least 32 characters, the same on every process',
-    default: '(generated)',
+    default: 'generated; needed with DATABASE_URL',
     secret: true,
   }),
   PLAYBACK_SECRET: option(z.string().min(32).optional(), {
     description: 'Signs playback links. Another value ends those that are out.',
     accepts: 'at least 32 characters, the same on every process',
-    default: '(generated)',
+    default: 'generated; needed with DATABASE_URL',
     secret: true,
   }),
   REGISTRATION: option(z.enum(['open', 'closed']).default('open'), {

@@ -1,16 +1,19 @@
 import type { Type } from '@nestjs/common';
 import { ArgsType, Field, Int, ObjectType } from '@nestjs/graphql';
+import { Transform } from 'class-transformer';
 import { IsOptional, Max, Min } from 'class-validator';
 import { GraphQLCursor } from './scalars.js';
 
 export const MAX_PAGE = 100;
+const DEFAULT_PAGE = 20;
 
 @ArgsType()
 export class PageArgs {
-  @Field(() => Int, { defaultValue: 20, description: 'How many, 1 to 100.' })
+  @Field(() => Int, { nullable: true, defaultValue: DEFAULT_PAGE, description: 'How many, 1 to 100.' })
+  @Transform(({ value }) => value ?? DEFAULT_PAGE)
   @Min(1)
   @Max(MAX_PAGE)
-  first: number = 20;
+  first: number = DEFAULT_PAGE;
 
   @Field(() => GraphQLCursor, {
     nullable: true,
@@ -44,8 +47,7 @@ export interface Connection<Node> {
   edges: Edge<Node>[];
   nodes: Node[];
   pageInfo: PageInfo;
-  /** Read only when the client selects the field. */
-  readonly totalCount?: Promise<number | null> | number | null;
+  readonly totalCount: number | null | Promise<number | null>;
 }
 
 /**
@@ -91,13 +93,14 @@ export function connectionOf<Node>(
 /**
  * @param page rows of one keyset page, and whether there are more
  * @param args of the field; with `after` there is something before the page
+ * @param totalCount length of the whole list; a function is asked only when the client selects the field
  */
 export function toConnection<Row, Node>(
   page: { rows: readonly Row[]; hasNextPage: boolean },
   args: { after?: string | null },
   cursorOf: (row: Row) => string,
   toNode: (row: Row) => Node,
-  totalCount?: (() => Promise<number | null>) | number | null,
+  totalCount: number | null | (() => Promise<number | null>) = null,
 ): Connection<Node> {
   const edges = page.rows.map((row) => ({ cursor: cursorOf(row), node: toNode(row) }));
   return {
@@ -109,7 +112,7 @@ export function toConnection<Row, Node>(
       startCursor: edges[0]?.cursor ?? null,
       endCursor: edges.at(-1)?.cursor ?? null,
     },
-    // Nest reads the property; it does not call it, as graphql's own resolver would.
+    // Counted only for clients that select it.
     get totalCount() {
       return typeof totalCount === 'function' ? totalCount() : totalCount;
     },

@@ -136,8 +136,10 @@ const estimate: ComplexityEstimator = ({ field, args, childComplexity }) => {
   const base = typeof own === 'number' ? own : isCompositeType(getNamedType(field.type)) ? 1 : 0;
   const isList = isListType(getNullableType(field.type));
   const item = (isList ? 1 : 0) + childComplexity;
-  const { first } = args as { first?: unknown };
-  if (typeof first === 'number') {
+  const page = field.args.find((argument) => argument.name === 'first');
+  if (page) {
+    // An explicit null stands for the default too.
+    const first = Number(args.first ?? page.defaultValue ?? MAX_PAGE);
     if (first > MAX_PAGE) throw badInput(`"first" is ${first}; ${MAX_PAGE} is the most.`);
     return base + Math.max(first, 1) * item;
   }

@@ -52,20 +52,27 @@ export function finishedAudio(playlist: string): string[] {
   return playlist.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
 }
 
-/**
- * The sound's segments, known before it is encoded: each ends at the first AAC frame at or after the picture's segment ends.
- * In samples of 1/48000 s; `file` as ffmpeg will name it.
- */
-export function audioPlan(timing: Timing): { number: number; file: string; decodeTime: number; duration: number }[] {
-  const total = Math.ceil(audioSamples(timing) / AAC_FRAME);
+export interface AudioSegment {
+  /** From 1. */
+  readonly number: number;
+  /** As ffmpeg names it. */
+  readonly file: string;
+  /** In samples, like `duration`. */
+  readonly decodeTime: number;
+  readonly duration: number;
+}
+
+/** The sound's segments, known before it is encoded: each ends with the first AAC frame that reaches the end of the picture's segment, the last with the picture. */
+export function audioPlan(timing: Timing): AudioSegment[] {
+  const total = audioSamples(timing);
   const segmentMicros = Math.round(frameTime(timing, timing.segmentFrames) * 1e6);
-  const plan: { number: number; file: string; decodeTime: number; duration: number }[] = [];
-  for (let first = 0; first < total; ) {
+  const plan: AudioSegment[] = [];
+  for (let decodeTime = 0; decodeTime < total; ) {
     const number = plan.length + 1;
-    const cut = Math.min(total, Math.ceil((number * segmentMicros * AUDIO_RATE) / 1e6 / AAC_FRAME));
-    const file = `s${String(number).padStart(5, '0')}.m4s`;
-    plan.push({ number, file, decodeTime: first * AAC_FRAME, duration: (cut - first) * AAC_FRAME });
-    first = cut;
+    const end = Math.ceil((number * segmentMicros * AUDIO_RATE) / 1e6 / AAC_FRAME) * AAC_FRAME;
+    const duration = Math.min(total, end) - decodeTime;
+    plan.push({ number, file: `s${String(number).padStart(5, '0')}.m4s`, decodeTime, duration });
+    decodeTime += duration;
   }
   return plan;
 }

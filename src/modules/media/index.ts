@@ -1,4 +1,11 @@
-export { AUDIO_INIT, AUDIO_PLAYLIST, audioArguments, audioPlan, finishedAudio } from './audio-arguments.js';
+export {
+  AUDIO_INIT,
+  AUDIO_PLAYLIST,
+  type AudioSegment,
+  audioArguments,
+  audioPlan,
+  finishedAudio,
+} from './audio-arguments.js';
 export type { FfmpegCommand } from './ffmpeg-command.js';
 export { FfmpegEngine } from './ffmpeg-engine.js';
 export {
@@ -19,7 +26,7 @@ export {
   type SandboxLevel,
 } from './media-engine.js';
 export { type PieceOptions, pieceArguments, type Rung } from './piece-arguments.js';
-export { type AudioExpected, type CheckResult, checkAudio, checkPiece, type PieceExpected } from './piece-check.js';
+export { type CheckResult, checkAudio, checkPiece, type PieceExpected } from './piece-check.js';
 export { type AudioStream, mainAudio, type Probe, type Rational, type VideoStream } from './probe.js';
 export { needsRemux, remuxArguments } from './remux-arguments.js';
 export { type Still, stillsArguments, stillsPlan } from './stills-arguments.js';

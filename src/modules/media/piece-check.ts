@@ -1,3 +1,4 @@
+import type { AudioSegment } from './audio-arguments.js';
 import type { FragmentedFile } from './fragments.js';
 import type { Timing } from './timing.js';
 
@@ -55,13 +56,8 @@ function checkClones({ timing, firstFrame, frames, constantRate }: PieceExpected
   return { ok: true };
 }
 
-export interface AudioExpected {
-  readonly decodeTime: number;
-  readonly duration: number;
-}
-
 /** Is one segment of sound where `audioPlan` put it? A segment's file may hold several fragments. */
-export function checkAudio(expected: AudioExpected, read: FragmentedFile): CheckResult {
+export function checkAudio(expected: AudioSegment, read: FragmentedFile): CheckResult {
   let at = expected.decodeTime;
   for (const fragment of read.fragments) {
     if (fragment.decodeTime !== at) return fault(`starts at ${fragment.decodeTime}, not ${at}`);

@@ -176,7 +176,7 @@ function videoOf(s: FfprobeStream, formatStart: number, formatDuration: number |
   const startTime = seconds(s.start_time) ?? formatStart;
   return {
     index: s.index ?? 0,
-    codec: s.codec_name && s.codec_name !== 'unknown' ? s.codec_name : null,
+    codec: known(s.codec_name),
     width,
     height,
     codedWidth,
@@ -186,9 +186,9 @@ function videoOf(s: FfprobeStream, formatStart: number, formatDuration: number |
     avgFrameRate: rational(s.avg_frame_rate, '/'),
     realFrameRate: rational(s.r_frame_rate, '/'),
     startTime,
-    duration: seconds(s.duration) ?? durationByEnd(s, startTime - formatStart, formatDuration),
+    duration: seconds(s.duration) ?? durationByEnd(s, startTime, formatDuration),
     frameCount: s.nb_frames === undefined ? null : Number(s.nb_frames),
-    pixelFormat: s.pix_fmt ?? null,
+    pixelFormat: known(s.pix_fmt),
     colorTransfer: s.color_transfer ?? null,
     colorPrimaries: s.color_primaries ?? null,
     interlaced: /^(tt|bb|tb|bt)$/.test(s.field_order ?? ''),
@@ -196,16 +196,16 @@ function videoOf(s: FfprobeStream, formatStart: number, formatDuration: number |
   };
 }
 
-/** Matroska has no duration per track, only the file's, or a tag with the track's end; both count from the file's start. */
-function durationByEnd(s: FfprobeStream, late: number, formatDuration: number | null): number | null {
+/** Matroska has no duration per track: only the file's, or a tag of the track's, and both are the end on the file's own clock. */
+function durationByEnd(s: FfprobeStream, startTime: number, formatDuration: number | null): number | null {
   const end = clock(s.tags?.DURATION) ?? formatDuration;
-  return end === null || end <= late ? null : end - late;
+  return end === null || end <= startTime ? null : end - startTime;
 }
 
 function audioOf(s: FfprobeStream, formatStart: number): AudioStream {
   return {
     index: s.index ?? 0,
-    codec: s.codec_name && s.codec_name !== 'unknown' ? s.codec_name : null,
+    codec: known(s.codec_name),
     channels: s.channels ?? 0,
     sampleRate: Number(s.sample_rate ?? 0),
     isDefault: s.disposition?.default === 1,
@@ -235,6 +235,10 @@ function parseJson(json: string): FfprobeOutput {
 
 function bytesOf(tags: Record<string, string> = {}): number {
   return Object.entries(tags).reduce((sum, [k, v]) => sum + Buffer.byteLength(k) + Buffer.byteLength(v), 0);
+}
+
+function known(name: string | undefined): string | null {
+  return name && name !== 'unknown' ? name : null;
 }
 
 function seconds(text: string | undefined): number | null {

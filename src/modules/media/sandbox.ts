@@ -98,7 +98,8 @@ function bubblewrap(tools: LinuxTools & { bwrap: string }, uid: number | null): 
         ...system,
         ...files.flatMap((file) => ['--ro-bind', file, file]),
         ...(workDir ? ['--bind', workDir, workDir, '--chdir', workDir] : ['--chdir', '/']),
-        '--',
+        // What bubblewrap made itself lives in memory that no limit counts.
+        ...['--remount-ro', '/dev', '--remount-ro', '/', '--'],
         ...limitArguments(tools, limits, true),
         ...privileges(tools, uid),
         program,

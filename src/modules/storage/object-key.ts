@@ -20,6 +20,11 @@ export function assertObjectKey(key: string): void {
   if (!isObjectKey(key)) throw new InvalidKey(key);
 }
 
+/** @throws INVALID_KEY for a key that clients may not put */
+export function assertIncomingKey(key: string): void {
+  if (!key.startsWith(INCOMING) || !isObjectKey(key)) throw new InvalidKey(key);
+}
+
 /** The beginning of a key: empty, or cut anywhere. @throws INVALID_KEY */
 export function assertKeyPrefix(prefix: string): void {
   if (prefix.length > MAX_KEY_LENGTH || !PREFIX.test(prefix)) throw new InvalidKey(prefix);

@@ -2,6 +2,7 @@ import { pipeline, Readable, Transform } from 'node:stream';
 import { Controller, Get, Logger, type OnModuleDestroy, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Live } from '../../common/live/index.js';
+import { segmentTopic, TranscodingService } from '../transcoding/index.js';
 import { select } from './conditional.js';
 import { dashManifest } from './dash.js';
 import { masterPlaylist, mediaPlaylist } from './hls.js';
@@ -22,6 +23,8 @@ const HELD_OF_ALL = 256;
 /** A client that takes nothing for so long is gone. */
 const STALLED_MS = 60_000;
 const PLAN_LIFE_MS = 1_000;
+/** However many wait for a segment, its piece is moved up only so often. */
+const HURRY_LIFE_MS = 2_000;
 
 /** `private`: a cache that others share would go on after the video is closed. Our own edge asks before it serves. */
 const IMMUTABLE = 'private, max-age=31536000, immutable';
@@ -41,11 +44,13 @@ export class MediaController implements OnModuleDestroy {
   private readonly holds = new Holds(HELD_OF_CLIENT, HELD_OF_ALL);
   private readonly draining = new AbortController();
   private readonly plans = new Recent(PLAN_LIFE_MS, (key) => this.readPlan(key), 200);
+  private readonly hurried = new Recent(HURRY_LIFE_MS, (key) => this.hurry(key));
 
   constructor(
     private readonly playback: PlaybackService,
     private readonly library: MediaLibrary,
     private readonly live: Live,
+    private readonly transcoding: TranscodingService,
   ) {}
 
   /** Whoever is held gets an answer at once and asks another process next. */
@@ -73,7 +78,9 @@ export class MediaController implements OnModuleDestroy {
       case 'segment':
       case 'init': {
         const find = async () => ((await open()) ? this.library.timed(videoId, resource) : null);
-        const bytes = await this.held(find, videoId, request.ip, gone.signal);
+        const number = resource.kind === 'segment' ? resource.number : 1;
+        const asked = `${videoId}/${resource.run}/${resource.rendition}/${number}`;
+        const bytes = await this.held(find, asked, request.ip, gone.signal);
         if (gone.signal.aborted) return;
         if (bytes === PLANNED) return this.later(reply);
         return bytes ? this.send(bytes, request, reply, gone.signal) : this.notFound(reply);
@@ -114,10 +121,20 @@ export class MediaController implements OnModuleDestroy {
     return this.library.tracks(videoId, Number(run));
   }
 
-  /** Keeps the request for what is planned until it is made, for a while. Asks again whether it may be seen, each time. */
+  private async hurry(asked: string): Promise<void> {
+    const [videoId = '', run, rendition = '', number] = asked.split('/');
+    await this.transcoding.hurry({ videoId, run: Number(run), rendition, segmentNumber: Number(number) });
+  }
+
+  /**
+   * Keeps the request for what is planned until it is made, for a while, and has it made earlier. Asks again whether it may
+   * be seen, each time.
+   *
+   * @param asked the segment: `{videoId}/{run}/{rendition}/{number}`
+   */
   private async held<T>(
     find: () => Promise<T | typeof PLANNED>,
-    videoId: string,
+    asked: string,
     client: string,
     gone: AbortSignal,
   ): Promise<T | typeof PLANNED> {
@@ -128,10 +145,12 @@ export class MediaController implements OnModuleDestroy {
     const done = new AbortController();
     const over = AbortSignal.any([gone, this.draining.signal, done.signal]);
     const until = performance.now() + HOLD_MS;
+    const topic = segmentTopic(asked.slice(0, asked.indexOf('/')));
     try {
+      await this.hurried.get(asked);
       while (!over.aborted && performance.now() < until) {
         const wait = Math.min(POLL_MS, until - performance.now());
-        const tick = this.live.waitFor(`segment:${videoId}`, wait, over);
+        const tick = this.live.waitFor(topic, wait, over);
         const found = await find();
         if (found !== PLANNED) return found;
         await tick;

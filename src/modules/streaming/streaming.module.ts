@@ -1,13 +1,14 @@
 import { Module } from '@nestjs/common';
 import { ChannelsModule } from '../channels/index.js';
 import { StorageModule } from '../storage/index.js';
+import { TranscodingModule } from '../transcoding/index.js';
 import { MediaController } from './media.controller.js';
 import { MediaLibrary } from './media-library.js';
 import { PlaybackService } from './playback.service.js';
 import { VideoPlaybackResolver } from './streaming.resolver.js';
 
 @Module({
-  imports: [ChannelsModule, StorageModule],
+  imports: [ChannelsModule, StorageModule, TranscodingModule],
   controllers: [MediaController],
   providers: [PlaybackService, MediaLibrary, VideoPlaybackResolver],
 })

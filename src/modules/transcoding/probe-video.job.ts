@@ -37,8 +37,7 @@ export class ProbeVideoJob {
       const probe = await this.engine.probe(path, context.signal);
       const judged = verdict(probe);
       if (!judged.accepted) {
-        const { code, message } = judged;
-        await this.transcoding.refuse({ videoId, run }, { code, message, retryable: false });
+        await this.transcoding.refuse({ videoId, run }, judged);
       } else if (needsRemux(probe)) {
         await this.planWithCopy({ videoId, run }, path, probe, context);
       } else {
@@ -79,6 +78,6 @@ export class ProbeVideoJob {
 
   private async corrupt(video: { videoId: string; run: number }): Promise<void> {
     const message = 'The picture of this file cannot be read: save it again in another program and upload it anew.';
-    await this.transcoding.refuse(video, { code: 'CORRUPT', message, retryable: false });
+    await this.transcoding.refuse(video, { code: 'CORRUPT', message });
   }
 }

@@ -114,12 +114,12 @@ export class TranscodingService {
     });
   }
 
-  /** Nothing more of this run: what was found out about the file is final. */
-  async refuse(
-    video: { videoId: string; run: number },
-    failure: { code: string; message: string; retryable: boolean },
-  ): Promise<boolean> {
-    return this.db.tx((tx) => this.videos.transition(tx, { ...video, to: 'FAILED', stage: 'FAILED', failure }));
+  /** The file will never do: its video fails for good, and nothing of it stays stored. */
+  async refuse(video: { videoId: string; run: number }, failure: { code: string; message: string }): Promise<void> {
+    await this.db.tx(async (tx) => {
+      const step = { ...video, to: 'FAILED', stage: 'FAILED', failure: { ...failure, retryable: false } } as const;
+      if (await this.videos.transition(tx, step)) await this.uploads.releaseMaster(tx, video.videoId);
+    });
   }
 
   /** A player waits for this segment: its piece is the next to be made, unless it is being made. */

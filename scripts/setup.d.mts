@@ -1,0 +1,2 @@
+/** Builds what changed since it was built. */
+export function ensureBuilt(options?: { force?: boolean; parts?: ('server' | 'pages')[] }): void;
