@@ -62,7 +62,7 @@ describe('register', () => {
     expect(await viewer(session?.accessToken as string)).toEqual({ id: session?.viewer.id });
   });
 
-  it('takes an address once, whatever its case, also when twenty ask at once', async () => {
+  it('takes an address once, whatever its case, also when several ask at once', async () => {
     const email = newEmail();
     const attempts = [...Array(5).keys()].map((n) =>
       call('register', { email: n % 2 ? email : email.toUpperCase(), password: PASSWORD, displayName: 'Ada' }),
@@ -176,7 +176,7 @@ describe('login', () => {
     await expect(login(email)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
   });
 
-  it('lets no more than the free attempts through when a hundred come at once', async () => {
+  it('lets no more than the free attempts through when thirty come at once', async () => {
     const email = newEmail();
     const attempts = await Promise.allSettled([...Array(30).keys()].map(() => login(email, 'wrong horse battery')));
     expect(attempts.filter((attempt) => attempt.status === 'fulfilled')).toHaveLength(5);
@@ -432,8 +432,11 @@ describe('logout', () => {
 
   async function connect(token: string, url = app.url): Promise<WebSocket> {
     const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
+    const acknowledged = new Promise<string>((resolve, reject) => {
+      socket.once('message', (data) => resolve(String(data)));
+      socket.once('close', (code, reason) => reject(new Error(`closed: ${code} ${reason}`)));
+    });
     await new Promise((resolve) => socket.once('open', resolve));
-    const acknowledged = new Promise<string>((resolve) => socket.once('message', (data) => resolve(String(data))));
     socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${token}` } }));
     expect(await acknowledged).toContain('connection_ack');
     return socket;
