@@ -6,5 +6,6 @@ export default {
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
   transform: { '\\.[cm]?[jt]sx?$': '<rootDir>/test/support/transform.cjs' },
   transformIgnorePatterns: [],
-  testTimeout: 30_000,
+  testTimeout: 120_000,
+  maxWorkers: '100%',
 };

@@ -1,6 +1,41 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { statSync } from 'node:fs';
+import { watch } from 'node:fs/promises';
 import { join } from 'node:path';
 import { root, setUp } from './setup.mjs';
+
+const node = (...args) => spawn(process.execPath, args, { cwd: root, stdio: 'inherit' });
+const launch = () => node('--enable-source-maps', 'dist/main.js');
+/** Undefined while the newest source does not build. */
+const builtAt = () => statSync(join(root, 'dist/.built'), { throwIfNoEntry: false })?.mtimeMs;
+
+async function end(child) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGTERM');
+  await once(child, 'exit');
+}
+
+/** Builds the server when something below src changed, and starts it anew; what does not build leaves the old one. */
+async function develop() {
+  const pages = node('node_modules/vite/bin/vite.js', 'build', 'web', '--watch', '--logLevel=warn');
+  let server = launch();
+  let launched = builtAt();
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.on(signal, async () => {
+      await Promise.all([end(server), end(pages)]);
+      process.exit(0);
+    });
+  }
+  for await (const _ of watch(join(root, 'src'), { recursive: true })) {
+    spawnSync(process.execPath, ['scripts/setup.mjs', '--server'], { cwd: root, stdio: 'inherit' });
+    const built = builtAt();
+    if (built === undefined || built === launched) continue;
+    await end(server);
+    server = launch();
+    launched = built;
+  }
+}
 
 if (process.argv.includes('--help')) {
   process.stdout.write(
@@ -8,15 +43,5 @@ if (process.argv.includes('--help')) {
   );
 } else {
   setUp();
-  const bin = (path) => join(root, 'node_modules', path);
-  const children = [
-    [bin('@nestjs/cli/bin/nest.js'), 'start', '--watch', '--preserveWatchOutput'],
-    [bin('vite/bin/vite.js'), 'build', 'web', '--watch', '--logLevel=warn'],
-  ].map((args) => spawn(process.execPath, args, { cwd: root, stdio: 'inherit' }));
-  // Ctrl-C reaches them as well, since they are in this process group; when one ends, so does the other.
-  const end = (signal) => {
-    for (const child of children) child.kill(signal);
-  };
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => end(signal));
-  for (const child of children) child.on('exit', () => end('SIGTERM'));
+  await develop();
 }

@@ -199,5 +199,6 @@ export function setUp({ forTests = false } = {}) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   if (process.argv.includes('--packages')) ensurePackages();
+  else if (process.argv.includes('--server')) ensureBuilt({ parts: ['server'] });
   else setUp({ forTests: process.argv.includes('--tests') });
 }

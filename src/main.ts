@@ -1,11 +1,13 @@
 import { fileURLToPath } from 'node:url';
-import { readSettings, type Settings } from './common/config/index.js';
+import { type Config, readSettings, type Settings } from './common/config/index.js';
+import { migrate } from './common/database/migrations.js';
 import { embed } from './embedded/index.js';
 import { explain } from './explain.js';
 
 /** What does not end within this is ended: a lease or a client's retry repairs it. */
 const DRAIN_MS = 15_000;
 
+let starting: Promise<void> | undefined;
 let stopping = false;
 const stops: (() => Promise<void>)[] = [];
 
@@ -17,6 +19,7 @@ async function stop(exitCode: number): Promise<void> {
     process.stderr.write(`Not everything ended within ${DRAIN_MS / 1000} s: leaving it.\n`);
     process.exit(exitCode || 1);
   }, DRAIN_MS).unref();
+  await Promise.allSettled([starting]);
   for (let next = stops.pop(); next; next = stops.pop()) {
     try {
       await next();
@@ -28,19 +31,20 @@ async function stop(exitCode: number): Promise<void> {
   process.exit(exitCode);
 }
 
-async function start(settings: Settings): Promise<void> {
-  // Loading the application's modules takes as long as starting the servers: both at once.
-  const application = import('./create-app.js');
-  const embedding = embed(settings);
-  const [embedded, { createApp }] = await Promise.all([embedding, application]).catch(async (error) => {
-    await embedding.then(({ stop }) => stop());
-    throw error;
-  });
-  stops.push(embedded.stop);
-  const { config } = embedded;
-
-  const { migrate } = await import('./common/database/index.js');
+async function prepare(settings: Settings): Promise<Config> {
+  const { config, stop } = await embed(settings);
+  stops.push(stop);
   await migrate(config.databaseUrl, fileURLToPath(new URL('../migrations/', import.meta.url)));
+  return config;
+}
+
+async function start(settings: Settings): Promise<void> {
+  // Loading the application's modules takes as long as starting the servers and migrating: both at once.
+  const [prepared, loaded] = await Promise.allSettled([prepare(settings), import('./create-app.js')]);
+  if (prepared.status === 'rejected') throw prepared.reason;
+  if (loaded.status === 'rejected') throw loaded.reason;
+  const config = prepared.value;
+  const { createApp } = loaded.value;
 
   const app = await createApp(config);
   if (settings.databaseUrl === null) {
@@ -61,7 +65,8 @@ async function start(settings: Settings): Promise<void> {
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(0));
 
 try {
-  await start(readSettings());
+  starting = start(readSettings());
+  await starting;
 } catch (error) {
   if (!stopping) process.stderr.write(explain(error));
   await stop(1);

@@ -134,14 +134,24 @@ export function objectStorageContract(current: () => ObjectStorage): void {
       expect(await storage.put(`${prefix}large`, body(Array(37).fill(piece)))).toEqual(stored);
       expect((await storage.head(`${prefix}large`))?.sizeBytes).toBe(whole.length);
       expect(sha256(await contentOf(storage, `${prefix}large`))).toBe(stored.sha256);
-      expect(await storage.put(`${prefix}told`, body(Array(37).fill(piece)), stored)).toEqual(stored);
-      expect(await storage.head(`${prefix}told`)).toEqual(stored);
+    });
+
+    it('knows the digest of a large object that was put with it', async () => {
+      const piece = randomBytes(1024 * 1024);
+      const whole = Buffer.concat(Array(17).fill(piece));
+      const stored = { sizeBytes: whole.length, sha256: sha256(whole) };
+      const key = `masters/${randomUUID()}`;
+      expect(await storage.put(key, body(Array(17).fill(piece)), stored)).toEqual(stored);
+      expect(await storage.head(key)).toEqual(stored);
+      await storage.delete([key]);
     });
 
     it('writes once', async () => {
       await storage.put(`${prefix}a`, text);
       expect(await codeOf(storage.put(`${prefix}a`, Buffer.from('others')))).toBe('OBJECT_EXISTS');
-      expect(await codeOf(storage.put(`${prefix}a`, text))).toBe('OBJECT_EXISTS');
+      const again = body([text]);
+      expect(await codeOf(storage.put(`${prefix}a`, again))).toBe('OBJECT_EXISTS');
+      expect(again.destroyed).toBe(true);
       expect(await contentOf(storage, `${prefix}a`)).toEqual(text);
     });
 
@@ -155,6 +165,16 @@ export function objectStorageContract(current: () => ObjectStorage): void {
       expect(won.equals(await contentOf(storage, `${prefix}a`))).toBe(true);
     });
 
+    it('lets one of three large ones win', async () => {
+      const pieces = Array.from({ length: 3 }, () => randomBytes(1024 * 1024));
+      const results = await Promise.all(
+        pieces.map((piece) => codeOf(storage.put(`${prefix}a`, body(Array(17).fill(piece))))),
+      );
+      expect([...results].sort()).toEqual(['OBJECT_EXISTS', 'OBJECT_EXISTS', 'no error']);
+      const won = Buffer.concat(Array(17).fill(pieces[results.indexOf('no error')]));
+      expect(sha256(await contentOf(storage, `${prefix}a`))).toBe(sha256(won));
+    });
+
     it.each([
       ['fewer bytes than told', { sizeBytes: text.length + 1 }, 'SIZE_MISMATCH'],
       ['more bytes than told', { sizeBytes: text.length - 1 }, 'SIZE_MISMATCH'],
@@ -165,6 +185,17 @@ export function objectStorageContract(current: () => ObjectStorage): void {
       expect(await storage.head(`${prefix}a`)).toBeNull();
       expect(await storage.list(prefix, { limit: 10 })).toEqual([]);
       await storage.put(`${prefix}a`, text);
+    });
+
+    it('does not read on where more bytes come than told', async () => {
+      let pieces = 0;
+      const endless = Readable.from(
+        (function* () {
+          for (; pieces < 1000; pieces++) yield Buffer.alloc(100_000);
+        })(),
+      );
+      expect(await codeOf(storage.put(`${prefix}a`, endless, { sizeBytes: 1_000_000 }))).toBe('SIZE_MISMATCH');
+      expect(pieces).toBeLessThan(100);
     });
 
     it.each([1, 20])('stores nothing of a body that fails, or is aborted, after %i MiB', async (mebibytes) => {
@@ -208,8 +239,13 @@ export function objectStorageContract(current: () => ObjectStorage): void {
       expect(await codeOf(storage.presignPut({ key, sizeBytes: 1, sha256: sha256(text) }))).toBe('INVALID_KEY');
     });
 
+    it('signs for incoming objects alone', async () => {
+      const object = { key: 'masters/a', sizeBytes: 1, sha256: sha256(text) };
+      expect(await codeOf(storage.presignPut(object))).toBe('INVALID_KEY');
+    });
+
     it('keeps neighbours apart', async () => {
-      const names = ['a', 'a-b', 'a.b', 'a/b', 'a/b/c', 'a0', 'a_'];
+      const names = ['a-b', 'a.b', 'a/b', 'a/c/d', 'a0', 'a_'];
       for (const name of names) await storage.put(prefix + name, Buffer.from(name));
       expect((await storage.list(prefix, { limit: 10 })).map(({ key }) => key)).toEqual(
         names.map((name) => prefix + name),

@@ -204,7 +204,7 @@ describe('in a mutation', () => {
     );
 
   it('what the caller can act on is data', async () => {
-    expect((await make("domain")).data.makeCup).toEqual({
+    expect((await make('domain')).data.makeCup).toEqual({
       cup: null,
       userErrors: [
         {

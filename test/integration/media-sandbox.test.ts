@@ -118,6 +118,7 @@ describe.each(bubbles)('in the sandbox %s', (_, sandbox) => {
       visitors.push('somebody');
       socket.destroy();
     }).listen(0, '127.0.0.1');
+    server.unref();
     await once(server, 'listening');
     const address = server.address();
     const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}/x.mp4`;
@@ -127,7 +128,6 @@ describe.each(bubbles)('in the sandbox %s', (_, sandbox) => {
     if (!weaker) throw new Error('no weaker sandbox to compare with');
     await bare(weaker, await bounds(), '-i', url);
     expect(visitors).toEqual(['somebody']); // so it would have come through
-    server.close();
   });
 
   it('no other file can be read, by name or by a link, and none written outside', async () => {

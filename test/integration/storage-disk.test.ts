@@ -21,20 +21,26 @@ let storage: DiskStorage;
 let app: NestFastifyApplication;
 let ingress: DiskIngress;
 
+async function startServer(): Promise<{ app: NestFastifyApplication; url: string }> {
+  const config = readSettings({ CORS_ORIGINS: 'https://app.example.org' }) as Config;
+  const testing = await Test.createTestingModule({
+    providers: [{ provide: ObjectStorage, useValue: storage }, DiskIngress],
+  }).compile();
+  const server = testing.createNestApplication<NestFastifyApplication>(httpAdapter(config));
+  await server.listen(0, '127.0.0.1');
+  return { app: server, url: await server.getUrl() };
+}
+
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'sluice-storage-'));
-  const config = readSettings({ CORS_ORIGINS: 'https://app.example.org' }) as Config;
   // The port is known once it listens; what is signed names it.
   const options = { root, publicUrl: '', signingSecret: 'a secret for tests' };
   storage = new DiskStorage(options);
   await storage.prepare();
-  const testing = await Test.createTestingModule({
-    providers: [{ provide: ObjectStorage, useValue: storage }, DiskIngress],
-  }).compile();
-  app = testing.createNestApplication<NestFastifyApplication>(httpAdapter(config));
+  const server = await startServer();
+  app = server.app;
   ingress = app.get(DiskIngress);
-  await app.listen(0, '127.0.0.1');
-  options.publicUrl = await app.getUrl();
+  options.publicUrl = server.url;
 });
 
 afterAll(async () => {
@@ -75,6 +81,15 @@ describe('disk storage, its own', () => {
     expect(bytes.equals(await readFile(path))).toBe(true);
   });
 
+  it("has objects whose keys are others' folders", async () => {
+    const keys = [key, `${key}/b`, `${key}/b/c`];
+    for (const each of keys) await storage.put(each, Buffer.from(each));
+    expect((await storage.list(key, { limit: 9 })).map((object) => object.key)).toEqual(keys);
+    await storage.delete([`${key}/b`]);
+    expect((await storage.list(key, { limit: 9 })).map((object) => object.key)).toEqual([key, `${key}/b/c`]);
+    await storage.delete(keys);
+  });
+
   it('takes a deletion that was cut for done', async () => {
     await storage.put(key, bytes);
     const path = storage.localPath(key) as string;
@@ -84,6 +99,21 @@ describe('disk storage, its own', () => {
     expect(await storage.list(dirname(key), { limit: 9 })).toEqual([]);
     await storage.put(key, Buffer.from('again'));
     expect(await storage.head(key)).toMatchObject({ sizeBytes: 5 });
+  });
+
+  it('puts into a folder that a delete takes away meanwhile', async () => {
+    const folders = Array.from({ length: 8 }, (_, k) => `${key}/${k}`);
+    await Promise.all(
+      folders.flatMap((folder) =>
+        ['a', 'b'].map(async (name) => {
+          for (let round = 0; round < 40; round++) {
+            await storage.put(`${folder}/${name}`, Buffer.from(name));
+            await storage.delete([`${folder}/${name}`]);
+          }
+        }),
+      ),
+    );
+    expect(await readdir(join(root, 'objects'))).toEqual([]);
   });
 
   it('removes at the start what a crashed process left, and nothing of those that live', async () => {
@@ -199,6 +229,39 @@ describe('disk storage, its own', () => {
     }
   });
 
+  it('lets those at work finish when the server stops, refuses others, and cuts those that take too long', async () => {
+    const other = await startServer();
+    const requests = await Promise.all(
+      ['nearly', 'slow', 'late'].map(async (name) => {
+        const object = { key: `${key}/${name}`, sizeBytes: bytes.length, sha256: sha256(bytes) };
+        const request = await storage.presignPut(object);
+        return { ...request, url: other.url + new URL(request.url).pathname + new URL(request.url).search };
+      }),
+    );
+    const [nearly, slow, late] = requests.map((request) => {
+      const socket = net.connect(port(other.url), '127.0.0.1');
+      socket.on('error', () => socket.destroy());
+      return { socket, head: head(request.url, headersOf(request, bytes.length)) };
+    }) as [Begun, Begun, Begun];
+    for (const { socket, head: start } of [nearly, slow]) {
+      socket.write(start);
+      socket.write(bytes.subarray(0, 1000));
+    }
+    await once(late.socket, 'connect');
+    await until(async () => (await scratch()).length === 2);
+    const stopped = other.app.close();
+    const answers = Promise.all([nearly, late].map(({ socket }) => once(socket, 'data')));
+    const cut = once(slow.socket, 'close');
+    nearly.socket.write(bytes.subarray(1000));
+    late.socket.write(late.head);
+    late.socket.write(bytes);
+    expect((await answers).map(([data]) => String(data).slice(0, 13))).toEqual(['HTTP/1.1 200 ', 'HTTP/1.1 503 ']);
+    await cut;
+    await stopped;
+    expect((await storage.list(key, { limit: 9 })).map((object) => object.key)).toEqual([`${key}/nearly`]);
+    await storage.delete([`${key}/nearly`]);
+  });
+
   it('reads a refused body to its end, so that its client comes to reading the answer and asks again', async () => {
     const large = randomBytes(20_000_000);
     const refused = await signed(large);
@@ -271,6 +334,11 @@ if (process.platform === 'linux') {
       await small.put('b', randomBytes(1_500_000));
     });
   });
+}
+
+interface Begun {
+  socket: net.Socket;
+  head: string;
 }
 
 function port(url: string): number {

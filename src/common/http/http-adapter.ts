@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import cors from '@fastify/cors';
+import { Logger } from '@nestjs/common';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyRequest } from 'fastify';
 import type { Config } from '../config/index.js';
@@ -38,6 +39,19 @@ export function httpAdapter(config: Config): FastifyAdapter {
   // Reading the body leaves the asynchronous context that was set before it.
   fastify.addHook('preValidation', (request, _reply, done) => withRequest(request, done));
 
+  // The route's pattern, never the address: that may hold a token. Reads are many, and tell little.
+  fastify.addHook('onResponse', (request, reply, done) => {
+    withRequest(request, () => {
+      const level = request.method === 'GET' || request.method === 'HEAD' ? 'debug' : 'log';
+      const { method, routeOptions } = request;
+      log[level](
+        { method, route: routeOptions.url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
+        'answered',
+      );
+      done();
+    });
+  });
+
   const csp = contentSecurityPolicy(config);
   fastify.addHook('onSend', (_request, reply, payload, done) => {
     if (String(reply.getHeader('content-type') ?? '').startsWith('text/html')) {
@@ -56,6 +70,7 @@ export function httpAdapter(config: Config): FastifyAdapter {
   return adapter;
 }
 
+const log = new Logger('HTTP');
 const logContexts = new WeakMap<FastifyRequest, LogContext>();
 
 function withRequest(request: FastifyRequest, run: () => void): void {

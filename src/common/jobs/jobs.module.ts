@@ -2,23 +2,29 @@ import { BullModule, getQueueToken } from '@nestjs/bull';
 import { Global, Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import type { Queue } from 'bull';
-import { Redis } from 'ioredis';
 import { CONFIG, type Config } from '../config/index.js';
+import { BullConnections } from './bull-connections.js';
 import { QUEUES, type QueueName } from './define-job.js';
 import { JobWorker } from './job-worker.js';
 import { Jobs } from './jobs.js';
 import { WakeUps } from './wake-ups.js';
+
+@Module({ providers: [BullConnections], exports: [BullConnections] })
+class BullConnectionsModule {}
 
 @Global()
 @Module({
   imports: [
     DiscoveryModule,
     BullModule.forRootAsync({
-      inject: [CONFIG],
-      useFactory: (config: Config) => {
-        const connect = () => new Redis(config.redisUrl, { maxRetriesPerRequest: null, enableReadyCheck: false });
+      imports: [BullConnectionsModule],
+      inject: [CONFIG, BullConnections],
+      useFactory: (config: Config, connections: BullConnections) => {
+        const connect = () => connections.connect();
         // One connection each for commands and for events serves all queues; only blocking reads need their own.
         const shared = { client: connect(), subscriber: connect() };
+        // Each queue listens on them: that many listeners are no leak.
+        for (const client of Object.values(shared)) client.setMaxListeners(0);
         return {
           prefix: `${config.redisPrefix}bull`,
           createClient: (type: 'client' | 'subscriber' | 'bclient') => (type === 'bclient' ? connect() : shared[type]),

@@ -14,14 +14,45 @@ const FORMS: readonly [RegExp, string][] = [
   [/(\/media\/)[^/\s"\\]+/g, `$1${REMOVED}`],
   // Signatures and tokens in a query string.
   [/([?&](?:[\w-]*(?:signature|token|credential|secret|password|key|sig)[\w-]*)=)[^&\s"\\#]+/gi, `$1${REMOVED}`],
-  // Properties that hold secrets by their name.
+  // Properties named after secrets, in JSON and in JSON within a JSON string.
+  [/("[\w-]*(?:password|secret|token|apikey|accesskey|signature)"\s*:\s*)"(?:[^"\\]|\\.)*"/gi, `$1"${REMOVED}"`],
   [
-    /("(?:[\w-]*(?:password|secret|token|apiKey|accessKey|signature)|variables)\\?"\s*:\s*)(?:\\?"(?:[^"\\]|\\(?!")(?:.)|\\\\.)*\\?"|\{[^{}]*\}|\[[^[\]]*\])/gi,
-    `$1"${REMOVED}"`,
+    /(\\"[\w-]*(?:password|secret|token|apikey|accesskey|signature)\\"\s*:\s*)\\"(?:[^"\\]|\\\\(?:\\\\|\\"|[^"\\]))*\\"/gi,
+    `$1\\"${REMOVED}\\"`,
   ],
   // The password in a URL: postgres://user:password@host.
   [/(\b[a-z][a-z\d+.-]*:\/\/[^\s:/@"\\]*:)[^\s@/"\\]+@/gi, `$1${REMOVED}@`],
 ];
+
+const SECRET_NAME = /password|secret|token|apikey|accesskey|signature|authorization|cookie|^variables$/i;
+
+/** A copy without what is secret by its name, at any depth. */
+export function withoutSecrets(value: unknown, depth = 0): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Date) return value;
+  if (value instanceof Error) return describeError(value, depth);
+  if (depth > 4) return REMOVED;
+  if (Array.isArray(value)) return value.slice(0, 100).map((item) => withoutSecrets(item, depth + 1));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, item]) => [
+      name,
+      SECRET_NAME.test(name) ? REMOVED : withoutSecrets(item, depth + 1),
+    ]),
+  );
+}
+
+/** Without further properties: libraries put queries with their parameters there, and whole requests. */
+function describeError(error: Error, depth: number): object {
+  const { name, message, stack, cause } = error;
+  const { code } = error as { code?: unknown };
+  return {
+    type: name,
+    message,
+    stack,
+    ...(typeof code === 'string' && { code }),
+    ...(cause instanceof Error && depth < 3 && { cause: describeError(cause, depth + 1) }),
+  };
+}
 
 /** @param secrets values that are removed wherever they stand */
 export function redact(line: string, secrets: readonly string[] = []): string {

@@ -2,7 +2,7 @@ import type { LoggerService } from '@nestjs/common';
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
 import type { Config } from '../config/index.js';
 import { logContext } from './log-context.js';
-import { redact } from './redact.js';
+import { redact, withoutSecrets } from './redact.js';
 
 type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
 
@@ -54,11 +54,11 @@ export class StructuredLogger implements LoggerService {
     const fields: Record<string, unknown> = { logger };
     let text: string | undefined;
     for (const part of [message, ...rest]) {
-      if (part instanceof Error) fields.err = part;
-      else if (typeof part === 'object' && part !== null) Object.assign(fields, part);
+      if (part instanceof Error) fields.err = withoutSecrets(part);
+      else if (typeof part === 'object' && part !== null) Object.assign(fields, withoutSecrets(part));
       else if (typeof part === 'string' && /^\s+at /m.test(part)) fields.stack = part;
       else if (part !== undefined) text = text === undefined ? String(part) : `${text} ${String(part)}`;
     }
-    this.pino[level](fields, text ?? (fields.err as Error | undefined)?.message);
+    this.pino[level](fields, text ?? (fields.err as { message?: string } | undefined)?.message);
   }
 }

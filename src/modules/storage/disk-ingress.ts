@@ -1,12 +1,13 @@
 import type { IncomingMessage } from 'node:http';
-import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Refusal } from './disk-signature.js';
 import { DiskStorage } from './disk-storage.js';
-import { INCOMING, isObjectKey } from './object-key.js';
+import { isObjectKey } from './object-key.js';
 import { ObjectStorage, PUT_SECONDS } from './object-storage.js';
 import { StorageError, type StorageErrorCode } from './storage.errors.js';
+import { within } from './within.js';
 
 const PATH = '/storage/';
 /** A link that cuts for some seconds is no reason; one that says nothing for as long is gone. */
@@ -14,8 +15,10 @@ const IDLE_MS = 60_000;
 /** What a refused client may go on sending, so that it comes to reading the answer. */
 const UNWANTED_BYTES = 32 * 1024 * 1024;
 const UNWANTED_MS = 60_000;
+const DRAIN_MS = 5_000;
 
 const OTHER_KEY: Refusal = { status: 403, code: 'AccessDenied', message: 'Nothing can be put under such a key.' };
+const DRAINING: Refusal = { status: 503, code: 'ServiceUnavailable', message: 'This server is stopping: try again.' };
 const CUT: Refusal = { status: 400, code: 'IncompleteBody', message: 'The connection was cut.' };
 const TOO_SLOW: Refusal = { status: 400, code: 'RequestTimeout', message: 'The body came too slowly.' };
 const FAILED: Refusal = { status: 500, code: 'InternalError', message: 'The object could not be stored: try again.' };
@@ -33,10 +36,12 @@ class BodyTooSlow extends Error {}
  * the signature is the permission, and covers all that the request does. CORS is the server's, as for every path.
  */
 @Injectable()
-export class DiskIngress implements OnModuleInit {
+export class DiskIngress implements OnModuleInit, BeforeApplicationShutdown {
   private readonly logger = new Logger(DiskIngress.name);
   /** Replaced by tests, which have no minute. */
   idleMs = IDLE_MS;
+  private readonly active = new Map<IncomingMessage, Promise<Refusal | null>>();
+  private draining = false;
 
   constructor(
     private readonly storage: ObjectStorage,
@@ -54,9 +59,22 @@ export class DiskIngress implements OnModuleInit {
     });
   }
 
+  /** What is nearly there may come to its end; what is cut stores nothing, and its client sends it again. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.draining = true;
+    const cut = setTimeout(() => {
+      for (const request of this.active.keys()) request.destroy();
+    }, DRAIN_MS);
+    await Promise.all(this.active.values());
+    clearTimeout(cut);
+  }
+
   private async put(storage: DiskStorage, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { raw } = request;
-    const refusal = await this.receive(storage, raw);
+    const receiving = this.receive(storage, raw);
+    this.active.set(raw, receiving);
+    const refusal = await receiving;
+    this.active.delete(raw);
     if (!refusal) {
       const checksum = String(raw.headers['x-amz-checksum-sha256']);
       return reply.code(200).header('etag', `"${checksum}"`).header('x-amz-checksum-sha256', checksum).send();
@@ -78,10 +96,11 @@ export class DiskIngress implements OnModuleInit {
 
   /** null: the object is stored. */
   private async receive(storage: DiskStorage, request: IncomingMessage): Promise<Refusal | null> {
+    if (this.draining) return DRAINING;
     const [path = '', query] = (request.url ?? '').split('?', 2);
     const key = path.slice(PATH.length);
     // Never decoded: no key has a character that needs it.
-    if (!path.startsWith(PATH) || !key.startsWith(INCOMING) || !isObjectKey(key)) return OTHER_KEY;
+    if (!path.startsWith(PATH) || !isObjectKey(key)) return OTHER_KEY;
     const parameters = new URLSearchParams(query);
     const header = (name: string): string | undefined => one(request.headersDistinct[name]);
     const refusal = storage.refusalOf({
@@ -116,25 +135,13 @@ async function* arriving(request: IncomingMessage, idleMs: number): AsyncGenerat
   const chunks = request.iterator({ destroyOnReturn: false });
   try {
     for (;;) {
-      const next = await within(chunks.next(), Math.min(idleMs, deadline - Date.now()));
+      const next = await within(chunks.next(), Math.min(idleMs, deadline - Date.now()), () => new BodyTooSlow());
       if (next.done) return;
       yield next.value;
     }
   } finally {
     // Not awaited: after a time-out it would wait for the very chunk that does not come.
     void chunks.return?.();
-  }
-}
-
-async function within<T>(result: Promise<T>, ms: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new BodyTooSlow()), ms);
-  });
-  try {
-    return await Promise.race([result, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

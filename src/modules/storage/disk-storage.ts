@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { addAbortSignal, Readable } from 'node:stream';
 import { type ReceivedPut, type Refusal, refusalOf, signPut } from './disk-signature.js';
-import { assertKeyPrefix, assertObjectKey } from './object-key.js';
+import { assertIncomingKey, assertKeyPrefix, assertObjectKey } from './object-key.js';
 import {
   type ByteRange,
   ObjectStorage,
@@ -151,7 +151,7 @@ export class DiskStorage extends ObjectStorage {
   }
 
   override async presignPut(object: { key: string; sizeBytes: number; sha256: string }): Promise<PresignedRequest> {
-    assertObjectKey(object.key);
+    assertIncomingKey(object.key);
     const expires = Math.floor(Date.now() / 1000) + PRESIGNED_SECONDS;
     const checksum = Buffer.from(object.sha256, 'hex').toString('base64');
     const signature = signPut(

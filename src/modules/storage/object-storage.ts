@@ -68,6 +68,7 @@ export abstract class ObjectStorage {
    * Signs one PUT of exactly these bytes to this key, once, for 15 minutes by the store's clock. The store answers
    * 200 stored; 412 there already (for the client as good as 200); 403 expired, or not what was signed; 400 other bytes,
    * or a signed header left out. Nothing is stored but on 200.
+   * @throws INVALID_KEY also for a key that is not under `incoming/`
    */
   abstract presignPut(object: { key: string; sizeBytes: number; sha256: string }): Promise<PresignedRequest>;
 

@@ -35,9 +35,9 @@ export class Sessions extends ActorResolver {
 
 @Module({})
 class TestModule {
-  static of(providers: Type[]): DynamicModule {
+  static of(providers: Type[], controllers: Type[]): DynamicModule {
     const sessions = { provide: ActorResolver, useExisting: Sessions };
-    return { module: TestModule, providers: [Sessions, sessions, ...providers] };
+    return { module: TestModule, controllers, providers: [Sessions, sessions, ...providers] };
   }
 }
 
@@ -59,7 +59,11 @@ export interface GraphqlAnswer {
 }
 
 /** The edge alone, with the resolvers of one test: no database, a Redis only where `redisUrl` names one. */
-export async function startEdge(resolvers: Type[], overrides: Partial<Config> = {}): Promise<EdgeApp> {
+export async function startEdge(
+  resolvers: Type[],
+  overrides: Partial<Config> = {},
+  controllers: Type[] = [],
+): Promise<EdgeApp> {
   const log: string[] = [];
   const config = {
     publicUrl: 'http://localhost:3000',
@@ -75,7 +79,14 @@ export async function startEdge(resolvers: Type[], overrides: Partial<Config> = 
     playbackSecret: 'planted-playback-secret-0123456789ab',
     ...overrides,
   } as Config;
-  const imports = [configModule(config), LiveModule, AccessModule, HttpModule, GraphqlModule, TestModule.of(resolvers)];
+  const imports = [
+    configModule(config),
+    LiveModule,
+    AccessModule,
+    HttpModule,
+    GraphqlModule,
+    TestModule.of(resolvers, controllers),
+  ];
   const logger = new StructuredLogger(config, { write: (line: string) => void log.push(line) });
   const app = await NestFactory.create<NestFastifyApplication>(
     { module: class Root {}, imports },
