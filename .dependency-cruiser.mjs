@@ -64,7 +64,8 @@ export default {
     },
     {
       name: 'common-from-outside',
-      comment: 'What a part of common offers to the rest is in its index.ts. main.ts migrates while Nest is still loading.',
+      comment:
+        'What a part of common offers to the rest is in its index.ts. main.ts migrates while Nest is still loading.',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/common/' },
       to: {
