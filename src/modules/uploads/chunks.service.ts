@@ -140,8 +140,8 @@ export class ChunksService {
     const result = await ledger.commit(tx, session.id, stored);
     if (!result) {
       // Whole, or ended: only the first has an answer other than the end.
-      const now = await this.uploads.byId(session.id);
-      if (now?.state !== 'COMPLETING') return this.uploads.ended(session.id);
+      const now = await this.uploads.byId(session.id, tx);
+      if (now?.state !== 'COMPLETING') return this.uploads.ended(tx, session.id);
       return looked.map((one) => (typeof one === 'object' ? 'ALREADY_COVERED' : one));
     }
     this.uploads.tickAfter(tx, session.id);
@@ -173,7 +173,7 @@ export class ChunksService {
        FROM upload_session s WHERE id = $1 AND state = 'OPEN' FOR NO KEY UPDATE`,
       [sessionId],
     );
-    if (!open) return this.uploads.ended(sessionId);
+    if (!open) return this.uploads.ended(tx, sessionId);
     if (open.targets + chunks.length > MAX_CHUNKS) {
       throw new ChunkRefused('TOO_MANY_CHUNKS', `A session may have ${MAX_CHUNKS} chunks: make them larger.`, ['next']);
     }
