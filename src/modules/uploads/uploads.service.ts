@@ -145,7 +145,8 @@ export class UploadsService {
 
   async failedChunkCount(sessionId: string): Promise<number> {
     const [row] = await this.db.query<{ count: number }>(
-      `SELECT count(*)::int AS count FROM upload_target WHERE session_id = $1 AND state = 'FAILED'`,
+      `SELECT count(*)::int AS count FROM upload_target t WHERE session_id = $1 AND state = 'FAILED'
+         AND NOT EXISTS (SELECT FROM upload_chunk c WHERE c.object_key = t.object_key)`,
       [sessionId],
     );
     return row?.count ?? 0;
