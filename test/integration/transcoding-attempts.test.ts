@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import type { Actor } from '../../src/common/access/index.js';
 import { Database } from '../../src/common/database/index.js';
 import type { JobContext } from '../../src/common/jobs/index.js';
-import { StoredObjects } from '../../src/modules/storage/index.js';
+import { ObjectStorage, StoredObjects } from '../../src/modules/storage/index.js';
 import { EncodeAudioJob } from '../../src/modules/transcoding/encode-audio.job.js';
 import { EncodePieceJob } from '../../src/modules/transcoding/encode-piece.job.js';
 import { FreeRunsJob } from '../../src/modules/transcoding/free-runs.job.js';
@@ -13,7 +15,9 @@ import { MakeStillsJob } from '../../src/modules/transcoding/make-stills.job.js'
 import { PieceResults } from '../../src/modules/transcoding/piece-results.js';
 import { ProbeVideoJob } from '../../src/modules/transcoding/probe-video.job.js';
 import { Publisher } from '../../src/modules/transcoding/publisher.js';
-import { PieceRefused } from '../../src/modules/transcoding/transcoding.errors.js';
+import { Scratch } from '../../src/modules/transcoding/scratch.js';
+import { NothingToProcess, PieceRefused } from '../../src/modules/transcoding/transcoding.errors.js';
+import { UploadsService } from '../../src/modules/uploads/index.js';
 import { VideosService } from '../../src/modules/videos/index.js';
 import { until } from '../support/client.js';
 import { startApp, type TestApp, temporaryFolder } from '../support/index.js';
@@ -188,6 +192,32 @@ it('a run does not end between the look at it and the commit', async () => {
   expect((await segmentsOf(videoId)).map((segment) => segment.number)).toEqual([4]);
 });
 
+it('is not processed again from a file that is just being refused', async () => {
+  const { videoId } = await uploaded(app, file, false);
+  const uploads = app.get(UploadsService);
+  const release = uploads.releaseMaster.bind(uploads);
+  const admin: Actor = { userId: randomUUID(), sessionId: randomUUID(), role: 'ADMIN' };
+  let retried: Promise<unknown> | undefined;
+  jest.spyOn(uploads, 'releaseMaster').mockImplementationOnce(async (tx, id) => {
+    retried = app
+      .get(TranscodingService)
+      .retry(admin, videoId)
+      .catch((error: Error) => error);
+    await until(
+      () =>
+        app.database.query(
+          `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        ),
+      (waiting) => waiting.length > 0,
+      10,
+    );
+    await release(tx, id);
+  });
+  await app.get(TranscodingService).refuse({ videoId, run: 1 }, { code: 'CORRUPT', message: 'It is.' });
+  expect(await retried).toBeInstanceOf(NothingToProcess);
+  expect(await stateOf(videoId)).toEqual({ state: 'FAILED', failure: 'CORRUPT' });
+});
+
 it('a crash between the last piece and publish is found by the sweep, and READY comes once', async () => {
   const { videoId, piece } = await planned();
   const publisher = app.get(Publisher);
@@ -311,4 +341,20 @@ it('leaves no scratch files', async () => {
       .replace(/[^a-z0-9]/g, '-')}.${process.pid}`,
   );
   expect(await readdir(own)).toEqual([]);
+});
+
+it('who is told to stop does not wait for the file to be fetched', async () => {
+  const storage = app.get(ObjectStorage);
+  const scratch = app.get(Scratch);
+  const fetched = new PassThrough();
+  jest.spyOn(storage, 'localPath').mockReturnValue(null);
+  jest.spyOn(storage, 'read').mockResolvedValueOnce(fetched);
+  const object = { key: 'masters/slow', sizeBytes: 4 };
+  const stop = new AbortController();
+  const stopped = scratch.object(object, stop.signal, async () => 'worked');
+  const patient = scratch.object(object, new AbortController().signal, (path) => readFile(path, 'utf8'));
+  stop.abort(new Error('stop'));
+  await expect(stopped).rejects.toThrow('stop');
+  fetched.end('film');
+  expect(await patient).toBe('film');
 });
