@@ -99,7 +99,19 @@ it('gives up an ended session in any steps, with the collector in between', asyn
     more = await app.get(ChunksService).free(uuidOf(session.id), 1);
     await app.get(StoredObjects).deleteSome(100);
   }
-  expect(await app.database.query('SELECT key FROM stored_object WHERE key LIKE $1', [`%${uuidOf(session.id)}%`])).toEqual(
-    [],
-  );
+  expect(
+    await app.database.query('SELECT key FROM stored_object WHERE key LIKE $1', [`%${uuidOf(session.id)}%`]),
+  ).toEqual([]);
+});
+
+it.each([
+  ['a key with a NUL', { idempotencyKey: 'a\0b' }, 'INVALID_INPUT'],
+  ['a fingerprint with a NUL', { fingerprint: 'a\0b' }, 'INVALID_INPUT'],
+  ['a media type with a NUL', { contentType: 'a\0b' }, 'INVALID_INPUT'],
+  ['a first chunk past the end', { next: [{ ...chunkOf(file, 0, 1), offset: 300 * KB }] }, 'CHUNK_OUT_OF_BOUNDS'],
+])('begins nothing with %s', async (_, input, code) => {
+  const count = () => app.database.query('SELECT count(*) FROM upload_session');
+  const before = await count();
+  expect(codes(await begin(input))).toEqual([code]);
+  expect(await count()).toEqual(before);
 });

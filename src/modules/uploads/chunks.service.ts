@@ -245,7 +245,8 @@ export class ChunksService {
   }
 }
 
-function checkSignable(session: UploadSessionRow, chunks: readonly Chunk[]): void {
+/** @throws ChunkRefused */
+export function checkSignable(session: { sizeBytes: number }, chunks: readonly Chunk[]): void {
   for (const [index, chunk] of chunks.entries()) {
     const field = ['next', String(index)];
     if (chunk.sizeBytes === 0) throw new ChunkRefused('CHUNK_EMPTY', 'A chunk must have at least one byte.', field);

@@ -64,10 +64,9 @@ export class UploadsService {
   }
 
   async byId(id: string, sql: Sql = this.db): Promise<UploadSessionRow | null> {
-    const [row] = await sql.query<UploadSessionRow>(
-      `SELECT ${this.columns} FROM upload_session u WHERE u.id = $1`,
-      [id],
-    );
+    const [row] = await sql.query<UploadSessionRow>(`SELECT ${this.columns} FROM upload_session u WHERE u.id = $1`, [
+      id,
+    ]);
     return row ?? null;
   }
 
