@@ -14,7 +14,9 @@ const say = (line) => process.stderr.write(`${line}\n`);
 
 /** From a file to a playing video, through the public API alone. */
 export async function demo({ file, exit, json }) {
-  if (file !== null && !existsSync(file)) giveUp(`There is no file ${file}.`);
+  // npm changes to the package's folder, and keeps where it was called.
+  const given = file === null ? null : resolve(process.env.INIT_CWD ?? '.', file);
+  if (given !== null && !existsSync(given)) giveUp(`There is no file ${given}.`);
   const settings = settingsOrGiveUp();
   const folder = join(settings.dataDir, 'demo');
   await mkdir(settings.dataDir, { recursive: true, mode: 0o711 });
@@ -35,8 +37,8 @@ export async function demo({ file, exit, json }) {
 
   let exitCode = 0;
   try {
-    const path = file === null ? join(folder, 'clip.mp4') : resolve(file);
-    if (file === null) await ensureClip(settings.ffmpegPath, path);
+    const path = given ?? join(folder, 'clip.mp4');
+    if (given === null) await ensureClip(settings.ffmpegPath, path);
     const result = await makeVideo(server.url, path, join(folder, 'account.json'));
     say(`Watch it: ${result.watchUrl}`);
     if (json) process.stdout.write(`${JSON.stringify(result)}\n`);

@@ -62,7 +62,7 @@ describe('register', () => {
     expect(await viewer(session?.accessToken as string)).toEqual({ id: session?.viewer.id });
   });
 
-  it('takes an address once, whatever its case, also when twenty ask at once', async () => {
+  it('takes an address once, whatever its case, also when several ask at once', async () => {
     const email = newEmail();
     const attempts = [...Array(5).keys()].map((n) =>
       call('register', { email: n % 2 ? email : email.toUpperCase(), password: PASSWORD, displayName: 'Ada' }),
@@ -101,7 +101,8 @@ describe('register', () => {
       `SELECT u.password_hash, encode(t.hash, 'base64') AS hash FROM app_user u
        JOIN login_session s ON s.user_id = u.id JOIN refresh_token t ON t.session_id = s.id`,
     );
-    for (const { password_hash } of rows) expect(password_hash).toMatch(/^\$argon2id\$v=19\$m=65536,p=1,t=3\$|^\$argon2id\$v=19\$m=65536,t=3,p=1\$/);
+    for (const { password_hash } of rows)
+      expect(password_hash).toMatch(/^\$argon2id\$v=19\$m=65536,p=1,t=3\$|^\$argon2id\$v=19\$m=65536,t=3,p=1\$/);
     expect(JSON.stringify(rows)).not.toContain(refreshToken);
     expect(JSON.stringify(rows)).not.toContain(Buffer.from(refreshToken, 'base64url').toString('base64'));
   });
@@ -175,7 +176,7 @@ describe('login', () => {
     await expect(login(email)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
   });
 
-  it('lets no more than the free attempts through when a hundred come at once', async () => {
+  it('lets no more than the free attempts through when thirty come at once', async () => {
     const email = newEmail();
     const attempts = await Promise.allSettled([...Array(30).keys()].map(() => login(email, 'wrong horse battery')));
     expect(attempts.filter((attempt) => attempt.status === 'fulfilled')).toHaveLength(5);
@@ -203,7 +204,8 @@ describe('login', () => {
     for (let n = 1; n < 4; n++) expect((waits[n] as number) / (waits[n - 1] as number)).toBeCloseTo(2, 0);
     await openAgain();
     expect((await login(email)).session).not.toBeNull();
-    for (let n = 0; n < 5; n++) expect(codes(await login(email, 'wrong horse battery'))).toEqual(['INVALID_CREDENTIALS']);
+    for (let n = 0; n < 5; n++)
+      expect(codes(await login(email, 'wrong horse battery'))).toEqual(['INVALID_CREDENTIALS']);
     redis.disconnect();
   });
 
@@ -224,10 +226,9 @@ describe('login', () => {
       { input: { email, password: PASSWORD, displayName: 'Ada' } },
     );
     const { session } = registered.data.register;
-    const { errors } = await away.graphql(
-      `mutation ($input: LoginInput!) { login(input: $input) { ${SESSION} } }`,
-      { input: { email, password: PASSWORD } },
-    );
+    const { errors } = await away.graphql(`mutation ($input: LoginInput!) { login(input: $input) { ${SESSION} } }`, {
+      input: { email, password: PASSWORD },
+    });
     const again = await away.graphql<{ refreshSession: Auth }>(
       `mutation ($input: RefreshSessionInput) { refreshSession(input: $input) { ${SESSION} } }`,
       { input: { refreshToken: session?.refreshToken } },
@@ -295,7 +296,10 @@ describe('refreshSession', () => {
   });
 
   it.each(['', 'x', 'a\u0000b', 'x'.repeat(10_000)])('refuses %j', async (refreshToken) => {
-    expect(await refresh(refreshToken)).toMatchObject({ session: null, userErrors: [{ code: 'REFRESH_TOKEN_INVALID' }] });
+    expect(await refresh(refreshToken)).toMatchObject({
+      session: null,
+      userErrors: [{ code: 'REFRESH_TOKEN_INVALID' }],
+    });
   });
 
   it('refuses when the session has expired, and reaches no further than 180 days', async () => {
@@ -428,8 +432,11 @@ describe('logout', () => {
 
   async function connect(token: string, url = app.url): Promise<WebSocket> {
     const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
+    const acknowledged = new Promise<string>((resolve, reject) => {
+      socket.once('message', (data) => resolve(String(data)));
+      socket.once('close', (code, reason) => reject(new Error(`closed: ${code} ${reason}`)));
+    });
     await new Promise((resolve) => socket.once('open', resolve));
-    const acknowledged = new Promise<string>((resolve) => socket.once('message', (data) => resolve(String(data))));
     socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${token}` } }));
     expect(await acknowledged).toContain('connection_ack');
     return socket;
@@ -440,7 +447,9 @@ describe('by cookie', () => {
   it('keeps the refresh token from scripts: signs in, refreshes and signs out', async () => {
     const email = newEmail();
     await signUp(email);
-    const signedIn = await browser(`mutation { login(input: { email: "${email}", password: "${PASSWORD}", cookie: true }) { ${SESSION} } }`);
+    const signedIn = await browser(
+      `mutation { login(input: { email: "${email}", password: "${PASSWORD}", cookie: true }) { ${SESSION} } }`,
+    );
     expect(signedIn.data.login?.session).toMatchObject({ refreshToken: null, viewer: { email } });
     expect(signedIn.setCookie).toMatch(
       /^sluice_refresh=[\w-]{43}; Max-Age=2592000; Path=\/graphql; HttpOnly; SameSite=Strict$/,

@@ -1,6 +1,7 @@
 import { Args, Field, ObjectType, Query, Resolver, Subscription } from '@nestjs/graphql';
 import { type Actor, Authenticated, CurrentActor, Public, Role } from '../../src/common/access/index.js';
 import { NotFound } from '../../src/common/errors/index.js';
+import { WebSockets } from '../../src/common/graphql/web-sockets.js';
 import { Live } from '../../src/common/live/index.js';
 import { freePort } from '../support/index.js';
 import { type EdgeApp, startEdge } from './edge/edge-app.js';
@@ -17,6 +18,8 @@ class Counter {
 const values = new Map<string, number>();
 let loads = 0;
 let failing = false;
+/** How many events the flood has made. */
+let flooded = 0;
 
 @Resolver(() => Counter)
 class Counters {
@@ -47,6 +50,16 @@ class Counters {
   @Subscription(() => Boolean, { resolve: (value) => value })
   async *adminsOnly(): AsyncGenerator<boolean> {
     yield true;
+  }
+
+  @Public()
+  @Subscription(() => String, { resolve: (value) => value })
+  async *flood(): AsyncGenerator<string> {
+    for (;;) {
+      flooded++;
+      yield 'x'.repeat(64 * 1024);
+      await new Promise(setImmediate);
+    }
   }
 
   @Public()
@@ -286,6 +299,37 @@ describe('sockets', () => {
     expect(Date.now() - started).toBeLessThan(3_000);
     expect((await client.closed).code).toBe(1012);
     expect(await stream.next()).toBeUndefined();
+  });
+});
+
+describe('who does not read', () => {
+  const settled = async (ms: number) => {
+    await edge.app.get(Live).waitFor('', ms);
+    return flooded;
+  };
+
+  it('loses the socket when too much waits to be sent', async () => {
+    const sockets = (edge.app.get(WebSockets) as unknown as { sockets: { clients: Set<unknown> } }).sockets.clients;
+    const client = await SocketClient.open(edge.url);
+    await client.next();
+    expect(sockets.size).toBe(1);
+    client.socket.pause();
+    for (let i = 0; i < 20; i++) client.subscribe(String(i), 'subscription { flood }');
+    const deadline = Date.now() + 15_000;
+    while (sockets.size > 0 && Date.now() < deadline) await settled(50);
+    expect(sockets.size).toBe(0);
+    expect(await settled(500)).toBe(await settled(500));
+    client.socket.resume();
+    await client.closed;
+  });
+
+  it('keeps a stream waiting, and nothing piles up', async () => {
+    const stream = await openStream(edge.url, 'subscription { flood }');
+    const deadline = Date.now() + 15_000;
+    while ((await settled(0)) !== (await settled(500)) && Date.now() < deadline);
+    expect(Date.now()).toBeLessThan(deadline);
+    stream.close();
+    expect(await settled(500)).toBe(await settled(500));
   });
 });
 

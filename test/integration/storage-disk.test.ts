@@ -81,6 +81,15 @@ describe('disk storage, its own', () => {
     expect(bytes.equals(await readFile(path))).toBe(true);
   });
 
+  it("has objects whose keys are others' folders", async () => {
+    const keys = [key, `${key}/b`, `${key}/b/c`];
+    for (const each of keys) await storage.put(each, Buffer.from(each));
+    expect((await storage.list(key, { limit: 9 })).map((object) => object.key)).toEqual(keys);
+    await storage.delete([`${key}/b`]);
+    expect((await storage.list(key, { limit: 9 })).map((object) => object.key)).toEqual([key, `${key}/b/c`]);
+    await storage.delete(keys);
+  });
+
   it('takes a deletion that was cut for done', async () => {
     await storage.put(key, bytes);
     const path = storage.localPath(key) as string;

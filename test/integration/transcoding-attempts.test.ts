@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -332,29 +332,45 @@ it('a deleted video leaves no row and no object', async () => {
   expect(left).toEqual([]);
 });
 
-it('leaves no scratch files', async () => {
-  const own = join(
-    app.config.dataDir,
-    'scratch',
-    `${hostname()
-      .toLowerCase()
-      .replace(/[^a-z0-9]/g, '-')}.${process.pid}`,
-  );
-  expect(await readdir(own)).toEqual([]);
-});
+describe('scratch files', () => {
+  const root = () => join(app.config.dataDir, 'scratch');
 
-it('who is told to stop does not wait for the file to be fetched', async () => {
-  const storage = app.get(ObjectStorage);
-  const scratch = app.get(Scratch);
-  const fetched = new PassThrough();
-  jest.spyOn(storage, 'localPath').mockReturnValue(null);
-  jest.spyOn(storage, 'read').mockResolvedValueOnce(fetched);
-  const object = { key: 'masters/slow', sizeBytes: 4 };
-  const stop = new AbortController();
-  const stopped = scratch.object(object, stop.signal, async () => 'worked');
-  const patient = scratch.object(object, new AbortController().signal, (path) => readFile(path, 'utf8'));
-  stop.abort(new Error('stop'));
-  await expect(stopped).rejects.toThrow('stop');
-  fetched.end('film');
-  expect(await patient).toBe('film');
+  it('go with their attempt, and those of dead processes at the next start', async () => {
+    const host = hostname()
+      .toLowerCase()
+      .replace(/[^a-z0-9]/g, '-');
+    await make((await planned()).piece('FIRST 0'));
+    expect(await readdir(join(root(), `${host}.${process.pid}`))).toEqual([]);
+    const alive = `${host}.${process.ppid}`;
+    // Above the largest process number that Linux gives.
+    for (const name of [alive, `${host}.4194305`]) await mkdir(join(root(), name, 'left'), { recursive: true });
+    await app.get(Scratch).onModuleInit();
+    expect(await readdir(root())).toEqual([alive]);
+  });
+
+  it('hold one copy of a master that the store has no file of, for all its pieces', async () => {
+    const { videoId, masterKey, piece } = await planned();
+    const storage = app.get(ObjectStorage);
+    jest.spyOn(storage, 'localPath').mockReturnValue(null);
+    const reads = jest.spyOn(storage, 'read');
+    await Promise.all([make(piece('VIDEO 0')), make(piece('VIDEO 1')), make(piece('AUDIO 0'))]);
+    expect((await segmentsOf(videoId)).map((segment) => segment.number)).toEqual([1, 2, 3, 4, 1, 2, 3, 4]);
+    expect(reads.mock.calls.filter(([key]) => key === masterKey)).toHaveLength(1);
+  });
+
+  it('who is told to stop does not wait for the file to be fetched', async () => {
+    const storage = app.get(ObjectStorage);
+    const scratch = app.get(Scratch);
+    const fetched = new PassThrough();
+    jest.spyOn(storage, 'localPath').mockReturnValue(null);
+    jest.spyOn(storage, 'read').mockResolvedValueOnce(fetched);
+    const object = { key: 'masters/slow', sizeBytes: 4 };
+    const stop = new AbortController();
+    const stopped = scratch.object(object, stop.signal, async () => 'worked');
+    const patient = scratch.object(object, new AbortController().signal, (path) => readFile(path, 'utf8'));
+    stop.abort(new Error('stop'));
+    await expect(stopped).rejects.toThrow('stop');
+    fetched.end('film');
+    expect(await patient).toBe('film');
+  });
 });

@@ -30,8 +30,9 @@ export interface TestApp {
 /**
  * The real application in this process, listening on a free port, with a database, Redis keys and a DATA_DIR of its own.
  * @param changes what differs from the default configuration
+ * @param more modules beside it, with jobs or operations of the test's own
  */
-export async function startApp(changes: Partial<Config> = {}): Promise<TestApp> {
+export async function startApp(changes: Partial<Config> = {}, more: Type[] = []): Promise<TestApp> {
   const database = await testDatabase();
   const dataDir = await temporaryFolder();
   const port = await freePort();
@@ -52,7 +53,7 @@ export async function startApp(changes: Partial<Config> = {}): Promise<TestApp> 
     ...changes,
   });
   const { createApp } = await import('../../src/create-app.js');
-  const nest = await createApp(config);
+  const nest = await createApp(config, more);
   await nest.listen(config.port, config.host);
   return {
     nest,

@@ -17,6 +17,9 @@ const answers: Record<string, unknown> = {};
 const AS_SIGNED_IN = JSON.stringify({ authorization: 'Bearer {{session.accessToken}}' }, null, 2);
 const tabs = examplesOf(readme).map(({ query, variables }) => ({ query, variables, headers: AS_SIGNED_IN }));
 
+// GraphiQL fills the editors of the first tab from these instead; tabs that it kept from an earlier visit win.
+const first = localStorage.getItem('graphiql:tabState') === null ? tabs[0] : undefined;
+
 const fetcher: Fetcher = (params, options) => execute(params, options) as Answers;
 
 async function execute(
@@ -56,8 +59,10 @@ show(
     <GraphiQL
       fetcher={fetcher}
       defaultTabs={tabs}
+      defaultHeaders={AS_SIGNED_IN}
+      initialVariables={first?.variables}
+      initialHeaders={first?.headers}
       defaultEditorToolsVisibility="variables"
-      shouldPersistHeaders={false}
     >
       <GraphiQL.Logo>
         <a className="brand" href="/">

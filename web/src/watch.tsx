@@ -19,6 +19,7 @@ import {
 } from './video.js';
 
 const RENEW_EARLY_MS = 5 * 60_000;
+const AGAIN_MS = 10_000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 const videoId = decodeURIComponent(window.location.pathname.split('/')[2] ?? '');
@@ -169,31 +170,41 @@ function Screen(props: {
   // A player reads the list of rungs once, so it loads again when there are more. The first load may begin to play.
   useEffect(() => {
     if (!player || available === 0) return;
-    let renewal: ReturnType<typeof setTimeout> | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     let over = false;
-    const renewBefore = (playback: Playback) => {
-      if (!playback.expiresAt || over) return;
-      const left = Date.parse(playback.expiresAt) - Date.now();
-      renewal = setTimeout(renew, Math.min(LONGEST_TIMER_MS, Math.max(10_000, left - RENEW_EARLY_MS)));
+    const later = (work: () => Promise<void>, ms: number) => {
+      if (!over) timer = setTimeout(() => attempt(work), Math.min(LONGEST_TIMER_MS, ms));
     };
-    const renew = () =>
-      fetchPlayback(videoId).then(({ playback }) => {
-        if (!playback) return onGone();
-        player.renew(playback);
-        renewBefore(playback);
-      }, report(onProblem));
+    const attempt = (work: () => Promise<void>) => {
+      work().then(
+        () => onProblem(null),
+        (error) => {
+          onProblem(messageOf(error));
+          later(work, AGAIN_MS);
+        },
+      );
+    };
+    const renewBeforeEnd = ({ expiresAt }: Playback) => {
+      if (expiresAt) later(renew, Math.max(AGAIN_MS, Date.parse(expiresAt) - Date.now() - RENEW_EARLY_MS));
+    };
+    const renew = async () => {
+      const { playback } = await fetchPlayback(videoId);
+      if (!playback) return onGone();
+      player.renew(playback);
+      renewBeforeEnd(playback);
+    };
     const start = async () => {
       const { playback, storyboardUrl } = await fetchPlayback(videoId);
       if (over) return;
       if (!playback) return onGone();
       await player.load({ playback, storyboardUrl });
-      renewBefore(playback);
+      renewBeforeEnd(playback);
       if (autoplay && element.current?.currentTime === 0) await player.play();
     };
-    start().catch(report(onProblem));
+    attempt(start);
     return () => {
       over = true;
-      clearTimeout(renewal);
+      clearTimeout(timer);
     };
   }, [player, available, autoplay, onGone, onProblem]);
 
@@ -205,18 +216,17 @@ function Screen(props: {
   );
 }
 
-/** Reads a stream into `take` until the returned function is called; a page that stays open asks again after a failure. */
+/** Reads a stream into `take` until the returned function is called. The socket below comes back by itself after a cut. */
 function follow<T>(
   open: (signal: AbortSignal) => AsyncIterable<T>,
   take: (value: T) => void,
-  tell: (problem: string | null) => void,
+  tell: (problem: string) => void,
 ): () => void {
   const controller = new AbortController();
   const read = async () => {
     for await (const value of open(controller.signal)) {
       if (controller.signal.aborted) return;
       take(value);
-      tell(null);
     }
   };
   read().catch((error) => {

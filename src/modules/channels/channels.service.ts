@@ -91,6 +91,10 @@ export class ChannelsService {
   }
 
   async countOfUser(userId: string): Promise<number> {
-    return this.members.countBy({ userId });
+    const [row] = await this.database.query<{ count: number }>(
+      'SELECT count(*)::int AS count FROM channel_member WHERE user_id = $1',
+      [userId],
+    );
+    return row?.count ?? 0;
   }
 }

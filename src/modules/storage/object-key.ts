@@ -10,6 +10,7 @@ const PREFIX = /^(?:[a-z0-9_-][a-z0-9_.-]{0,199}(?:\/|$))*$/;
 /**
  * Lower-case letters, digits, `_`, `-`, `.` and `/`; no segment is empty, begins with a dot or is longer than 200. Such a
  * key means the same on every file system and in every URL, encoded or not, and cannot climb out of a folder.
+ * Whoever makes keys makes none that is another's folder (`a` beside `a/b`): MinIO does not list what is below the first.
  */
 export function isObjectKey(key: string): boolean {
   return key.length <= MAX_KEY_LENGTH && KEY.test(key);

@@ -1,0 +1,154 @@
+import { Query, Resolver } from '@nestjs/graphql';
+import pg from 'pg';
+import { ensureBuilt } from '../../scripts/setup.mjs';
+import { Public } from '../../src/common/access/index.js';
+import { HealthController } from '../../src/common/health/health.controller.js';
+import { startApp, type TestApp, testRedis } from '../support/index.js';
+import { type EdgeApp, startEdge } from './edge/edge-app.js';
+
+@Resolver()
+class Ok {
+  @Public()
+  @Query(() => Boolean)
+  ok(): boolean {
+    return true;
+  }
+}
+
+describe('other origins', () => {
+  let edge: EdgeApp;
+  beforeAll(async () => {
+    edge = await startEdge([Ok], { corsOrigins: ['https://app.example', 'https://b.example'] });
+  });
+  afterAll(() => edge.app.close());
+
+  const preflight = (origin: string, path: string, method: string, headers: string) =>
+    fetch(`${edge.url}${path}`, {
+      method: 'OPTIONS',
+      headers: { origin, 'access-control-request-method': method, 'access-control-request-headers': headers },
+    });
+
+  it.each([
+    ['/graphql', 'POST', 'authorization,content-type'],
+    ['/graphql/stream', 'POST', 'authorization,content-type'],
+    ['/media/token/video/x.m4s', 'GET', 'range'],
+    ['/storage/incoming/x', 'PUT', 'x-amz-checksum-sha256,if-none-match'],
+  ])('may use %s (%s) when they are named', async (path, method, headers) => {
+    const answer = await preflight('https://b.example', path, method, headers);
+    expect(answer.status).toBe(204);
+    expect(answer.headers.get('access-control-allow-origin')).toBe('https://b.example');
+    expect(answer.headers.get('access-control-allow-methods')).toContain(method);
+    expect(answer.headers.get('access-control-allow-headers')).toBe(headers);
+    expect(answer.headers.get('access-control-allow-credentials')).toBeNull();
+    expect(answer.headers.get('vary')).toMatch(/origin/i);
+    const foreign = await preflight('https://evil.example', path, method, headers);
+    expect(foreign.headers.get('access-control-allow-origin')).not.toBe('https://evil.example');
+    expect(foreign.headers.get('access-control-allow-origin')).not.toBe('*');
+  });
+
+  it('may read the headers that they need', async () => {
+    const answer = await fetch(`${edge.url}/graphql`, {
+      method: 'POST',
+      headers: { origin: 'https://app.example', 'content-type': 'application/json' },
+      body: '{"query":"{ ok }"}',
+    });
+    expect(await answer.json()).toEqual({ data: { ok: true } });
+    expect(answer.headers.get('access-control-allow-origin')).toBe('https://app.example');
+    const exposed = answer.headers.get('access-control-expose-headers')?.split(/, ?/);
+    expect(exposed).toEqual(
+      expect.arrayContaining(['X-Request-Id', 'ETag', 'Content-Range', 'Accept-Ranges', 'Retry-After']),
+    );
+  });
+
+  it('are all welcome when none is named', async () => {
+    const open = await startEdge([Ok], { corsOrigins: '*' });
+    const answer = await fetch(`${open.url}/graphql`, { headers: { origin: 'https://any.example' } });
+    expect(answer.headers.get('access-control-allow-origin')).toBe('*');
+    await open.app.close();
+  });
+});
+
+describe('the pages', () => {
+  let edge: EdgeApp;
+  beforeAll(async () => {
+    ensureBuilt({ parts: ['pages'] });
+    edge = await startEdge([Ok]);
+  }, 120_000);
+  afterAll(() => edge.app.close());
+
+  it.each([
+    '/',
+    '/watch/VmlkZW86MQ',
+    '/setup',
+    '/graphql',
+  ])('%s works offline and under a strict policy', async (path) => {
+    const answer = await fetch(`${edge.url}${path}`, {
+      headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' },
+    });
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('content-type')).toMatch(/^text\/html/);
+    expect(answer.headers.get('cache-control')).toBe('no-cache');
+    expect(answer.headers.get('content-security-policy')).toMatch(/default-src 'self'; script-src 'self';/);
+    expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
+    expect(answer.headers.get('referrer-policy')).toBe('no-referrer');
+    const html = await answer.text();
+    expect(html).not.toMatch(/(?:src|href)="(?:https?:)?\/\//);
+    const assets = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map((match) => match[1]);
+    expect(assets.length).toBeGreaterThan(0);
+    for (const asset of assets) {
+      const file = await fetch(`${edge.url}${asset}`);
+      expect([asset, file.status]).toEqual([asset, 200]);
+      expect(file.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
+    }
+  });
+
+  it('are all there is to read', async () => {
+    for (const path of [
+      '/assets/',
+      '/assets/../index.html',
+      '/assets/%2e%2e/index.html',
+      '/assets/..%2f..%2fmain.js',
+    ]) {
+      expect((await fetch(`${edge.url}${path}`)).status).toBeGreaterThanOrEqual(400);
+    }
+  });
+});
+
+describe('health', () => {
+  let app: TestApp;
+  let redis: Awaited<ReturnType<typeof testRedis>>;
+  beforeAll(async () => {
+    redis = await testRedis();
+    app = await startApp({ redisUrl: redis.url });
+  });
+  afterAll(() => app.stop());
+
+  const ask = async (path: string) => {
+    const answer = await fetch(`${app.url}${path}`);
+    return { status: answer.status, body: await answer.json() };
+  };
+
+  it('tells what is there and what is away, in time', async () => {
+    expect(await ask('/livez')).toEqual({ status: 200, body: { status: 'ok' } });
+    expect(await ask('/readyz')).toEqual({ status: 200, body: { status: 'ok', database: 'ok', redis: 'ok' } });
+    await redis.stop();
+    const started = Date.now();
+    expect(await ask('/readyz')).toEqual({ status: 200, body: { status: 'degraded', database: 'ok', redis: 'away' } });
+    expect(Date.now() - started).toBeLessThan(2_500);
+  });
+
+  it('sends nobody here while the database is away, or the process drains', async () => {
+    const name = new URL(app.database.url).pathname.slice(1);
+    const admin = new pg.Client(process.env.SLUICE_TEST_POSTGRES);
+    await admin.connect();
+    await admin.query(`ALTER DATABASE ${name} WITH ALLOW_CONNECTIONS false`);
+    await admin.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name]);
+    expect(await ask('/readyz')).toMatchObject({ status: 503, body: { status: 'unavailable', database: 'away' } });
+    expect(await ask('/livez')).toMatchObject({ status: 200 });
+    await admin.query(`ALTER DATABASE ${name} WITH ALLOW_CONNECTIONS true`);
+    await admin.end();
+    expect(await ask('/readyz')).toMatchObject({ status: 200, body: { database: 'ok' } });
+    app.get(HealthController).onModuleDestroy();
+    expect(await ask('/readyz')).toMatchObject({ status: 503, body: { status: 'draining' } });
+  });
+});

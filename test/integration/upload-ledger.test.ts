@@ -1,0 +1,156 @@
+import pg from 'pg';
+import '../../src/common/database/index.js';
+import type { Sql } from '../../src/common/database/index.js';
+import * as ledger from '../../src/modules/uploads/upload-ledger.js';
+import { type TestDatabase, testDatabase } from '../support/index.js';
+import { brokenInvariants } from '../support/invariants.js';
+
+/** The ledger's statements against each other on real connections: whatever the order, every byte counts once. */
+
+const SIZE = 64;
+const SESSIONS = 40;
+let database: TestDatabase;
+let pool: pg.Pool;
+let sql: Sql;
+
+beforeAll(async () => {
+  database = await testDatabase();
+  pool = new pg.Pool({ connectionString: database.url, max: 20 });
+  sql = { query: async (text, values) => (await pool.query(text, values as unknown[])).rows };
+  await database.query(
+    `INSERT INTO app_user (email, email_key, display_name, password_hash) VALUES ('a', 'a', 'a', '')`,
+  );
+  await database.query(`INSERT INTO channel (handle, handle_key, name) VALUES ('a', 'a', 'a')`);
+});
+afterAll(async () => {
+  await pool.end();
+  await database.drop();
+});
+
+async function openSession(): Promise<string> {
+  const [row] = await database.query<{ id: string }>(
+    `WITH v AS (INSERT INTO video (channel_id, owner_id, title) SELECT c.id, u.id, 'a' FROM channel c, app_user u RETURNING *),
+          u AS (UPDATE app_user SET used_bytes = used_bytes + $1)
+     INSERT INTO upload_session (owner_id, channel_id, video_id, file_name, size_bytes, idempotency_key, input_hash)
+     SELECT owner_id, channel_id, id, 'a', $1, id::text, '' FROM v RETURNING id`,
+    [SIZE],
+  );
+  return row?.id as string;
+}
+
+/** A small generator of our own seed, so that a failure can be seen again (mulberry32). */
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Ranges that overlap at will, each with an object of its own, some twice in a batch or sent again later. */
+async function batches(sessionId: string, writer: number, next: () => number): Promise<ledger.StoredChunk[][]> {
+  const all = Array.from({ length: 8 }, (_, batch) =>
+    Array.from({ length: 4 }, (_, index): ledger.StoredChunk => {
+      const start = Math.floor(next() * SIZE);
+      const end = Math.min(SIZE, start + 1 + Math.floor(next() * 16));
+      return {
+        range: { start, end },
+        key: `incoming/${sessionId}/${writer}-${batch}-${index}`,
+        sha256: '00'.repeat(32),
+      };
+    }),
+  );
+  await sql.query(`INSERT INTO stored_object (key) SELECT unnest($1::text[])`, [all.flat().map((chunk) => chunk.key)]);
+  return [...all, ...all.slice(0, 3)];
+}
+
+async function race(seed: number): Promise<{ id: string; late: number }> {
+  const next = random(seed);
+  const id = await openSession();
+  let ended = false;
+  let late = 0;
+  const write = async (writer: number) => {
+    for (const batch of await batches(id, writer, next)) {
+      const endedBefore = ended;
+      const result = await ledger.commit(sql, id, batch);
+      if (result && endedBefore) late++;
+    }
+  };
+  const complete = async () => {
+    for (let tries = 0; tries < 12; tries++) if ((await ledger.complete(sql, id, null)) !== null) ended = true;
+  };
+  const cancel = async () => {
+    if (next() > 0.3) return;
+    const rows = await sql.query(
+      `UPDATE upload_session SET state = 'CANCELLED', epoch = epoch + 1 WHERE id = $1 AND state IN ('OPEN', 'COMPLETING') RETURNING id`,
+      [id],
+    );
+    if (rows.length > 0) {
+      ended = true;
+      await sql.query('UPDATE app_user SET used_bytes = used_bytes - $1', [SIZE]);
+    }
+  };
+  const discard = async () => {
+    for (let tries = 0; tries < 3; tries++) {
+      const start = Math.floor(next() * SIZE);
+      await ledger.discard(sql, id, [{ start, end: start + 4 }]);
+    }
+  };
+  const collect = async () => {
+    for (let tries = 0; tries < 3; tries++) {
+      await sql.query(
+        `UPDATE stored_object SET state = 'DELETING' WHERE key IN
+           (SELECT key FROM stored_object WHERE state = 'PENDING' AND key LIKE $1 LIMIT 2 FOR UPDATE SKIP LOCKED)`,
+        [`incoming/${id}/%`],
+      );
+    }
+  };
+  await Promise.all([write(0), write(1), write(2), complete(), complete(), discard(), collect(), cancel()]);
+  return { id, late };
+}
+
+it('keeps every session right, whatever races', async () => {
+  const outcomes: { id: string; late: number }[] = [];
+  for (let seed = 0; seed < SESSIONS; seed += 4) {
+    outcomes.push(...(await Promise.all([0, 1, 2, 3].map((offset) => race(seed + offset)))));
+  }
+  expect(outcomes.filter((outcome) => outcome.late > 0)).toEqual([]);
+  const {
+    'something unfinished has no job': _,
+    'a kept object belongs to nothing': __,
+    ...broken
+  } = await brokenInvariants(database);
+  expect(broken).toEqual({});
+});
+
+it('counts what was inserted, not what was asked for: a batch replayed after a discard adds nothing', async () => {
+  const id = await openSession();
+  const chunk = { range: { start: 0, end: 8 }, key: `incoming/${id}/a`, sha256: '00'.repeat(32) };
+  await sql.query('INSERT INTO stored_object (key) VALUES ($1)', [chunk.key]);
+  expect(await ledger.commit(sql, id, [chunk])).toEqual({ covered: [chunk.range], contributing: [chunk.key] });
+  expect(await ledger.discard(sql, id, [{ start: 7, end: 9 }])).toBe(true);
+  expect(await ledger.commit(sql, id, [chunk])).toEqual({ covered: [], contributing: [] });
+});
+
+it('lets one chunk of a batch give way to an earlier one, and cuts what overlaps', async () => {
+  const id = await openSession();
+  const chunks = ['a', 'b', 'c'].map((name, index) => ({
+    range: [
+      { start: 0, end: 8 },
+      { start: 4, end: 12 },
+      { start: 5, end: 7 },
+    ][index] as { start: number; end: number },
+    key: `incoming/${id}/${name}`,
+    sha256: '00'.repeat(32),
+  }));
+  await sql.query('INSERT INTO stored_object (key) SELECT unnest($1::text[])', [chunks.map((chunk) => chunk.key)]);
+  const result = await ledger.commit(sql, id, chunks);
+  expect(result?.covered).toEqual([{ start: 0, end: 12 }]);
+  expect(result?.contributing.sort()).toEqual([chunks[0]?.key, chunks[1]?.key]);
+  expect(await ledger.parts(sql, id)).toEqual([
+    { key: chunks[0]?.key, start: 0, end: 8 },
+    { key: chunks[1]?.key, start: 4, end: 8 },
+  ]);
+});
