@@ -3,7 +3,7 @@ import type { Actor } from '../../common/access/index.js';
 import { Database, type Tx } from '../../common/database/index.js';
 import { ObjectStorage, type PresignedRequest, StoredObjects } from '../storage/index.js';
 import { formatRange, isCovered, parseMultirange } from './byte-ranges.js';
-import { MAX_CHUNK_BYTES, MAX_CHUNKS } from './chunk-size.js';
+import { MAX_CHUNK_BYTES, MAX_CHUNKS, maxSignedBytes } from './chunk-size.js';
 import * as ledger from './upload-ledger.js';
 import { type ChunkCode, ChunkRefused, SessionEnded } from './uploads.errors.js';
 import { type UploadSessionRow, UploadsService } from './uploads.service.js';
@@ -171,9 +171,11 @@ export class ChunksService {
 
   /** The chunks' objects, recorded before anybody can write them. In the order of the chunks. */
   private async reserve(tx: Tx, sessionId: string, chunks: readonly Chunk[]): Promise<string[]> {
-    const [open] = await tx.query<{ targets: number }>(
-      `SELECT (SELECT count(*)::int FROM upload_target WHERE session_id = s.id) AS targets
-       FROM upload_session s WHERE id = $1 AND state = 'OPEN' FOR NO KEY UPDATE`,
+    const [open] = await tx.query<{ sizeBytes: number; targets: number; bytes: number }>(
+      `SELECT s.size_bytes AS "sizeBytes", t.targets, t.bytes
+       FROM upload_session s, LATERAL (SELECT count(*)::int AS targets, coalesce(sum(upper(span) - lower(span)), 0)::float8 AS bytes
+                                       FROM upload_target WHERE session_id = s.id) t
+       WHERE s.id = $1 AND s.state = 'OPEN' FOR NO KEY UPDATE OF s`,
       [sessionId],
     );
     if (!open) return this.uploads.ended(tx, sessionId);
@@ -201,8 +203,12 @@ export class ChunksService {
       fresh.set(made, chunk);
       return made;
     });
-    await this.objects.register(tx, [...fresh.keys()]);
     const made = [...fresh];
+    const bytes = made.reduce((sum, [, chunk]) => sum + chunk.sizeBytes, open.bytes);
+    if (made.length > 0 && bytes > maxSignedBytes(open.sizeBytes)) {
+      throw new ChunkRefused('TOO_MANY_CHUNKS', 'These ranges were signed too often with other bytes.', ['next']);
+    }
+    await this.objects.register(tx, [...fresh.keys()]);
     await tx.query(
       `INSERT INTO upload_target (session_id, span, sha256, object_key)
        SELECT $1, * FROM unnest($2::int8range[], $3::bytea[], $4::text[])
