@@ -7,4 +7,5 @@ export default {
   transform: { '\\.[cm]?[jt]sx?$': '<rootDir>/test/support/transform.cjs' },
   transformIgnorePatterns: [],
   testTimeout: 120_000,
+  maxWorkers: '100%',
 };

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Database } from '../../src/common/database/index.js';
 import type { JobContext } from '../../src/common/jobs/index.js';
-import { StoredObjects } from '../../src/modules/storage/index.js';
+import { ObjectStorage, StoredObjects } from '../../src/modules/storage/index.js';
 import { EncodeAudioJob } from '../../src/modules/transcoding/encode-audio.job.js';
 import { EncodePieceJob } from '../../src/modules/transcoding/encode-piece.job.js';
 import { FreeRunsJob } from '../../src/modules/transcoding/free-runs.job.js';
@@ -13,6 +13,7 @@ import { MakeStillsJob } from '../../src/modules/transcoding/make-stills.job.js'
 import { PieceResults } from '../../src/modules/transcoding/piece-results.js';
 import { ProbeVideoJob } from '../../src/modules/transcoding/probe-video.job.js';
 import { Publisher } from '../../src/modules/transcoding/publisher.js';
+import { Scratch } from '../../src/modules/transcoding/scratch.js';
 import { PieceRefused } from '../../src/modules/transcoding/transcoding.errors.js';
 import { VideosService } from '../../src/modules/videos/index.js';
 import { until } from '../support/client.js';
@@ -302,13 +303,29 @@ it('a deleted video leaves no row and no object', async () => {
   expect(left).toEqual([]);
 });
 
-it('leaves no scratch files', async () => {
-  const own = join(
-    app.config.dataDir,
-    'scratch',
-    `${hostname()
+describe('scratch files', () => {
+  const root = () => join(app.config.dataDir, 'scratch');
+
+  it('go with their attempt, and those of dead processes at the next start', async () => {
+    const host = hostname()
       .toLowerCase()
-      .replace(/[^a-z0-9]/g, '-')}.${process.pid}`,
-  );
-  expect(await readdir(own)).toEqual([]);
+      .replace(/[^a-z0-9]/g, '-');
+    await make((await planned()).piece('FIRST 0'));
+    expect(await readdir(join(root(), `${host}.${process.pid}`))).toEqual([]);
+    const alive = `${host}.${process.ppid}`;
+    // Above the largest process number that Linux gives.
+    for (const name of [alive, `${host}.4194305`]) await mkdir(join(root(), name, 'left'), { recursive: true });
+    await app.get(Scratch).onModuleInit();
+    expect(await readdir(root())).toEqual([alive]);
+  });
+
+  it('hold one copy of a master that the store has no file of, for all its pieces', async () => {
+    const { videoId, masterKey, piece } = await planned();
+    const storage = app.get(ObjectStorage);
+    jest.spyOn(storage, 'localPath').mockReturnValue(null);
+    const reads = jest.spyOn(storage, 'read');
+    await Promise.all([make(piece('VIDEO 0')), make(piece('VIDEO 1')), make(piece('AUDIO 0'))]);
+    expect((await segmentsOf(videoId)).map((segment) => segment.number)).toEqual([1, 2, 3, 4, 1, 2, 3, 4]);
+    expect(reads.mock.calls.filter(([key]) => key === masterKey)).toHaveLength(1);
+  });
 });

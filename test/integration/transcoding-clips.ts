@@ -23,7 +23,8 @@ export async function clip(
 ): Promise<string> {
   const { frames, fps, size, sound = true, more = [] } = options;
   const file = join(folder, name);
-  const seconds = frames / new Function(`return ${fps}`)();
+  const [num = 0, den = 1] = fps.split('/').map(Number);
+  const seconds = (frames * den) / num;
   await run('ffmpeg', [
     ...['-nostdin', '-v', 'error', '-y', '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${fps}`],
     ...(sound ? ['-f', 'lavfi', '-i', `sine=frequency=440:sample_rate=44100:duration=${seconds}`] : []),

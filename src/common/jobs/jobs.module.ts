@@ -23,6 +23,8 @@ class BullConnectionsModule {}
         const connect = () => connections.connect();
         // One connection each for commands and for events serves all queues; only blocking reads need their own.
         const shared = { client: connect(), subscriber: connect() };
+        // Each queue listens on them: that many listeners are no leak.
+        for (const client of Object.values(shared)) client.setMaxListeners(0);
         return {
           prefix: `${config.redisPrefix}bull`,
           createClient: (type: 'client' | 'subscriber' | 'bclient') => (type === 'bclient' ? connect() : shared[type]),
