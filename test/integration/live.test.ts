@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { Args, Field, ObjectType, Query, Resolver, Subscription } from '@nestjs/graphql';
 import { type Actor, Authenticated, CurrentActor, Public, Role } from '../../src/common/access/index.js';
 import { NotFound } from '../../src/common/errors/index.js';
@@ -285,6 +286,19 @@ describe('sockets', () => {
     await client.next();
     client.subscribe('1', `subscription { anybody } #${'x'.repeat(65 * 1024)}`);
     expect((await client.closed).code).toBe(1009);
+  });
+
+  it('are at one path alone, and an odd one does no harm', async () => {
+    for (const path of ['/', '//', '/graphql/stream', '/graphqlx', '/%']) {
+      const socket = connect(Number(new URL(edge.url).port), '127.0.0.1');
+      socket.write(
+        `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
+      );
+      let answer = '';
+      for await (const chunk of socket) answer += chunk;
+      expect([path, answer.split('\r\n')[0]]).toEqual([path, 'HTTP/1.1 404 Not Found']);
+    }
+    expect((await edge.graphql('{ ok }')).data).toEqual({ ok: true });
   });
 
   it('send clients elsewhere when the server stops', async () => {

@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { Controller, Get, Logger, Param } from '@nestjs/common';
 import { Args, Query, Resolver } from '@nestjs/graphql';
 import { Public } from '../../src/common/access/index.js';
@@ -68,6 +69,19 @@ it('keeps requests apart', async () => {
     Array.from({ length: 20 }, async () => (await edge.graphql('{ knock(password: "x") }')).data.knock),
   );
   expect(new Set(ids).size).toBe(20);
+});
+
+it('knows the request also when its body comes late', async () => {
+  const { port } = new URL(edge.url);
+  const socket = connect(Number(port), '127.0.0.1');
+  const body = JSON.stringify({ query: '{ knock(password: "x") }' });
+  socket.write(
+    `POST /graphql HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nX-Request-Id: late-12345\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 5)}`,
+  );
+  setTimeout(() => socket.write(body.slice(5)), 50);
+  let answer = '';
+  for await (const chunk of socket) answer += chunk;
+  expect(answer).toContain('{"data":{"knock":"late-12345"}}');
 });
 
 it('takes a request id from outside only when it is one, and gives it back', async () => {

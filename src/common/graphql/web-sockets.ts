@@ -78,7 +78,8 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
   }
 
   private readonly upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    if (new URL(request.url ?? '/', 'http://localhost').pathname !== PATH) {
+    if (request.url?.split('?')[0] !== PATH) {
+      socket.on('error', () => socket.destroy());
       socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
       return;
     }
@@ -120,7 +121,7 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
     );
     socket.on('error', (error) => this.logger.debug(`socket failed: ${error.message}`));
     socket.once('close', (code, reason) => {
-      for (const undo of extra.undo) undo();
+      for (const undo of extra.undo.splice(0)) undo();
       closed(code, String(reason)).catch((error: unknown) => log(() => this.failed(socket, error)));
     });
   }
@@ -160,7 +161,7 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
     }
     extra.context = context;
     // It may have closed while we asked who it is: its close event has then come too early to undo this.
-    if (socket.readyState !== socket.OPEN) for (const undo of extra.undo) undo();
+    if (socket.readyState !== socket.OPEN) for (const undo of extra.undo.splice(0)) undo();
     return true;
   }
 

@@ -36,9 +36,6 @@ export function httpAdapter(config: Config): FastifyAdapter {
     });
     withRequest(request, done);
   });
-  // Reading the body leaves the asynchronous context that was set before it.
-  fastify.addHook('preValidation', (request, _reply, done) => withRequest(request, done));
-
   // The route's pattern, never the address: that may hold a token. Reads are many, and tell little.
   fastify.addHook('onResponse', (request, reply, done) => {
     withRequest(request, () => {

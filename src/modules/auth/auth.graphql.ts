@@ -7,7 +7,7 @@ const EMAIL = 'The address to sign in with. Case makes no difference.';
 const PASSWORD = '10 to 200 characters of any kind.';
 const NAME = 'The name shown to others, 1 to 100 characters.';
 
-@InputType()
+@InputType({ description: 'What makes the administrator.' })
 export class CompleteSetupInput {
   @Field(() => String, { description: 'From the link that the server printed when it started.' })
   setupToken: string;
@@ -22,7 +22,7 @@ export class CompleteSetupInput {
   displayName: string;
 }
 
-@InputType()
+@InputType({ description: 'A new account.' })
 export class RegisterInput {
   @Field(() => String, { description: EMAIL })
   email: string;
@@ -34,7 +34,7 @@ export class RegisterInput {
   displayName: string;
 }
 
-@InputType()
+@InputType({ description: 'Who signs in.' })
 export class LoginInput {
   @Field(() => String, { description: EMAIL })
   email: string;
@@ -50,7 +50,7 @@ export class LoginInput {
   cookie?: boolean | null;
 }
 
-@InputType()
+@InputType({ description: 'The refresh token to be replaced.' })
 export class RefreshSessionInput {
   @Field(() => String, { nullable: true, description: 'The refresh token. Left out, the cookie counts.' })
   refreshToken?: string | null;

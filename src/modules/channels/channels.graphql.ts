@@ -16,12 +16,18 @@ export class Channel extends Node {
   @Field(() => String, { description: 'The name shown, 1 to 100 characters.' })
   name: string;
 
-  @Field(() => String, { nullable: true, description: 'What it is about: plain text of several lines.' })
-  description: string | null;
+  @Field(() => String, { description: 'What it is about: plain text of several lines. Empty when nothing is said.' })
+  description: string;
 
   static of(row: ChannelEntity): Channel {
     const { id, handle, name, description } = row;
-    return Object.assign(new Channel(), { row, id: encodeId('Channel', id), handle, name, description });
+    return Object.assign(new Channel(), {
+      row,
+      id: encodeId('Channel', id),
+      handle,
+      name,
+      description: description ?? '',
+    });
   }
 }
 
@@ -36,7 +42,7 @@ export class ChannelArgs {
   handle?: string | null;
 }
 
-@InputType()
+@InputType({ description: 'A new channel.' })
 export class CreateChannelInput {
   @Field(() => String, {
     description:

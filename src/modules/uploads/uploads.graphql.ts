@@ -232,7 +232,7 @@ export class FailedChunkInput {
   reason: string;
 }
 
-@InputType()
+@InputType({ description: 'A file to be uploaded, and the video it becomes.' })
 export class CreateUploadSessionInput {
   @Field(() => ID, { description: 'Where the video will be published.' })
   channelId: string;
@@ -324,7 +324,7 @@ export class CommitChunksInput {
   next?: ChunkInput[] | null;
 }
 
-@InputType()
+@InputType({ description: 'Bytes of the file, half-open: start included, end not.' })
 export class ByteRangeInput {
   @Field(() => GraphQLBytes, { description: 'First byte.' })
   start: number;
@@ -333,7 +333,7 @@ export class ByteRangeInput {
   end: number;
 }
 
-@InputType()
+@InputType({ description: 'Bytes that are to be sent again.' })
 export class DiscardRangesInput {
   @Field(() => ID, { description: 'Which session.' })
   sessionId: string;
@@ -347,13 +347,13 @@ export class DiscardRangesInput {
   ranges: ByteRangeInput[];
 }
 
-@InputType()
+@InputType({ description: 'The upload session meant.' })
 export class UploadSessionInput {
   @Field(() => ID, { description: 'Which session.' })
   sessionId: string;
 }
 
-@InputType()
+@InputType({ description: 'The upload session whose bytes are all there.' })
 export class CompleteUploadSessionInput {
   @Field(() => ID, { description: 'Which session.' })
   sessionId: string;
@@ -407,7 +407,7 @@ export class ChunkResult {
   }
 }
 
-@ObjectType()
+@ObjectType({ description: 'An upload session after the change.' })
 export class UploadSessionPayload {
   @Field(() => UploadSession, { nullable: true, description: 'As it is now. Null when nothing was changed.' })
   session: UploadSession | null = null;
@@ -416,19 +416,19 @@ export class UploadSessionPayload {
   userErrors: DomainError[] = [];
 }
 
-@ObjectType()
+@ObjectType({ description: 'The upload session, and where its first chunks go.' })
 export class CreateUploadSessionPayload extends UploadSessionPayload {
   @Field(() => [ChunkTarget], { description: 'One per chunk in `next`, in order.' })
   targets: ChunkTarget[] = [];
 }
 
-@ObjectType()
+@ObjectType({ description: 'What became of each chunk, and where the next ones go.' })
 export class CommitChunksPayload extends CreateUploadSessionPayload {
   @Field(() => [ChunkResult], { description: 'One per chunk in `stored`, in order.' })
   results: ChunkResult[] = [];
 }
 
-@ObjectType()
+@ObjectType({ description: 'The upload session, now COMPLETING, and its video.' })
 export class CompleteUploadSessionPayload extends UploadSessionPayload {
   @Field(() => Video, { nullable: true, description: 'Made with the session.' })
   video: Video | null = null;

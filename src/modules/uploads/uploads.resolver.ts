@@ -11,12 +11,14 @@ import {
   Resolver,
   Subscription,
 } from '@nestjs/graphql';
+import { Transform } from 'class-transformer';
 import { IsOptional, Length, Max, Min, NotContains } from 'class-validator';
 import { type Actor, Authenticated, CurrentActor, Public } from '../../common/access/index.js';
 import {
   decodeId,
   encodeCursor,
   Loaders,
+  MAX_PAGE,
   Mutates,
   NodeResolver,
   OperationLoaders,
@@ -54,14 +56,13 @@ import {
 } from './uploads.graphql.js';
 import { type UploadSessionRow, UploadsService, uploadTopic } from './uploads.service.js';
 
-const MAX_RANGES = 1000;
-
 @ArgsType()
 class RangesArgs {
-  @Field(() => Int, { defaultValue: 100, description: 'How many, 1 to 1,000.' })
+  @Field(() => Int, { nullable: true, defaultValue: MAX_PAGE, description: 'How many, 1 to 100.' })
+  @Transform(({ value }) => value ?? MAX_PAGE)
   @Min(1)
-  @Max(MAX_RANGES)
-  first: number = 100;
+  @Max(MAX_PAGE)
+  first: number = MAX_PAGE;
 }
 
 @ArgsType()
@@ -83,9 +84,6 @@ class UploadSessionsArgs extends PageArgs {
   @NotContains('\0')
   fingerprint?: string | null;
 }
-
-const pageCost = ({ args, childComplexity }: { args: { first?: number }; childComplexity: number }) =>
-  5 + (args.first ?? 20) * childComplexity;
 
 @Resolver(() => UploadSession)
 export class UploadsResolver {
@@ -235,7 +233,7 @@ export class UploadsResolver {
 
   @ResolveField(() => UploadChunkConnection, {
     description: 'Its chunks in the order of the file. Empty once the original is put together.',
-    complexity: pageCost,
+    complexity: 5,
   })
   async chunks(@Parent() session: UploadSession, @Args() args: ChunksArgs) {
     const page = await this.uploads.chunksOf(session.row.id, args.state ?? null, args.first, args.after);
@@ -296,7 +294,7 @@ export class UserUploadsResolver {
 
   @ResolveField(() => UploadSessionConnection, {
     description: 'Newest first. Empty for anybody else than the user.',
-    complexity: pageCost,
+    complexity: 5,
   })
   async uploadSessions(@Parent() user: User, @Args() args: UploadSessionsArgs, @CurrentActor() actor: Actor | null) {
     const own = actor?.userId === user.row.id;

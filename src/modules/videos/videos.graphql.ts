@@ -139,13 +139,13 @@ export class UpdateVideoInput {
   publishAt?: Date | null;
 }
 
-@InputType()
+@InputType({ description: 'The video to delete.' })
 export class DeleteVideoInput {
   @Field(() => ID, { description: 'Which video.' })
   videoId: string;
 }
 
-@ObjectType()
+@ObjectType({ description: 'The video after the change.' })
 export class UpdateVideoPayload {
   @Field(() => Video, { nullable: true, description: 'As it is now. Null when nothing was changed.' })
   video: Video | null = null;
@@ -154,7 +154,7 @@ export class UpdateVideoPayload {
   userErrors: DomainError[] = [];
 }
 
-@ObjectType()
+@ObjectType({ description: 'The id of the video that is gone.' })
 export class DeleteVideoPayload {
   @Field(() => ID, { nullable: true, description: 'The id of what is gone now, or was gone before.' })
   deletedVideoId: string | null = null;

@@ -99,7 +99,7 @@ export class ChannelVideosResolver {
 
   @ResolveField('videos', () => VideoConnection, {
     description: 'Newest first. Owners and editors see all, others what is public and plays.',
-    complexity: ({ args, childComplexity }) => 5 + (args.first ?? 20) * childComplexity,
+    complexity: 5,
   })
   async list(@Parent() channel: Channel, @Args() args: PageArgs, @CurrentActor() actor: Actor | null) {
     const page = await this.videos.ofChannel(channel.row.id, actor, args.first, args.after);
