@@ -16,11 +16,12 @@ export class Channel extends Node {
   @Field(() => String, { description: 'The name shown, 1 to 100 characters.' })
   name: string;
 
-  @Field(() => String, { nullable: true, description: 'What it is about: plain text of several lines.' })
-  description: string | null;
+  @Field(() => String, { description: 'What it is about: plain text of several lines. May be empty.' })
+  description: string;
 
   static of(row: ChannelEntity): Channel {
-    const { id, handle, name, description } = row;
+    const { id, handle, name } = row;
+    const description = row.description ?? '';
     return Object.assign(new Channel(), { row, id: encodeId('Channel', id), handle, name, description });
   }
 }

@@ -11,6 +11,7 @@ import {
   Resolver,
   Subscription,
 } from '@nestjs/graphql';
+import { Transform } from 'class-transformer';
 import { IsOptional, Length, Max, Min } from 'class-validator';
 import { type Actor, Authenticated, CurrentActor, Public } from '../../common/access/index.js';
 import {
@@ -58,7 +59,8 @@ const MAX_RANGES = 1000;
 
 @ArgsType()
 class RangesArgs {
-  @Field(() => Int, { defaultValue: 100, description: 'How many, 1 to 1,000.' })
+  @Field(() => Int, { nullable: true, defaultValue: 100, description: 'How many, 1 to 1,000.' })
+  @Transform(({ value }) => value ?? 100)
   @Min(1)
   @Max(MAX_RANGES)
   first: number = 100;
