@@ -195,6 +195,8 @@ CREATE TABLE transcode_source (
   created_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (video_id, run)
 );
+-- Deleting an object's row asks every table that may name it.
+CREATE INDEX ix_transcode_source_picture ON transcode_source (picture_key) WHERE picture_key IS NOT NULL;
 
 CREATE TABLE rendition (
   video_id uuid NOT NULL CONSTRAINT fk_rendition_video REFERENCES video,

@@ -38,6 +38,14 @@ test('the migrated database is what the entities say', async () => {
   expect(await drift()).toEqual([]);
 });
 
+test('whatever names an object is found by an index when the object goes', async () => {
+  const without = await database.query(
+    `SELECT conname FROM pg_constraint f WHERE contype = 'f' AND confrelid = 'stored_object'::regclass
+       AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = f.conrelid AND indkey[0] = f.conkey[1])`,
+  );
+  expect(without).toEqual([]);
+});
+
 test.each([
   ['a column that is left over', 'ALTER TABLE video ADD COLUMN colour text', 'DROP COLUMN "colour"'],
   ['a column that is missing', 'ALTER TABLE video DROP COLUMN width', 'ADD "width"'],

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import type { Actor } from '../../src/common/access/index.js';
 import { Database } from '../../src/common/database/index.js';
 import type { JobContext } from '../../src/common/jobs/index.js';
 import { ObjectStorage, StoredObjects } from '../../src/modules/storage/index.js';
@@ -14,7 +16,8 @@ import { PieceResults } from '../../src/modules/transcoding/piece-results.js';
 import { ProbeVideoJob } from '../../src/modules/transcoding/probe-video.job.js';
 import { Publisher } from '../../src/modules/transcoding/publisher.js';
 import { Scratch } from '../../src/modules/transcoding/scratch.js';
-import { PieceRefused } from '../../src/modules/transcoding/transcoding.errors.js';
+import { NothingToProcess, PieceRefused } from '../../src/modules/transcoding/transcoding.errors.js';
+import { UploadsService } from '../../src/modules/uploads/index.js';
 import { VideosService } from '../../src/modules/videos/index.js';
 import { until } from '../support/client.js';
 import { startApp, type TestApp, temporaryFolder } from '../support/index.js';
@@ -189,6 +192,32 @@ it('a run does not end between the look at it and the commit', async () => {
   expect((await segmentsOf(videoId)).map((segment) => segment.number)).toEqual([4]);
 });
 
+it('is not processed again from a file that is just being refused', async () => {
+  const { videoId } = await uploaded(app, file, false);
+  const uploads = app.get(UploadsService);
+  const release = uploads.releaseMaster.bind(uploads);
+  const admin: Actor = { userId: randomUUID(), sessionId: randomUUID(), role: 'ADMIN' };
+  let retried: Promise<unknown> | undefined;
+  jest.spyOn(uploads, 'releaseMaster').mockImplementationOnce(async (tx, id) => {
+    retried = app
+      .get(TranscodingService)
+      .retry(admin, videoId)
+      .catch((error: Error) => error);
+    await until(
+      () =>
+        app.database.query(
+          `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        ),
+      (waiting) => waiting.length > 0,
+      10,
+    );
+    await release(tx, id);
+  });
+  await app.get(TranscodingService).refuse({ videoId, run: 1 }, { code: 'CORRUPT', message: 'It is.' });
+  expect(await retried).toBeInstanceOf(NothingToProcess);
+  expect(await stateOf(videoId)).toEqual({ state: 'FAILED', failure: 'CORRUPT' });
+});
+
 it('a crash between the last piece and publish is found by the sweep, and READY comes once', async () => {
   const { videoId, piece } = await planned();
   const publisher = app.get(Publisher);
@@ -327,5 +356,21 @@ describe('scratch files', () => {
     await Promise.all([make(piece('VIDEO 0')), make(piece('VIDEO 1')), make(piece('AUDIO 0'))]);
     expect((await segmentsOf(videoId)).map((segment) => segment.number)).toEqual([1, 2, 3, 4, 1, 2, 3, 4]);
     expect(reads.mock.calls.filter(([key]) => key === masterKey)).toHaveLength(1);
+  });
+
+  it('who is told to stop does not wait for the file to be fetched', async () => {
+    const storage = app.get(ObjectStorage);
+    const scratch = app.get(Scratch);
+    const fetched = new PassThrough();
+    jest.spyOn(storage, 'localPath').mockReturnValue(null);
+    jest.spyOn(storage, 'read').mockResolvedValueOnce(fetched);
+    const object = { key: 'masters/slow', sizeBytes: 4 };
+    const stop = new AbortController();
+    const stopped = scratch.object(object, stop.signal, async () => 'worked');
+    const patient = scratch.object(object, new AbortController().signal, (path) => readFile(path, 'utf8'));
+    stop.abort(new Error('stop'));
+    await expect(stopped).rejects.toThrow('stop');
+    fetched.end('film');
+    expect(await patient).toBe('film');
   });
 });

@@ -190,6 +190,24 @@ describe('what is refused changes nothing', () => {
     expect(await put(target, file.subarray(0, MB))).toBe(200);
   });
 
+  it('ranges that are signed over and over with other bytes: what a session may fill is bounded', async () => {
+    const { session } = await begin();
+    let signed = 0;
+    for (let codesOfLast: string[] = []; codesOfLast.length === 0; ) {
+      const next = Array.from({ length: 100 }, () => ({
+        offset: 0,
+        sizeBytes: file.length,
+        sha256: randomBytes(32).toString('hex'),
+      }));
+      const answer = await ada.commit(session.id, { next });
+      codesOfLast = codes(answer);
+      signed += answer.targets.length * file.length;
+      expect(signed).toBeLessThan(4 * file.length + 1024 ** 3);
+      if (codesOfLast.length > 0) expect(codesOfLast).toEqual(['TOO_MANY_CHUNKS']);
+    }
+    expect(signed).toBeGreaterThan(2 * file.length);
+  });
+
   it("somebody else's session looks like none", async () => {
     const { session } = await begin();
     const eve = await ApiClient.signUp(app.url);

@@ -21,6 +21,7 @@ const QUESTIONS: Record<string, string> = {
       AND NOT EXISTS (SELECT FROM upload_chunk WHERE object_key = o.key)
       AND NOT EXISTS (SELECT FROM upload_session WHERE master_key = o.key)
       AND NOT EXISTS (SELECT FROM segment WHERE object_key = o.key)
+      AND NOT EXISTS (SELECT FROM transcode_source WHERE picture_key = o.key)
       AND NOT EXISTS (SELECT FROM still WHERE object_key = o.key)`,
   'a chunk counts whose object is not kept': `
     SELECT c.object_key FROM upload_chunk c JOIN stored_object o ON o.key = c.object_key WHERE o.state <> 'KEPT'`,

@@ -15,6 +15,7 @@ const POLL_MS = 1_000;
 /** How long jobs under way may go on once the process drains; then they are told to stop, and released. */
 const DRAIN_GRACE_MS = 3_000;
 const KEEP_FINISHED_DAYS = 7;
+const FORGET_AT_ONCE = 1_000;
 
 interface ClaimedJob {
   id: string;
@@ -27,7 +28,6 @@ interface RunningJob {
   abort: AbortController;
   /** On this process's monotonic clock: past it another worker may have the job. */
   leaseEnds: number;
-  done: Promise<void>;
 }
 
 class Draining extends Error {}
@@ -41,6 +41,7 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger(JobWorker.name);
   private readonly handlers = new Map<string, Handler>();
   private readonly running = new Map<string, RunningJob>();
+  private readonly working = new Set<Promise<void>>();
   private readonly slots = new Map<QueueName, { limit: number; used: number; waiting: (() => void)[] }>();
   private readonly timers: NodeJS.Timeout[] = [];
   private draining = false;
@@ -89,11 +90,10 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     this.draining = true;
     for (const timer of this.timers) clearInterval(timer);
     for (const slot of this.slots.values()) for (const resume of slot.waiting.splice(0)) resume();
-    const all = () => Promise.all([...this.running.values()].map((job) => job.done));
     const grace = setTimeout(() => {
       for (const job of this.running.values()) job.abort.abort(new Draining('The process is stopping.'));
     }, DRAIN_GRACE_MS);
-    await all();
+    await Promise.all(this.working);
     clearTimeout(grace);
   }
 
@@ -131,11 +131,13 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     const slot = this.slots.get(queue);
     if (!slot || this.draining || slot.used >= slot.limit) return;
     slot.used++;
-    void this.work(queue).then((more) => {
+    const working = this.work(queue).then((more) => {
+      this.working.delete(working);
       slot.used--;
       slot.waiting.shift()?.();
       if (more) this.pump(queue);
     });
+    this.working.add(working);
   }
 
   /** @returns whether there was something to do */
@@ -143,6 +145,10 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     try {
       const job = await this.claim(queue);
       if (!job) return false;
+      if (this.draining) {
+        await this.putBack(job, new Draining());
+        return false;
+      }
       this.pump(queue);
       await this.run(job);
       return true;
@@ -170,12 +176,11 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     const handler = this.handlers.get(job.name);
     if (!handler) throw new Error(`No handler does ${job.name}.`);
     const context = { jobId: job.id, attempt: job.attempts, lease: job.lease, signal: abort.signal };
-    const done = runWithLogContext({ jobId: job.id }, () => handler(job.payload, context))
+    this.running.set(job.lease, { abort, leaseEnds: performance.now() + LEASE_SECONDS * 1000 });
+    await runWithLogContext({ jobId: job.id }, () => handler(job.payload, context))
       .then(() => this.finish(job))
       .catch((error: Error) => this.putBack(job, abort.signal.reason ?? error))
       .catch((error: Error) => this.logger.warn(`${job.name} ${job.id}: left to its lease: ${error.message}`));
-    this.running.set(job.lease, { abort, leaseEnds: performance.now() + LEASE_SECONDS * 1000, done });
-    await done;
     this.running.delete(job.lease);
   }
 
@@ -210,7 +215,8 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     const asked = performance.now();
     try {
       const kept = await this.db.query<{ lease: string }>(
-        `UPDATE job SET lease_until = now() + $2 * interval '1 s' WHERE lease = ANY($1::uuid[]) RETURNING lease`,
+        `UPDATE job SET lease_until = now() + $2 * interval '1 s'
+         WHERE state = 'RUNNING' AND lease = ANY($1::uuid[]) RETURNING lease`,
         [mine, LEASE_SECONDS],
       );
       for (const { lease } of kept) {
@@ -236,10 +242,13 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   private async forget(): Promise<void> {
-    await this.db.query(
-      `DELETE FROM job WHERE id IN (SELECT id FROM job WHERE state = 'DONE'
-         AND finished_at < now() - $1 * interval '1 day' LIMIT 10000 FOR UPDATE SKIP LOCKED)`,
-      [KEEP_FINISHED_DAYS],
-    );
+    for (let gone = FORGET_AT_ONCE; gone === FORGET_AT_ONCE && !this.draining; ) {
+      const rows = await this.db.query(
+        `DELETE FROM job WHERE id IN (SELECT id FROM job WHERE state = 'DONE'
+           AND finished_at < now() - $1 * interval '1 day' LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING id`,
+        [KEEP_FINISHED_DAYS, FORGET_AT_ONCE],
+      );
+      gone = rows.length;
+    }
   }
 }

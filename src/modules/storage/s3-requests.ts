@@ -1,9 +1,12 @@
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https, { type RequestOptions } from 'node:https';
+import { Logger } from '@nestjs/common';
 import { Client } from 'minio';
 import type { S3Config } from '../../common/config/index.js';
 import { amzDate, authorization, type Signer } from './sigv4.js';
 import { StorageFull, StorageUnavailable } from './storage.errors.js';
+
+const logger = new Logger('S3');
 
 /** Without a byte in either direction for as long, a request has failed. */
 const SILENCE_MS = 20_000;
@@ -99,8 +102,8 @@ export class S3Requests {
       const bucket = { method: 'HEAD', bucketName: this.config.bucket };
       const measured = this.repeat(async () => void (await this.client.makeRequestAsyncOmit(bucket)));
       // A store that is away does not stop signing by what was known of its clock.
-      if (Number.isFinite(this.measuredAt)) measured.catch(() => undefined);
-      else await measured;
+      if (!Number.isFinite(this.measuredAt)) await measured;
+      else measured.catch((error: Error) => logger.warn(`its clock could not be read: ${error.message}`));
     }
     return this.time();
   }

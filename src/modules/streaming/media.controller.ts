@@ -170,23 +170,29 @@ export class MediaController implements OnModuleDestroy {
     gone: AbortSignal,
   ): Promise<void> {
     const selection = select(request.headers, bytes.etag, bytes.sizeBytes);
-    reply.code(selection.status).headers({
-      etag: bytes.etag,
-      'accept-ranges': 'bytes',
-      'cache-control': IMMUTABLE,
-    });
-    if (!('start' in selection)) {
-      if (selection.status === 416) reply.header('content-range', `bytes */${bytes.sizeBytes}`);
-      if (selection.status !== 304) reply.header('cache-control', NOT_KEPT);
-      return void reply.send('');
+    const { status } = selection;
+    reply.header('accept-ranges', 'bytes');
+    if (status === 412) return void reply.code(status).header('cache-control', NOT_KEPT).send('');
+    if (status === 416) {
+      return void reply
+        .code(status)
+        .headers({ 'cache-control': NOT_KEPT, 'content-range': `bytes */${bytes.sizeBytes}` })
+        .send('');
     }
-    const { start, end, status } = selection;
-    if (status === 206) reply.header('content-range', `bytes ${start}-${end - 1}/${bytes.sizeBytes}`);
-    reply.type(bytes.contentType).header('content-length', end - start);
-    // An empty stream: Fastify then leaves the length of what a GET would bring as it is.
-    if (request.method === 'HEAD') return void reply.send(Readable.from([]));
+    const kept = { etag: bytes.etag, 'cache-control': IMMUTABLE };
+    if (status === 304) return void reply.code(status).headers(kept).send('');
 
-    const source = await bytes.read(start, end, gone);
+    const { start, end } = selection;
+    // Fastify leaves the length that a GET would have as it is where an empty stream answers a HEAD. Bytes are asked for
+    // before anything is said of them: where the store fails, so does the answer, and nobody keeps it.
+    const source = request.method === 'HEAD' ? null : await bytes.read(start, end, gone);
+    reply
+      .code(status)
+      .headers(kept)
+      .type(bytes.contentType)
+      .header('content-length', end - start);
+    if (status === 206) reply.header('content-range', `bytes ${start}-${end - 1}/${bytes.sizeBytes}`);
+    if (!source) return void reply.send(Readable.from([]));
     reply.raw.setTimeout(STALLED_MS);
     reply.send(
       pipeline(source, exactly(end - start), (error) => {

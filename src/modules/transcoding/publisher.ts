@@ -62,8 +62,13 @@ export class Publisher {
     );
     this.sweptTo = videos.length < SWEEP_PAGE ? BEFORE_ALL : (videos.at(-1)?.id ?? BEFORE_ALL);
     for (const { id, run } of videos) {
-      await this.advance(id, run);
-      await this.db.tx((tx) => this.askAgain(tx, id, run));
+      try {
+        await this.advance(id, run);
+        await this.db.tx((tx) => this.askAgain(tx, id, run));
+      } catch (error) {
+        // It is looked at again next time; those after it are not to wait for it.
+        this.logger.warn(`video ${id}, run ${run}: could not be taken further: ${(error as Error).message}`);
+      }
     }
   }
 

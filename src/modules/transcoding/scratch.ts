@@ -4,7 +4,7 @@ import { mkdir, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { CONFIG, type Config } from '../../common/config/index.js';
 import { ObjectStorage } from '../storage/index.js';
 
@@ -27,7 +27,7 @@ interface Fetched {
 
 /** Files for the time of one attempt, on this machine. Nothing here outlives its process for long. */
 @Injectable()
-export class Scratch implements OnModuleInit {
+export class Scratch implements OnModuleInit, OnApplicationShutdown {
   private readonly root: string;
   private readonly host = hostname()
     .toLowerCase()
@@ -48,6 +48,11 @@ export class Scratch implements OnModuleInit {
     for (const name of await readdir(this.root)) {
       if (await this.isLeft(name)) await rm(join(this.root, name), { recursive: true, force: true });
     }
+  }
+
+  /** Jobs have ended by now. */
+  async onApplicationShutdown(): Promise<void> {
+    await rm(this.own, { recursive: true, force: true });
   }
 
   /** An empty folder for `work`, gone when it ends. */
@@ -75,21 +80,24 @@ export class Scratch implements OnModuleInit {
   ): Promise<T> {
     const local = this.storage.localPath(object.key);
     if (local !== null) return work(local);
-    const fetched = this.fetched.get(object.key) ?? { path: this.fetch(object), users: 0 };
-    this.fetched.set(object.key, fetched);
+    signal.throwIfAborted();
+    const fetched = this.fetched.get(object.key) ?? this.share(object);
     clearTimeout(fetched.leaves);
     fetched.users++;
     try {
-      const path = await fetched.path;
-      signal.throwIfAborted();
-      return await work(path);
-    } catch (error) {
-      // What could not be fetched is fetched anew next time.
-      if ((await Promise.allSettled([fetched.path]))[0].status === 'rejected') this.fetched.delete(object.key);
-      throw error;
+      // Fetching goes on for others; who is told to stop does not wait for gigabytes.
+      return await work(await unlessAborted(fetched.path, signal));
     } finally {
       if (--fetched.users === 0) fetched.leaves = setTimeout(() => this.forget(object.key, fetched), LINGER_MS).unref();
     }
+  }
+
+  private share(object: { key: string; sizeBytes: number }): Fetched {
+    const fetched = { path: this.fetch(object), users: 0 };
+    this.fetched.set(object.key, fetched);
+    // What could not be fetched is fetched anew next time.
+    fetched.path.catch(() => this.fetched.delete(object.key));
+    return fetched;
   }
 
   private async forget(key: string, fetched: Fetched): Promise<void> {
@@ -121,6 +129,19 @@ export class Scratch implements OnModuleInit {
     }
     const pid = Number(name.slice(dot + 1));
     return pid === process.pid || !isAlive(pid);
+  }
+}
+
+async function unlessAborted<T>(result: Promise<T>, signal: AbortSignal): Promise<T> {
+  let abort: (() => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort);
+  });
+  try {
+    return await Promise.race([result, aborted]);
+  } finally {
+    if (abort) signal.removeEventListener('abort', abort);
   }
 }
 

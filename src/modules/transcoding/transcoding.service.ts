@@ -144,8 +144,9 @@ export class TranscodingService {
   async retry(actor: Actor, videoId: string): Promise<VideoRow> {
     const video = await this.videos.editable(videoId, actor);
     return this.db.tx(async (tx) => {
-      if (!(await this.uploads.masterOf(tx, videoId))) throw new NothingToProcess();
       const run = await this.videos.nextRun(tx, videoId, video.run, 'PROCESSING');
+      // Under the video's lock: a verdict on the run before may be giving the master up just now.
+      if (!(await this.uploads.masterOf(tx, videoId))) throw new NothingToProcess();
       const row = run === null ? null : await this.videos.byId(tx, videoId);
       if (run === null || row === null) throw new CannotRetry();
       await this.jobs.enqueue(tx, FreeRuns, { videoId, run: video.run });

@@ -7,6 +7,12 @@ export const MAX_CHUNK_BYTES = 64 * MIB;
 /** How many chunks a session may be signed for: with the largest ones, 6 TiB. */
 export const MAX_CHUNKS = 100_000;
 
+/**
+ * How many bytes a session may be signed for in all: a client may cut the whole file anew a few times, and no client
+ * can fill the store beyond its quota by sending the same ranges with ever other bytes.
+ */
+export const maxSignedBytes = (sizeBytes: number): number => 4 * sizeBytes + 1024 * MIB;
+
 const LARGEST_RECOMMENDED = 8 * MIB;
 const SECONDS_A_CHUNK = 16;
 const CHUNKS_A_FILE = 10_000;

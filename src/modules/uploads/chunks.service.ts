@@ -3,7 +3,7 @@ import type { Actor } from '../../common/access/index.js';
 import { Database, type Tx } from '../../common/database/index.js';
 import { ObjectStorage, type PresignedRequest, StoredObjects } from '../storage/index.js';
 import { formatRange, isCovered, parseMultirange } from './byte-ranges.js';
-import { MAX_CHUNK_BYTES, MAX_CHUNKS } from './chunk-size.js';
+import { MAX_CHUNK_BYTES, MAX_CHUNKS, maxSignedBytes } from './chunk-size.js';
 import * as ledger from './upload-ledger.js';
 import { type ChunkCode, ChunkRefused, SessionEnded } from './uploads.errors.js';
 import { type UploadSessionRow, UploadsService } from './uploads.service.js';
@@ -56,8 +56,9 @@ export class ChunksService {
 
     const looked = await this.look(session, batch.stored);
     const outcomes = await this.db.tx(async (tx) => {
+      const counted = await this.count(tx, session, looked);
       if (batch.failed.length > 0) await this.noteFailures(tx, sessionId, batch.failed);
-      return this.count(tx, session, looked);
+      return counted;
     });
     const targets = state === 'OPEN' ? await this.sign(session, batch.next) : [];
     return { session: (await this.uploads.byId(sessionId)) ?? session, outcomes, targets };
@@ -90,7 +91,9 @@ export class ChunksService {
               c AS (DELETE FROM upload_chunk WHERE object_key IN
                       (SELECT object_key FROM upload_chunk, s WHERE session_id = s.id LIMIT $2) RETURNING object_key),
               t AS (DELETE FROM upload_target WHERE object_key IN
-                      (SELECT object_key FROM upload_target, s WHERE session_id = s.id LIMIT $2) RETURNING object_key)
+                      (SELECT object_key FROM upload_target old, s WHERE session_id = s.id
+                         -- An object is given up with the last row that names it, or it could not be deleted.
+                         AND NOT EXISTS (SELECT FROM upload_chunk held WHERE held.object_key = old.object_key) LIMIT $2) RETURNING object_key)
          SELECT object_key AS key FROM c UNION SELECT object_key FROM t`,
         [sessionId, limit],
       );
@@ -140,8 +143,8 @@ export class ChunksService {
     const result = await ledger.commit(tx, session.id, stored);
     if (!result) {
       // Whole, or ended: only the first has an answer other than the end.
-      const now = await this.uploads.byId(session.id);
-      if (now?.state !== 'COMPLETING') return this.uploads.ended(session.id);
+      const now = await this.uploads.byId(session.id, tx);
+      if (now?.state !== 'COMPLETING') return this.uploads.ended(tx, session.id);
       return looked.map((one) => (typeof one === 'object' ? 'ALREADY_COVERED' : one));
     }
     this.uploads.tickAfter(tx, session.id);
@@ -168,37 +171,44 @@ export class ChunksService {
 
   /** The chunks' objects, recorded before anybody can write them. In the order of the chunks. */
   private async reserve(tx: Tx, sessionId: string, chunks: readonly Chunk[]): Promise<string[]> {
-    const [open] = await tx.query<{ targets: number }>(
-      `SELECT (SELECT count(*)::int FROM upload_target WHERE session_id = s.id) AS targets
-       FROM upload_session s WHERE id = $1 AND state = 'OPEN' FOR NO KEY UPDATE`,
+    const [open] = await tx.query<{ sizeBytes: number; targets: number; bytes: number }>(
+      `SELECT s.size_bytes AS "sizeBytes", t.targets, t.bytes
+       FROM upload_session s, LATERAL (SELECT count(*)::int AS targets, coalesce(sum(upper(span) - lower(span)), 0)::float8 AS bytes
+                                       FROM upload_target WHERE session_id = s.id) t
+       WHERE s.id = $1 AND s.state = 'OPEN' FOR NO KEY UPDATE OF s`,
       [sessionId],
     );
-    if (!open) return this.uploads.ended(sessionId);
+    if (!open) return this.uploads.ended(tx, sessionId);
     if (open.targets + chunks.length > MAX_CHUNKS) {
       throw new ChunkRefused('TOO_MANY_CHUNKS', `A session may have ${MAX_CHUNKS} chunks: make them larger.`, ['next']);
     }
     const keys = await this.keysOf(sessionId, chunks, tx);
-    const old = keys.filter((key) => key !== undefined);
-    // Signing again begins the object's grace anew; a kept object is simply there already.
-    const usable = new Set(await this.objects.register(tx, old));
-    const kept = await tx.query<{ key: string }>(
-      `SELECT key FROM stored_object WHERE key = ANY($1::text[]) AND state = 'KEPT'`,
-      [old],
+    // Signing again begins the object's grace anew; a kept object whose bytes all count is simply there already.
+    const again = await tx.query<{ key: string }>(
+      `UPDATE stored_object o SET created_at = now() FROM upload_target t JOIN upload_session s ON s.id = t.session_id
+       WHERE o.key = ANY($2::text[]) AND t.object_key = o.key AND s.id = $1
+         AND (o.state = 'PENDING' OR (o.state = 'KEPT' AND t.span <@ s.covered)) RETURNING o.key`,
+      [sessionId, keys],
     );
-    for (const { key } of kept) usable.add(key);
+    const usable = new Set(again.map((row) => row.key));
 
     const fresh = new Map<string, Chunk>();
     const result = chunks.map((chunk, index) => {
       const key = keys[index];
       if (key && usable.has(key)) return key;
-      // An object that is being deleted is never written again: the next generation takes its place.
+      // What is deleted, or was, is never written again (a collector that slept may still delete it), and what was kept
+      // counts no second time: the next generation takes its place.
       const generation = key ? Number(key.slice(key.lastIndexOf('.') + 1)) + 1 : 1;
       const made = `incoming/${sessionId}/${chunk.offset}-${chunk.sizeBytes}-${chunk.sha256}.${generation}`;
       fresh.set(made, chunk);
       return made;
     });
-    await this.objects.register(tx, [...fresh.keys()]);
     const made = [...fresh];
+    const bytes = made.reduce((sum, [, chunk]) => sum + chunk.sizeBytes, open.bytes);
+    if (made.length > 0 && bytes > maxSignedBytes(open.sizeBytes)) {
+      throw new ChunkRefused('TOO_MANY_CHUNKS', 'These ranges were signed too often with other bytes.', ['next']);
+    }
+    await this.objects.register(tx, [...fresh.keys()]);
     await tx.query(
       `INSERT INTO upload_target (session_id, span, sha256, object_key)
        SELECT $1, * FROM unnest($2::int8range[], $3::bytea[], $4::text[])
@@ -241,7 +251,8 @@ export class ChunksService {
   }
 }
 
-function checkSignable(session: UploadSessionRow, chunks: readonly Chunk[]): void {
+/** @throws ChunkRefused */
+export function checkSignable(session: { sizeBytes: number }, chunks: readonly Chunk[]): void {
   for (const [index, chunk] of chunks.entries()) {
     const field = ['next', String(index)];
     if (chunk.sizeBytes === 0) throw new ChunkRefused('CHUNK_EMPTY', 'A chunk must have at least one byte.', field);

@@ -1,6 +1,6 @@
 import { Field, Float, ID, InputType, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
 import { Type } from 'class-transformer';
-import { ArrayMaxSize, IsOptional, Length, MaxLength, ValidateNested } from 'class-validator';
+import { ArrayMaxSize, IsOptional, Length, MaxLength, NotContains, ValidateNested } from 'class-validator';
 import type { DomainError } from '../../common/errors/index.js';
 import {
   connectionOf,
@@ -246,6 +246,7 @@ export class CreateUploadSessionInput {
   @Field(() => String, { nullable: true, description: 'A media type, as a hint only: the bytes decide.' })
   @IsOptional()
   @MaxLength(255)
+  @NotContains('\0')
   contentType?: string | null;
 
   @Field(() => GraphQLSha256, {
@@ -261,6 +262,7 @@ export class CreateUploadSessionInput {
   })
   @IsOptional()
   @Length(1, 200)
+  @NotContains('\0')
   fingerprint?: string | null;
 
   @Field(() => String, { nullable: true, description: "The video's; the file's name unless given." })
@@ -278,6 +280,7 @@ export class CreateUploadSessionInput {
     description: 'The same key gives the same session, whatever happened to the first answer. 1 to 200 characters.',
   })
   @Length(1, 200)
+  @NotContains('\0')
   idempotencyKey: string;
 
   @Field(() => [ChunkInput], {

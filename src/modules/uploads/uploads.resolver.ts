@@ -12,7 +12,7 @@ import {
   Subscription,
 } from '@nestjs/graphql';
 import { Transform } from 'class-transformer';
-import { IsOptional, Length, Max, Min } from 'class-validator';
+import { IsOptional, Length, Max, Min, NotContains } from 'class-validator';
 import { type Actor, Authenticated, CurrentActor, Public } from '../../common/access/index.js';
 import {
   decodeId,
@@ -30,7 +30,7 @@ import { User } from '../users/index.js';
 import { canEdit, Video, VideosService } from '../videos/index.js';
 import { missingRanges, parseMultirange } from './byte-ranges.js';
 import { MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, recommendedChunkBytes } from './chunk-size.js';
-import { ChunksService } from './chunks.service.js';
+import { ChunksService, checkSignable } from './chunks.service.js';
 import type { UploadSessionState } from './upload-session.entity.js';
 import {
   ByteRange,
@@ -82,6 +82,7 @@ class UploadSessionsArgs extends PageArgs {
   @Field(() => String, { nullable: true, description: 'Only those begun with this one.' })
   @IsOptional()
   @Length(1, 200)
+  @NotContains('\0')
   fingerprint?: string | null;
 }
 
@@ -121,6 +122,7 @@ export class UploadsResolver {
     @CurrentActor() actor: Actor,
   ): Promise<CreateUploadSessionPayload> {
     const channelId = decodeId('Channel', input.channelId, ['channelId']);
+    checkSignable(input, input.next ?? []);
     const row = await this.uploads.create(actor, { ...input, channelId, visibility: input.visibility ?? 'PRIVATE' });
     const targets = row.state === 'OPEN' ? await this.chunksService.sign(row, input.next ?? []) : [];
     return Object.assign(new CreateUploadSessionPayload(), { session: UploadSession.of(row), targets });

@@ -63,11 +63,10 @@ export class UploadsService {
     this.columns = columnsOf(db, UploadSessionEntity, 'u');
   }
 
-  async byId(id: string): Promise<UploadSessionRow | null> {
-    const [row] = await this.db.query<UploadSessionRow>(
-      `SELECT ${this.columns} FROM upload_session u WHERE u.id = $1`,
-      [id],
-    );
+  async byId(id: string, sql: Sql = this.db): Promise<UploadSessionRow | null> {
+    const [row] = await sql.query<UploadSessionRow>(`SELECT ${this.columns} FROM upload_session u WHERE u.id = $1`, [
+      id,
+    ]);
     return row ?? null;
   }
 
@@ -145,7 +144,8 @@ export class UploadsService {
 
   async failedChunkCount(sessionId: string): Promise<number> {
     const [row] = await this.db.query<{ count: number }>(
-      `SELECT count(*)::int AS count FROM upload_target WHERE session_id = $1 AND state = 'FAILED'`,
+      `SELECT count(*)::int AS count FROM upload_target t WHERE session_id = $1 AND state = 'FAILED'
+         AND NOT EXISTS (SELECT FROM upload_chunk c WHERE c.object_key = t.object_key)`,
       [sessionId],
     );
     return row?.count ?? 0;
@@ -222,12 +222,10 @@ export class UploadsService {
     const found = await this.byKey(actor.userId, idempotencyKey, hash);
     if (found) return found;
 
+    const { uploadQuotaBytes: quota } = this.config;
     const made = await this.db
       .tx(async (tx) => {
-        const { uploadQuotaBytes: quota } = this.config;
-        if (!(await this.users.reserveBytes(tx, actor.userId, sizeBytes, quota))) {
-          throw new QuotaExceeded(quota, (await this.users.byId(actor.userId))?.usedBytes ?? 0);
-        }
+        if (!(await this.users.reserveBytes(tx, actor.userId, sizeBytes, quota))) throw new OverQuota();
         const videoId = await this.videos.create(tx, {
           channelId: input.channelId,
           ownerId: actor.userId,
@@ -257,9 +255,14 @@ export class UploadsService {
         if (!row) throw new LostRace();
         return row;
       })
-      .catch((error: unknown) => {
-        if (error instanceof LostRace) return this.byKey(actor.userId, idempotencyKey, hash);
-        throw error;
+      .catch(async (error: unknown) => {
+        if (!(error instanceof LostRace || error instanceof OverQuota)) throw error;
+        // Also what the quota had no room for may be what another request with this key has just begun.
+        const winner = await this.byKey(actor.userId, idempotencyKey, hash);
+        if (!winner && error instanceof OverQuota) {
+          throw new QuotaExceeded(quota, (await this.users.byId(actor.userId))?.usedBytes ?? 0);
+        }
+        return winner;
       });
     if (!made) throw new Error('The session that won the race is gone.');
     return made;
@@ -275,7 +278,7 @@ export class UploadsService {
         [id, paused],
       );
       this.tickAfter(tx, id);
-      return row ?? this.ended(id);
+      return row ?? this.ended(tx, id);
     });
   }
 
@@ -311,8 +314,8 @@ export class UploadsService {
   }
 
   /** @throws SessionEnded, or, when the state allows the call after all, an error that makes the caller try again */
-  async ended(id: string): Promise<never> {
-    const session = await this.byId(id);
+  async ended(sql: Sql, id: string): Promise<never> {
+    const session = await this.byId(id, sql);
     if (!session || session.state === 'OPEN') throw new Error('The session changed in mid-call.');
     throw new SessionEnded(session.state);
   }
@@ -323,7 +326,7 @@ export class UploadsService {
     const wrong = ranges.findIndex((range) => range.start >= range.end || range.end > session.sizeBytes);
     if (wrong >= 0) throw new InvalidInput('This range is empty or not within the file.', ['ranges', String(wrong)]);
     await this.db.tx(async (tx) => {
-      if (!(await ledger.discard(tx, id, ranges))) await this.ended(id);
+      if (!(await ledger.discard(tx, id, ranges))) await this.ended(tx, id);
       this.tickAfter(tx, id);
     });
     return this.get(id, actor);
@@ -399,3 +402,4 @@ export class UploadsService {
 }
 
 class LostRace extends Error {}
+class OverQuota extends Error {}
