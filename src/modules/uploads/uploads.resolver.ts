@@ -55,11 +55,11 @@ import {
 } from './uploads.graphql.js';
 import { type UploadSessionRow, UploadsService, uploadTopic } from './uploads.service.js';
 
-const MAX_RANGES = 1000;
+const MAX_RANGES = 100;
 
 @ArgsType()
 class RangesArgs {
-  @Field(() => Int, { nullable: true, defaultValue: 100, description: 'How many, 1 to 1,000.' })
+  @Field(() => Int, { nullable: true, defaultValue: 100, description: 'How many, 1 to 100.' })
   @Transform(({ value }) => value ?? 100)
   @Min(1)
   @Max(MAX_RANGES)
