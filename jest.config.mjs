@@ -8,4 +8,6 @@ export default {
   transformIgnorePatterns: [],
   testTimeout: 120_000,
   maxWorkers: '100%',
+  // Kept-alive connections of `fetch` would hold the process for some seconds after the last test.
+  forceExit: true,
 };

@@ -218,6 +218,13 @@ describe("a person's channels", () => {
     expect((await idsOf(eve)).ids).toEqual([]);
   });
 
+  it('take null for the default length', async () => {
+    const ada = await person();
+    const { channel } = await create(ada);
+    expect(channel).toMatchObject({ description: '' });
+    expect((await idsOf(ada, '(first: null)')).ids).toEqual([channel?.id]);
+  });
+
   it.each(['(first: 0)', '(first: 101)', '(after: "bm9uc2Vuc2U")'])('refuse %s', async (args) => {
     await expect(idsOf(await person(), args)).rejects.toThrow();
   });

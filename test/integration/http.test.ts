@@ -1,8 +1,12 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { Query, Resolver } from '@nestjs/graphql';
 import pg from 'pg';
 import { ensureBuilt } from '../../scripts/setup.mjs';
 import { Public } from '../../src/common/access/index.js';
+import type { Config } from '../../src/common/config/index.js';
 import { HealthController } from '../../src/common/health/health.controller.js';
+import { httpAdapter } from '../../src/common/http/index.js';
 import { startApp, type TestApp, testRedis } from '../support/index.js';
 import { type EdgeApp, startEdge } from './edge/edge-app.js';
 
@@ -152,3 +156,26 @@ describe('health', () => {
     expect(await ask('/readyz')).toMatchObject({ status: 503, body: { status: 'draining' } });
   });
 });
+
+it('a body that trickles is cut off, one that is there may be worked on for longer', async () => {
+  const config = { corsOrigins: '*', trustProxy: false, s3: null } as unknown as Config;
+  const adapter = httpAdapter(config, 300);
+  const fastify = adapter.getInstance();
+  fastify.post('/late', async () => {
+    await new Promise((resolve) => setTimeout(resolve, 900));
+    return { ok: true };
+  });
+  const url = await fastify.listen({ port: 0, host: '127.0.0.1' });
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  socket.on('error', () => undefined).resume();
+  socket.write('POST /late HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{');
+  const trickle = setInterval(() => socket.write(' '), 50);
+  const [answer] = await Promise.all([
+    fetch(`${url}/late`, { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } }),
+    once(socket, 'close'),
+  ]);
+  clearInterval(trickle);
+  expect(await answer.json()).toEqual({ ok: true });
+  expect(answer.headers.get('cache-control')).toBe('no-store');
+  await fastify.close();
+}, 10_000);

@@ -1,3 +1,4 @@
+import events from 'node:events';
 import { connect } from 'node:net';
 import { Args, Field, ObjectType, Query, Resolver, Subscription } from '@nestjs/graphql';
 import { type Actor, Authenticated, CurrentActor, Public, Role } from '../../src/common/access/index.js';
@@ -61,6 +62,13 @@ class Counters {
       yield 'x'.repeat(64 * 1024);
       await new Promise(setImmediate);
     }
+  }
+
+  @Authenticated()
+  @Subscription(() => Boolean, { resolve: (value) => value })
+  async slowToStart(): Promise<AsyncGenerator<boolean>> {
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    return this.live.stateStream({ topic: 'slow', load: async () => true });
   }
 
   @Public()
@@ -230,6 +238,58 @@ describe.each(['socket', 'stream'] as const)('over a %s', (kind) => {
       expect(Date.now() - before).toBeLessThan(hastened ? 500 : 2_000);
       await stream.close();
     }
+  });
+});
+
+it('a stream ends also when the login session did before it began', async () => {
+  const token = edge.sessions.signIn('gone-early');
+  const opening = openStream(edge.url, 'subscription { slowToStart }', { token });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  edge.sessions.live.delete(token);
+  const stream = await opening;
+  expect(await stream.next()).toMatchObject({ data: { errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] } });
+  expect((await stream.next())?.event).toBe('complete');
+  stream.close();
+});
+
+describe('a hostile client does not end the process', () => {
+  const { once } = events;
+  const alive = async () => expect((await fetch(`${edge.url}/graphql?query={ok}`, json)).status).toBe(200);
+  const json = { headers: { 'apollo-require-preflight': '1' } };
+  const port = () => Number(new URL(edge.url).port);
+  const upgrade = (target: string, origin = '') =>
+    `GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n` +
+    `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n${origin}\r\n`;
+
+  it.each(['//', '//:', 'http://', '/elsewhere'])('who asks for a socket at %s', async (target) => {
+    const socket = connect(port(), '127.0.0.1');
+    socket.write(upgrade(target));
+    const [answer] = await once(socket, 'data');
+    expect(String(answer)).toMatch(/^HTTP\/1.1 404 /);
+    await once(socket, 'close');
+    await alive();
+  });
+
+  it('who breaks off where there is no socket', async () => {
+    for (let i = 0; i < 20; i++) {
+      const socket = connect(port(), '127.0.0.1');
+      socket.on('error', () => undefined);
+      await once(socket, 'connect');
+      socket.write(upgrade('/elsewhere'), () => socket.resetAndDestroy());
+      await once(socket, 'close');
+    }
+    await alive();
+  });
+
+  it('who sends a bad frame after being refused', async () => {
+    const socket = connect(port(), '127.0.0.1');
+    socket.write(upgrade('/graphql', 'Origin: https://evil.example\r\n'));
+    const [answer] = await once(socket, 'data');
+    expect(String(answer)).toMatch(/^HTTP\/1.1 101 /);
+    // A reserved bit, and no mask.
+    socket.write(Buffer.from([0xf1, 0x00]));
+    await once(socket, 'close');
+    await alive();
   });
 });
 

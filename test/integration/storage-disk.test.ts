@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import { mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -46,6 +46,10 @@ beforeAll(async () => {
 afterAll(async () => {
   await app.close();
   rmSync(root, { recursive: true, force: true });
+});
+
+it('is closed to other accounts of the machine', async () => {
+  for (const folder of ['objects', 'scratch']) expect((await stat(join(root, folder))).mode & 0o777).toBe(0o700);
 });
 
 const scratch = () => readdir(join(root, 'scratch'));

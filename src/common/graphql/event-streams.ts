@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ExecutionResult, GraphQLError } from 'graphql';
 import { createHandler } from 'graphql-sse';
 import { LoginSessions } from '../access/index.js';
+import { addressBlock } from '../http/index.js';
 import { ConnectionLimits } from './connection-limits.js';
 import type { OperationContext } from './operation-context.js';
 import { type OperationRequest, Operations } from './operations.js';
@@ -18,6 +19,8 @@ const STALLED_AFTER_MS = 24_000;
 class Stream {
   private taken: Promise<void> = Promise.resolve();
   private resolveTaken = () => {};
+  /** The login session has ended: maybe before there was anything to end. */
+  isOver = false;
 
   constructor(readonly context: OperationContext) {}
 
@@ -79,12 +82,17 @@ export class EventStreams implements OnModuleInit, BeforeApplicationShutdown {
     const { actor } = context;
     const place = actor
       ? this.limits.take(`user ${actor.userId}`, STREAMS_PER_USER)
-      : this.limits.take(`address ${ip}`, STREAMS_PER_ADDRESS);
+      : this.limits.take(`address ${addressBlock(ip)}`, STREAMS_PER_ADDRESS);
     if (!place) return refuse(reply, 429, 'RATE_LIMITED', 'Too many streams are open.');
     let unwatch = () => {};
     try {
-      if (actor) unwatch = this.sessions.watch(actor.sessionId, () => endSession(reply));
-      await this.run(request, reply, new Stream(context));
+      const stream = new Stream(context);
+      const over = () => {
+        stream.isOver = true;
+        endSession(reply);
+      };
+      if (actor) unwatch = this.sessions.watch(actor.sessionId, over);
+      await this.run(request, reply, stream);
     } finally {
       unwatch();
       place();
@@ -119,6 +127,7 @@ export class EventStreams implements OnModuleInit, BeforeApplicationShutdown {
     };
     raw.once('close', closed);
     try {
+      if (stream.isOver) return endSession(reply);
       for await (const message of body) {
         if (!(await written(reply, message))) break;
         if (message.startsWith('event: next')) stream.pushed();

@@ -14,7 +14,7 @@ import { CloseCode, type Context, handleProtocols, makeServer, type SubscribePay
 import { type WebSocket, WebSocketServer } from 'ws';
 import { LoginSessions } from '../access/index.js';
 import { CONFIG, type Config } from '../config/index.js';
-import { allowsOrigin, clientAddress } from '../http/index.js';
+import { addressBlock, allowsOrigin, clientAddress } from '../http/index.js';
 import { type LogContext, runWithLogContext } from '../logging/index.js';
 import { ConnectionLimits } from './connection-limits.js';
 import type { OperationContext } from './operation-context.js';
@@ -78,15 +78,19 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
   }
 
   private readonly upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    if (request.url?.split('?')[0] !== PATH) {
+    // Not by URL: it throws at what is none, and here that would end the process.
+    if (request.url?.split('?', 1)[0] !== PATH) {
+      // Node leaves the socket to us: without a listener its error would end the process too.
       socket.on('error', () => socket.destroy());
-      socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n', () => socket.destroy());
       return;
     }
     this.sockets.handleUpgrade(request, socket, head, (webSocket) => this.opened(webSocket, request));
   };
 
   private opened(socket: WebSocket, request: IncomingMessage): void {
+    // Before anything else: a bad frame is an error also on a socket that was refused, and would end the process.
+    socket.on('error', (error) => this.logger.debug(`socket failed: ${error.message}`));
     // A browser is told by the code: it never sees the status of a refused upgrade.
     if (!allowsOrigin(this.config, request.headers.origin)) {
       closeSoon(socket, CloseCode.Forbidden, 'Origin not allowed');
@@ -119,7 +123,6 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
       },
       extra,
     );
-    socket.on('error', (error) => this.logger.debug(`socket failed: ${error.message}`));
     socket.once('close', (code, reason) => {
       for (const undo of extra.undo.splice(0)) undo();
       closed(code, String(reason)).catch((error: unknown) => log(() => this.failed(socket, error)));
@@ -152,7 +155,7 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
     const { actor } = context;
     const place = actor
       ? this.limits.take(`user ${actor.userId}`, SOCKETS_PER_USER)
-      : this.limits.take(`address ${ip}`, SOCKETS_PER_ADDRESS);
+      : this.limits.take(`address ${addressBlock(ip)}`, SOCKETS_PER_ADDRESS);
     if (!place) return refuse(socket, TOO_MANY, 'Too many sockets');
     extra.undo.push(place);
     if (actor) {

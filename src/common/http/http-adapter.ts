@@ -9,10 +9,12 @@ import { type LogContext, runWithLogContext } from '../logging/index.js';
 
 /** Of what is parsed: GraphQL and small JSON. Routes that take files read their body as a stream and bound it themselves. */
 const BODY_LIMIT_BYTES = 100 * 1024;
+/** For such a body to arrive: one that trickles would hold its connection for as long as its sender likes. */
+const BODY_MS = 30_000;
 const REQUEST_ID = /^[\w.-]{8,128}$/;
 
 /** The HTTP server with what belongs to every answer: request id, CORS, security headers, small bodies. */
-export function httpAdapter(config: Config): FastifyAdapter {
+export function httpAdapter(config: Config, bodyMs = BODY_MS): FastifyAdapter {
   const hops = config.trustProxy;
   const trust = typeof hops === 'number' ? (_address: string, hop: number) => hop < hops : hops;
   const adapter = new FastifyAdapter({
@@ -36,8 +38,19 @@ export function httpAdapter(config: Config): FastifyAdapter {
     });
     withRequest(request, done);
   });
+  fastify.addHook('preParsing', (request, _reply, payload, done) => {
+    bodyDeadlines.set(request, setTimeout(() => request.raw.destroy(), bodyMs).unref());
+    done(null, payload);
+  });
+  fastify.addHook('preValidation', (request, _reply, done) => {
+    clearTimeout(bodyDeadlines.get(request));
+    // Reading the body leaves the asynchronous context that was set before it.
+    withRequest(request, done);
+  });
+
   // The route's pattern, never the address: that may hold a token. Reads are many, and tell little.
   fastify.addHook('onResponse', (request, reply, done) => {
+    clearTimeout(bodyDeadlines.get(request));
     withRequest(request, () => {
       const level = request.method === 'GET' || request.method === 'HEAD' ? 'debug' : 'log';
       const { method, routeOptions } = request;
@@ -54,6 +67,8 @@ export function httpAdapter(config: Config): FastifyAdapter {
     if (String(reply.getHeader('content-type') ?? '').startsWith('text/html')) {
       reply.headers({ 'content-security-policy': csp, 'cache-control': 'no-cache', vary: 'accept, origin' });
     }
+    // Answers are somebody's own, tokens among them: what may be kept says so itself.
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
     done(null, payload);
   });
 
@@ -69,6 +84,7 @@ export function httpAdapter(config: Config): FastifyAdapter {
 
 const log = new Logger('HTTP');
 const logContexts = new WeakMap<FastifyRequest, LogContext>();
+const bodyDeadlines = new WeakMap<FastifyRequest, NodeJS.Timeout>();
 
 function withRequest(request: FastifyRequest, run: () => void): void {
   let context = logContexts.get(request);
@@ -79,9 +95,13 @@ function withRequest(request: FastifyRequest, run: () => void): void {
   runWithLogContext(context, run);
 }
 
-/** Players make their own blob addresses and workers; objects may come from the store itself. */
+/**
+ * Players make their own blob addresses and workers. Media and targets are at PUBLIC_URL, also for a page that was
+ * opened by another name of this host, or in the store itself.
+ */
 function contentSecurityPolicy(config: Config): string {
-  const store = config.s3 ? ` ${new URL(config.s3.publicEndpoint).origin}` : '';
+  const origins = [config.publicUrl, ...(config.s3 ? [config.s3.publicEndpoint] : [])];
+  const store = origins.map((url) => ` ${new URL(url).origin}`).join('');
   return [
     "default-src 'self'",
     "script-src 'self'",

@@ -1,3 +1,4 @@
+export { addressBlock } from './address-block.js';
 export { clientAddress } from './client-address.js';
 export { HttpModule } from './http.module.js';
 export { httpAdapter } from './http-adapter.js';

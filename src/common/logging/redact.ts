@@ -2,7 +2,7 @@ const REMOVED = '[redacted]';
 
 /**
  * What must never be in a log, by its form: the log takes lines from everywhere (libraries, error messages, URLs), so
- * the finished line is what is looked at.
+ * the finished line is what is looked at. Repeats are bounded, or a long line of the wrong kind would take minutes.
  */
 const FORMS: readonly [RegExp, string][] = [
   // Authorization and cookie headers, in JSON (also JSON within a JSON string) or in plain text.
@@ -13,7 +13,10 @@ const FORMS: readonly [RegExp, string][] = [
   // The token in a playback path: /media/<expiry>.<key id>.<hmac>/…
   [/(\/media\/)[^/\s"\\]+/g, `$1${REMOVED}`],
   // Signatures and tokens in a query string.
-  [/([?&](?:[\w-]*(?:signature|token|credential|secret|password|key|sig)[\w-]*)=)[^&\s"\\#]+/gi, `$1${REMOVED}`],
+  [
+    /([?&](?:[\w-]{0,60}?(?:signature|token|credential|secret|password|key|sig)[\w-]{0,60})=)[^&\s"\\#]+/gi,
+    `$1${REMOVED}`,
+  ],
   // Properties named after secrets, in JSON and in JSON within a JSON string.
   [/("[\w-]*(?:password|secret|token|apikey|accesskey|signature)"\s*:\s*)"(?:[^"\\]|\\.)*"/gi, `$1"${REMOVED}"`],
   [
@@ -21,7 +24,7 @@ const FORMS: readonly [RegExp, string][] = [
     `$1\\"${REMOVED}\\"`,
   ],
   // The password in a URL: postgres://user:password@host.
-  [/(\b[a-z][a-z\d+.-]*:\/\/[^\s:/@"\\]*:)[^\s@/"\\]+@/gi, `$1${REMOVED}@`],
+  [/(\b[a-z][a-z\d+.-]{0,30}:\/\/[^\s:/@"\\]*:)[^\s@/"\\]+@/gi, `$1${REMOVED}@`],
 ];
 
 const SECRET_NAME = /password|secret|token|apikey|accesskey|signature|authorization|cookie|^variables$/i;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { CONFIG, type Config } from '../../common/config/index.js';
-import { addressBlock } from './address-block.js';
+import { addressBlock } from '../../common/http/index.js';
 import { LoginUnavailable, TooManyLogins } from './auth.errors.js';
 
 /** Attempts in one window that are looked at without delay. */

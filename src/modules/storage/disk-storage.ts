@@ -55,8 +55,9 @@ export class DiskStorage extends ObjectStorage {
 
   /** Makes the folders, and removes what puts of crashed processes left. To be awaited before anything else. */
   async prepare(): Promise<void> {
-    await mkdir(this.objects, { recursive: true });
-    await mkdir(this.scratch, { recursive: true });
+    // DATA_DIR lets others pass through; what people keep private is no business of the machine's other users.
+    await mkdir(this.objects, { recursive: true, mode: 0o700 });
+    await mkdir(this.scratch, { recursive: true, mode: 0o700 });
     for (const name of await readdir(this.scratch)) {
       const path = join(this.scratch, name);
       if (await isAbandoned(path, name)) await rm(path, { recursive: true, force: true });

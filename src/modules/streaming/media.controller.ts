@@ -1,6 +1,7 @@
 import { pipeline, Readable, Transform } from 'node:stream';
 import { Controller, Get, Logger, type OnModuleDestroy, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { addressBlock } from '../../common/http/index.js';
 import { Live } from '../../common/live/index.js';
 import { segmentTopic, TranscodingService } from '../transcoding/index.js';
 import { select } from './conditional.js';
@@ -80,7 +81,7 @@ export class MediaController implements OnModuleDestroy {
         const find = async () => ((await open()) ? this.library.timed(videoId, resource) : null);
         const number = resource.kind === 'segment' ? resource.number : 1;
         const asked = `${videoId}/${resource.run}/${resource.rendition}/${number}`;
-        const bytes = await this.held(find, asked, request.ip, gone.signal);
+        const bytes = await this.held(find, asked, addressBlock(request.ip), gone.signal);
         if (gone.signal.aborted) return;
         if (bytes === PLANNED) return this.later(reply);
         return bytes ? this.send(bytes, request, reply, gone.signal) : this.notFound(reply);

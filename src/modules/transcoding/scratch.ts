@@ -13,6 +13,9 @@ const RESERVE_BYTES = 512 * 1024 * 1024;
 /** A folder of another machine, on a shared disk, that nothing was made in for so long, is a dead one's. */
 const FOREIGN_LEAVINGS_MS = 24 * 3_600_000;
 
+/** The sandbox's account may pass through to what it is given; nobody can look around. */
+const PASSABLE = 0o711;
+
 /** A master's next piece follows at once, most of the time. */
 const LINGER_MS = 60_000;
 
@@ -41,7 +44,7 @@ export class Scratch implements OnModuleInit, OnApplicationShutdown {
   }
 
   async onModuleInit(): Promise<void> {
-    await mkdir(this.root, { recursive: true });
+    await mkdir(this.root, { recursive: true, mode: PASSABLE });
     for (const name of await readdir(this.root)) {
       if (await this.isLeft(name)) await rm(join(this.root, name), { recursive: true, force: true });
     }
@@ -55,7 +58,8 @@ export class Scratch implements OnModuleInit, OnApplicationShutdown {
   /** An empty folder for `work`, gone when it ends. */
   async folder<T>(work: (folder: string) => Promise<T>): Promise<T> {
     const folder = join(this.own, randomUUID());
-    await mkdir(folder, { recursive: true });
+    await mkdir(this.own, { recursive: true, mode: PASSABLE });
+    await mkdir(folder);
     try {
       return await work(folder);
     } finally {
@@ -103,7 +107,7 @@ export class Scratch implements OnModuleInit, OnApplicationShutdown {
   }
 
   private async fetch({ key, sizeBytes }: { key: string; sizeBytes: number }): Promise<string> {
-    await mkdir(this.own, { recursive: true });
+    await mkdir(this.own, { recursive: true, mode: PASSABLE });
     const { bavail, bsize } = await statfs(this.own);
     const free = bavail * bsize - RESERVE_BYTES;
     if (free < sizeBytes) throw new Error(`The scratch disk has ${free} bytes to spare, the master has ${sizeBytes}.`);
