@@ -158,7 +158,7 @@ describe('health', () => {
 });
 
 it('a body that trickles is cut off, one that is there may be worked on for longer', async () => {
-  const config = { corsOrigins: '*', trustProxy: false, s3: null } as unknown as Config;
+  const config = { publicUrl: 'http://localhost', corsOrigins: '*', trustProxy: false, s3: null } as unknown as Config;
   const adapter = httpAdapter(config, 300);
   const fastify = adapter.getInstance();
   fastify.post('/late', async () => {
