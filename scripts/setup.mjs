@@ -77,7 +77,7 @@ function findInPath(...names) {
 const SERVER_PROGRAMS = [
   { names: ['redis-server'], apt: 'redis-server', brew: 'redis', unless: ['REDIS_URL', 'REDIS_URL_FILE'] },
   { names: ['ffmpeg'], apt: 'ffmpeg', brew: 'ffmpeg', unless: ['FFMPEG_PATH'] },
-  { names: ['ffprobe'], apt: 'ffmpeg', brew: 'ffmpeg', unless: ['FFPROBE_PATH'] },
+  { names: ['ffprobe'], apt: 'ffmpeg', brew: 'ffmpeg', unless: ['FFMPEG_PATH'] },
   ...(process.platform === 'linux' ? [{ names: ['bwrap'], apt: 'bubblewrap', brew: null }] : []),
 ];
 const CHROMIUM = { names: ['chromium', 'chromium-browser', 'google-chrome'], apt: 'chromium', brew: 'chromium' };

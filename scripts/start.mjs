@@ -11,6 +11,5 @@ Ctrl-C or SIGTERM ends it cleanly. Options are environment variables: README.md 
 } else {
   setUp();
   process.env.NODE_ENV ??= 'production';
-  process.setSourceMapsEnabled(true);
   await import('../dist/main.js');
 }

@@ -47,7 +47,6 @@ export interface Config {
   readonly encodeConcurrency: number;
   readonly sandbox: 'auto' | 'strict';
   readonly ffmpegPath: string;
-  readonly ffprobePath: string;
   readonly graphqlIntrospection: boolean;
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 }
@@ -109,7 +108,6 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     encodeConcurrency: o.ENCODE_CONCURRENCY,
     sandbox: o.SANDBOX,
     ffmpegPath: o.FFMPEG_PATH,
-    ffprobePath: o.FFPROBE_PATH,
     graphqlIntrospection: o.GRAPHQL_INTROSPECTION,
     logLevel: o.LOG_LEVEL,
   });

@@ -193,12 +193,8 @@ export const options = z.object({
     accepts: 'auto or strict',
   }),
   FFMPEG_PATH: option(z.string().min(1).default('ffmpeg'), {
-    description: 'The ffmpeg to run, 5.1 or newer.',
-    accepts: 'a path, or a name to be found in PATH',
-  }),
-  FFPROBE_PATH: option(z.string().min(1).default('ffprobe'), {
-    description: 'The ffprobe to run.',
-    accepts: 'a path, or a name to be found in PATH',
+    description: 'The ffmpeg to run, 5.1 or newer; ffprobe is looked for beside it first.',
+    accepts: 'a path, or the name of an installed program',
   }),
   GRAPHQL_INTROSPECTION: option(bool.default(true), {
     description: 'Whether clients may ask for the schema (GraphiQL needs it).',

@@ -47,8 +47,6 @@ export class MediaRunError extends Error {
 
 /** Everything that touches a stranger's media. One adapter: `FfmpegEngine`. */
 export abstract class MediaEngine {
-  abstract readonly sandboxLevel: SandboxLevel;
-
   /** Reads the header. A bad file gives a Probe that `verdict` refuses; only trouble of our own throws (MediaRunError, or the file cannot be read). */
   abstract probe(path: string, signal?: AbortSignal): Promise<Probe>;
 
