@@ -131,30 +131,3 @@ test('what is no video is refused in words, with its code', async () => {
   await page.getByText('This video could not be processed').waitFor();
   await page.getByText('Code NOT_VIDEO').waitFor();
 });
-
-test('GraphiQL acts as whoever is signed in, and subscribes', async () => {
-  const page = await open('/');
-  await signIn(page);
-  await page.getByText('Signed in as').waitFor();
-  await page.goto(`${app.url}/graphql`);
-  const run = async (expected: RegExp) => {
-    await page.locator('.graphiql-execute-button').click();
-    await page.locator('.graphiql-response').filter({ hasText: expected }).waitFor();
-  };
-  const runTab = async (tab: string, expected: RegExp) => {
-    await page.getByRole('tab').filter({ hasText: tab }).click();
-    await page.locator('.graphiql-query-editor').filter({ hasText: tab }).waitFor();
-    await run(expected);
-  };
-  await page
-    .locator('.graphiql-query-editor')
-    .filter({ hasText: /mutation.Register/ })
-    .waitFor();
-  await runTab('Mine', /"displayName"/);
-
-  const { session } = await upload(Buffer.alloc(1000, 1));
-  await page.locator('.graphiql-tab-add').click();
-  await page.locator('.graphiql-query-editor .monaco-editor').first().click();
-  await page.keyboard.insertText(`subscription { videoProgress(videoId: "${session.video.id}") { state } }`);
-  await run(/UPLOADING/);
-});
