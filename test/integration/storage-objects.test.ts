@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { DataSource } from 'typeorm';
 import { Database } from '../../src/common/database/index.js';
 import { DiskStorage } from '../../src/modules/storage/disk-storage.js';
-import { type Difference, StoredObjects } from '../../src/modules/storage/index.js';
+import { type CheckOptions, type Difference, StorageCheck, StoredObjects } from '../../src/modules/storage/index.js';
 import { type TestDatabase, temporaryFolder, testDatabase } from '../support/index.js';
 
 /** A store that does what it is told, and then may lose the answer. */
@@ -69,9 +69,9 @@ async function keep(...keys: string[]): Promise<string[]> {
 async function drop(keys: string[], sweepAfterSeconds?: number): Promise<void> {
   await db.tx((tx) => objects.drop(tx, keys, { sweepAfterSeconds }));
 }
-async function differences(): Promise<Difference[]> {
+async function differences(options?: CheckOptions): Promise<Difference[]> {
   const all: Difference[] = [];
-  for await (const difference of objects.check()) all.push(difference);
+  for await (const difference of new StorageCheck(db, storage).differences(options)) all.push(difference);
   return all;
 }
 async function collectAll(): Promise<void> {
