@@ -12,11 +12,6 @@ const MOVES_AT_ONCE = 4;
 /** Why an object stays where it is. */
 export type Left = 'UNKNOWN' | 'DIFFERENT';
 
-export interface Moved {
-  objects: number;
-  bytes: number;
-}
-
 /**
  * Empties the store that objects move from (MovingStorage). Uploads, processing and viewers go on; it may be killed and
  * begun again, and run more than once at the same time.
@@ -36,12 +31,11 @@ export class StorageMover {
   /**
    * One pass over all that is there when it comes to it. Yields what stays, and why: UNKNOWN objects have no row, and
    * DIFFERENT ones are not what is recorded, or not what the other store has under their key.
-   * @param onMoved told after each object, with the sums
+   * @param onMoved told the size of each object that was moved
    */
-  async *move(onMoved: (moved: Moved) => void, signal?: AbortSignal): AsyncGenerator<{ key: string; why: Left }> {
+  async *move(onMoved: (sizeBytes: number) => void, signal?: AbortSignal): AsyncGenerator<{ key: string; why: Left }> {
     if (!(this.storage instanceof MovingStorage)) throw new Error('Nothing is configured to move.');
     const { storage } = this;
-    const moved: Moved = { objects: 0, bytes: 0 };
     for (let after: string | undefined; ; ) {
       const objects = await storage.from.list('', { after, limit: PAGE });
       const rest = objects.values();
@@ -56,9 +50,7 @@ export class StorageMover {
             left.push({ key, why });
             continue;
           }
-          moved.objects++;
-          moved.bytes += sizeBytes;
-          onMoved(moved);
+          onMoved(sizeBytes);
         }
       };
       const moves = await Promise.allSettled(Array.from({ length: MOVES_AT_ONCE }, moveNext));
