@@ -38,10 +38,12 @@ export interface StoreOptions {
   domain?: string;
   /** With a certificate for 127.0.0.1 and localhost that an authority of its own signed: S3_CA_FILE. */
   tls?: boolean;
+  /** Its disk holds no more. */
+  mebibytes?: number;
 }
 
 /** A real S3 store as a process of its own on an own folder and a free port. */
-export async function startStore(name: StoreName, { domain, tls }: StoreOptions = {}): Promise<ObjectStore> {
+export async function startStore(name: StoreName, { domain, tls, mebibytes }: StoreOptions = {}): Promise<ObjectStore> {
   const binary = ensureStore(name);
   const folder = await temporaryFolder();
   const port = await freePort();
@@ -102,7 +104,12 @@ export async function startStore(name: StoreName, { domain, tls }: StoreOptions 
     await ended;
   };
   const start = async () => {
-    child = spawn(binary, command.args, { env: { PATH: process.env.PATH, HOME: folder, ...command.env } });
+    // A small disk of the process's own, gone with it.
+    const mount = 'mount -t tmpfs -o size="$1"m tmpfs "$2" && shift 2 && exec "$@"';
+    const small = mebibytes ? ['--map-root-user', '--mount', 'sh', '-c', mount, 'sh', String(mebibytes), data] : [];
+    child = spawn(mebibytes ? 'unshare' : binary, [...small, ...(mebibytes ? [binary] : []), ...command.args], {
+      env: { PATH: process.env.PATH, HOME: folder, ...command.env },
+    });
     for (const stream of [child.stdout, child.stderr]) stream?.on('data', (bytes) => (output += bytes));
     for (const deadline = Date.now() + READY_MS; ; await pause(50)) {
       if (hasEnded() || Date.now() > deadline) throw new Error(`${name} did not become ready. Its output:\n${output}`);
