@@ -11,10 +11,12 @@ export class StructuredLogger implements LoggerService {
   private readonly pino: Logger;
 
   constructor(
-    config: Pick<Config, 'logLevel'> & Partial<Pick<Config, 'tokenSecret' | 'storageSecret' | 'playbackSecret' | 's3'>>,
+    config: Pick<Config, 'logLevel'> &
+      Partial<Pick<Config, 'tokenSecret' | 'storageSecret' | 'playbackSecret' | 'metricsToken' | 's3'>>,
     output: DestinationStream = destination({ fd: 1, sync: true }),
   ) {
-    const secrets = [config.tokenSecret, config.storageSecret, config.playbackSecret, config.s3?.secretKey].filter(
+    const { tokenSecret, storageSecret, playbackSecret, metricsToken, s3 } = config;
+    const secrets = [tokenSecret, storageSecret, playbackSecret, metricsToken, s3?.secretKey].filter(
       (secret): secret is string => Boolean(secret),
     );
     this.pino = pino(

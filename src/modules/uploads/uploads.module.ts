@@ -7,12 +7,16 @@ import { VideosModule } from '../videos/index.js';
 import { AssembleJob } from './assemble.job.js';
 import { ChunksService } from './chunks.service.js';
 import { UploadSessionEntity } from './upload-session.entity.js';
+import { UploadsMetrics } from './uploads.metrics.js';
 import { UploadsResolver, UserUploadsResolver, VideoUploadResolver } from './uploads.resolver.js';
 import { UploadsService } from './uploads.service.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([UploadSessionEntity]), StorageModule, UsersModule, ChannelsModule, VideosModule],
-  providers: [UploadsService, ChunksService, AssembleJob, UploadsResolver, UserUploadsResolver, VideoUploadResolver],
+  providers: [
+    ...[UploadsService, ChunksService, AssembleJob, UploadsMetrics],
+    ...[UploadsResolver, UserUploadsResolver, VideoUploadResolver],
+  ],
   exports: [UploadsService],
 })
 export class UploadsModule {}
