@@ -27,7 +27,7 @@ const oldest = gauge('sluice_job_oldest_due_age_seconds', 'How long the longest 
   queue: QUEUES,
 });
 const SECONDS = [0.05, 0.2, 1, 5, 30, 120, 600, 3600];
-const duration = histogram('sluice_job_duration_seconds', 'Attempts at jobs', SECONDS, ['job', 'outcome']);
+const duration = histogram('sluice_job_duration_seconds', 'Attempts at jobs', SECONDS, ['name', 'outcome']);
 const wait = histogram('sluice_job_wait_seconds', 'From due to begun', SECONDS, ['queue']);
 
 interface ClaimedJob {
@@ -194,18 +194,23 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     const context = { jobId, attempt, waitedSeconds, lease, signal: abort.signal };
     wait.observe({ queue: job.queue }, waitedSeconds);
     const begun = performance.now();
-    const ended = (outcome: 'done' | 'failed' | 'interrupted') =>
-      duration.observe({ job: job.name, outcome }, (performance.now() - begun) / 1000);
-    this.running.set(job.lease, { abort, leaseEnds: performance.now() + LEASE_SECONDS * 1000 });
-    await runWithLogContext({ jobId: job.id }, () => handler(job.payload, context))
-      .then(() => this.finish(job))
-      .then(() => ended('done'))
-      .catch((error: Error) => {
-        ended(abort.signal.aborted ? 'interrupted' : 'failed');
-        return this.putBack(job, abort.signal.reason ?? error);
-      })
-      .catch((error: Error) => this.logger.warn(`${job.name} ${job.id}: left to its lease: ${error.message}`));
-    this.running.delete(job.lease);
+    const ended = (outcome: 'done' | 'failed' | 'interrupted') => {
+      const ms = performance.now() - begun;
+      duration.observe({ name: job.name, outcome }, ms / 1000);
+      this.logger.debug({ job: job.name, attempt, ms: Math.round(ms) }, `job ${outcome}`);
+    };
+    this.running.set(lease, { abort, leaseEnds: performance.now() + LEASE_SECONDS * 1000 });
+    await runWithLogContext({ jobId }, () =>
+      handler(job.payload, context)
+        .then(() => this.finish(job))
+        .then(() => ended('done'))
+        .catch((error: Error) => {
+          ended(abort.signal.aborted ? 'interrupted' : 'failed');
+          return this.putBack(job, abort.signal.reason ?? error);
+        })
+        .catch((error: Error) => this.logger.warn(`${job.name} ${jobId}: left to its lease: ${error.message}`)),
+    );
+    this.running.delete(lease);
   }
 
   private async finish(job: ClaimedJob): Promise<void> {

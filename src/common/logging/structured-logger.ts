@@ -25,7 +25,8 @@ export class StructuredLogger implements LoggerService {
         base: null,
         timestamp: stdTimeFunctions.isoTime,
         formatters: { level: (level) => ({ level }) },
-        mixin: logContext,
+        // A copy: pino puts the line's own fields into it.
+        mixin: () => ({ ...logContext() }),
       },
       { write: (line: string) => output.write(redact(line, secrets)) },
     );
