@@ -59,11 +59,7 @@ export class ChannelsResolver {
     @CurrentActor() actor: Actor | null,
     @OperationLoaders() loaders: Loaders,
   ): Promise<boolean> {
-    if (!actor) return false;
-    const roles = loaders.loader('channels.viewerRole', (ids: readonly string[]) =>
-      this.channels.rolesOf(actor.userId, ids),
-    );
-    return canManage(await roles.load(channel.row.id));
+    return canManage(await this.channels.roleOfActor(actor, channel.row.id, loaders));
   }
 }
 

@@ -61,10 +61,7 @@ export class VideoPlaybackResolver {
   private async addresses({ row }: Video, actor: Actor | null, loaders: Loaders) {
     const [watchable, role] = await Promise.all([
       loaders.loader('watchable', async (ids: readonly string[]) => this.playbacks.watchable(ids)).load(row.id),
-      actor &&
-        loaders
-          .loader('channel roles', async (ids: readonly string[]) => this.channels.rolesOf(actor.userId, ids))
-          .load(row.channelId),
+      this.channels.roleOfActor(actor, row.channelId, loaders),
     ]);
     return this.playbacks.addresses(row, actor, role, watchable);
   }

@@ -319,10 +319,7 @@ export class VideoUploadResolver {
     @OperationLoaders() loaders: Loaders,
   ): Promise<UploadSession | null> {
     if (!actor) return null;
-    const role = await loaders
-      .loader('channel roles', async (ids: readonly string[]) => this.channels.rolesOf(actor.userId, ids))
-      .load(video.row.channelId);
-    if (!canEdit(actor, role)) return null;
+    if (!canEdit(actor, await this.channels.roleOfActor(actor, video.row.channelId, loaders))) return null;
     const row = await loaders
       .loader('upload sessions of videos', async (ids: readonly string[]) => this.uploads.byVideoIds(ids))
       .load(video.row.id);

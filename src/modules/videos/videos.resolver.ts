@@ -86,25 +86,31 @@ export class VideosResolver {
     @OperationLoaders() loaders: Loaders,
   ): Promise<boolean> {
     if (!actor) return false;
-    const role = await loaders
-      .loader('channel roles', async (ids: readonly string[]) => this.channels.rolesOf(actor.userId, ids))
-      .load(video.row.channelId);
-    return canEdit(actor, role);
+    return canEdit(actor, await this.channels.roleOfActor(actor, video.row.channelId, loaders));
   }
 }
 
 @Resolver(() => Channel)
 export class ChannelVideosResolver {
-  constructor(private readonly videos: VideosService) {}
+  constructor(
+    private readonly videos: VideosService,
+    private readonly channels: ChannelsService,
+  ) {}
 
   @ResolveField('videos', () => VideoConnection, {
     description: 'Newest first. Owners and editors see all, others what is public and plays.',
     complexity: 5,
   })
-  async list(@Parent() channel: Channel, @Args() args: PageArgs, @CurrentActor() actor: Actor | null) {
-    const page = await this.videos.ofChannel(channel.row.id, actor, args.first, args.after);
+  async list(
+    @Parent() channel: Channel,
+    @Args() args: PageArgs,
+    @CurrentActor() actor: Actor | null,
+    @OperationLoaders() loaders: Loaders,
+  ) {
+    const all = canEdit(actor, await this.channels.roleOfActor(actor, channel.row.id, loaders));
+    const page = await this.videos.ofChannel(channel.row.id, all, args.first, args.after);
     return toConnection(page, args, VideosService.cursorOf, Video.of, () =>
-      this.videos.countOfChannel(channel.row.id, actor),
+      this.videos.countOfChannel(channel.row.id, all),
     );
   }
 }
