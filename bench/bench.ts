@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { Place } from './place.js';
 import { measureRequests, requestsTable } from './requests.js';
 
-const HELP = `npm run bench -- requests | delivery [--rounds N] [--seconds N] [--only TEXT] [--json]
+const HELP = `npm run bench -- requests | delivery [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
 
 requests   processor time and latency of the server for { __typename }, a list of 20 videos and commitChunks of 100 chunks,
            beside a bare Nest + Apollo + Fastify server with the same SQL and beside node:http + pg
@@ -12,6 +12,7 @@ delivery   segments of 1 MB per second of processor time from the application an
 --rounds   how often each is measured, in random order (default 7)
 --seconds  how long each time (default 2)
 --only     only operations whose name has this text
+--at       how many requests at once (default 1,16)
 --json     one line of JSON with every round's figures
 
 commitChunks uses the disk store, or the S3 store that S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY and S3_SECRET_KEY name.
@@ -24,6 +25,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '7' },
     seconds: { type: 'string', default: '2' },
     only: { type: 'string' },
+    at: { type: 'string', default: '1,16' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -34,7 +36,12 @@ if (values.help || suite !== 'requests') {
   process.exit(values.help ? 0 : 1);
 }
 
-const options = { rounds: Number(values.rounds), seconds: Number(values.seconds), only: values.only };
+const options = {
+  rounds: Number(values.rounds),
+  seconds: Number(values.seconds),
+  only: values.only,
+  at: values.at.split(',').map(Number),
+};
 const place = await Place.open();
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void place.close().then(() => process.exit(1)));

@@ -5,7 +5,6 @@ import type { Load } from './load.js';
 import { graphql, Place, type Server } from './place.js';
 import { median, quantile, shuffled, spread, table } from './report.js';
 
-const CONNECTIONS = [1, 16];
 const CHUNKS = 100;
 const CHUNK_BYTES = 1024;
 const VIDEOS = 30;
@@ -25,6 +24,8 @@ export interface Options {
   seconds: number;
   rounds: number;
   only?: string;
+  /** How many requests at once, each of them in turn. */
+  at: readonly number[];
 }
 
 interface Measured {
@@ -41,7 +42,7 @@ export async function measureRequests(place: Place, options: Options): Promise<M
   const store = Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('S3_')));
   const env = { ROLE: 'api', LOG_LEVEL: 'info', ...store } as Record<string, string>;
   const sluice = await place.start('dist/main.js', '/readyz', env);
-  const work = await prepare(place, sluice);
+  const work = await prepare(place, sluice, Math.max(...options.at));
   const peer = { ...env, BENCH_VIEWER: work.userId, BENCH_PUBLIC_URL: sluice.url };
   const servers: Record<string, Server> = {
     Sluice: sluice,
@@ -50,7 +51,7 @@ export async function measureRequests(place: Place, options: Options): Promise<M
   };
   const operations = Object.entries(work.operations).filter(([name]) => !options.only || name.includes(options.only));
   const cells = operations.flatMap(([operation, load]) =>
-    CONNECTIONS.map((connections) => ({ operation, load, connections })),
+    options.at.map((connections) => ({ operation, load, connections })),
   );
 
   const run = ({ load, connections }: (typeof cells)[number], server: Server, seconds: number) =>
@@ -121,7 +122,7 @@ export function requestsTable(measured: readonly Measured[]): string {
 }
 
 /** A signed-in owner of a channel of videos, and sessions whose chunks are stored. */
-async function prepare(place: Place, { url }: Server) {
+async function prepare(place: Place, { url }: Server, uploads: number) {
   const account = { email: 'ada@example.org', password: 'correct horse battery' };
   const { register } = await graphql<{ register: { session: { accessToken: string } } }>(
     url,
@@ -148,9 +149,7 @@ async function prepare(place: Place, { url }: Server) {
   const userId = rows[0]?.id as string;
   await insertVideos(place, Buffer.from(channelId, 'base64url').toString().split(':')[1] as string, userId);
 
-  const sessions = await Promise.all(
-    Array.from({ length: Math.max(...CONNECTIONS) }, () => storedSession(url, token, channelId)),
-  );
+  const sessions = await Promise.all(Array.from({ length: uploads }, () => storedSession(url, token, channelId)));
   const post = (query: string, variables: object = {}) => ({ url: '', body: JSON.stringify({ query, variables }) });
   const operations: Record<string, Pick<Load, 'requests' | 'reset'>> = {
     '{ __typename }': { requests: [post('{ __typename }')] },
