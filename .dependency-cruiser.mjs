@@ -83,7 +83,7 @@ export default {
       name: 'modules-know-no-application',
       severity: 'error',
       from: { path: '^src/(?:common|modules)/' },
-      to: { path: '^src/(?:[^/]+\\.ts$|embedded/)' },
+      to: { path: '^src/(?:[^/]+\\.ts$|embedded/|commands/)' },
     },
     { name: 'no-cycle', severity: 'error', from: { path: '^(?:src|web)/' }, to: { circular: true } },
     {

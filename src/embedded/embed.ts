@@ -1,17 +1,21 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config, Settings } from '../common/config/index.js';
-import { lockDataDir } from './data-dir-lock.js';
-import { startPostgres } from './postgres.js';
-import { startRedis } from './redis.js';
+import { DataDirHeld, lockDataDir } from './data-dir-lock.js';
+import { joinPostgres, startPostgres } from './postgres.js';
+import { joinRedis, startRedis } from './redis.js';
 import { secretIn } from './secrets.js';
 import { stopLeftover } from './server.js';
 
 /**
  * Starts what the settings do not name, side by side, and generates the secrets that they leave out.
+ * @param options.join use the servers of another Sluice that runs on the same DATA_DIR, where there is one
  * @throws DataDirHeld when another Sluice runs embedded servers on the same DATA_DIR
  */
-export async function embed(settings: Settings): Promise<{ config: Config; stop(): Promise<void> }> {
+export async function embed(
+  settings: Settings,
+  options: { join?: boolean } = {},
+): Promise<{ config: Config; stop(): Promise<void> }> {
   const { dataDir } = settings;
   // Others may pass through: PostgreSQL's account and the sandbox's. What they must not read has a mode of its own.
   await mkdir(dataDir, { recursive: true, mode: 0o711 });
@@ -19,8 +23,15 @@ export async function embed(settings: Settings): Promise<{ config: Config; stop(
   const stop = async () => {
     for (let next = stops.pop(); next; next = stops.pop()) await next();
   };
-  if (settings.databaseUrl === null || settings.redisUrl === null)
-    stops.push(await lockDataDir(dataDir, settings.publicUrl));
+  let joined = false;
+  if (settings.databaseUrl === null || settings.redisUrl === null) {
+    try {
+      stops.push(await lockDataDir(dataDir, settings.publicUrl));
+    } catch (error) {
+      if (!(options.join && error instanceof DataDirHeld)) throw error;
+      joined = true;
+    }
+  }
 
   const started = async (server: Promise<{ url: string; stop(): Promise<void> }>): Promise<string> => {
     const { url, stop } = await server;
@@ -32,9 +43,11 @@ export async function embed(settings: Settings): Promise<{ config: Config; stop(
     await mkdir(join(dataDir, 'secrets'), { recursive: true, mode: 0o700 });
     return secretIn(join(dataDir, 'secrets', name));
   };
+  const [postgres, redis] = [join(dataDir, 'postgres'), join(dataDir, 'redis')];
   const parts = await Promise.allSettled([
-    settings.databaseUrl ?? started(startPostgres({ dir: join(dataDir, 'postgres'), durable: true })),
-    settings.redisUrl ?? started(startRedis({ dir: join(dataDir, 'redis'), durable: true })),
+    settings.databaseUrl ??
+      (joined ? joinPostgres(postgres) : started(startPostgres({ dir: postgres, durable: true }))),
+    settings.redisUrl ?? (joined ? joinRedis(redis) : started(startRedis({ dir: redis, durable: true }))),
     secret(settings.tokenSecret, 'token'),
     secret(settings.storageSecret, 'storage'),
     secret(settings.playbackSecret, 'playback'),

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { secretIn } from './secrets.js';
-import { type EmbeddedServer, runServer } from './server.js';
+import { type EmbeddedServer, portOf, runServer } from './server.js';
 
 const run = promisify(execFile);
 const DATABASE = 'sluice';
@@ -47,8 +47,15 @@ export async function startPostgres({ dir, durable }: { dir: string; durable: bo
     signals: ['SIGINT', 'SIGQUIT'],
     isReady: async (_port, pid) => isReady(data, pid),
   });
-  return { url: `postgresql://${DATABASE}:${password}@127.0.0.1:${port}/${DATABASE}`, stop };
+  return { url: urlOf(password, port), stop };
 }
+
+/** Where the PostgreSQL answers that another process runs on `dir`. */
+export async function joinPostgres(dir: string): Promise<string> {
+  return urlOf(await secretIn(join(dir, 'password')), await portOf(dir));
+}
+
+const urlOf = (password: string, port: number) => `postgresql://${DATABASE}:${password}@127.0.0.1:${port}/${DATABASE}`;
 
 const FAST = {
   fsync: 'off',

@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { secretIn } from './secrets.js';
-import { type EmbeddedServer, runServer } from './server.js';
+import { type EmbeddedServer, portOf, runServer } from './server.js';
 
 /**
  * The `redis-server` of PATH on `dir`, for this machine alone and with a password, since other users of the machine can
@@ -35,8 +35,15 @@ export async function startRedis({ dir, durable }: { dir: string; durable: boole
     if (error.code !== 'ENOENT') throw error;
     throw new Error('redis-server is not installed here: install it, or set REDIS_URL.');
   });
-  return { url: `redis://:${password}@127.0.0.1:${port}/0`, stop };
+  return { url: urlOf(password, port), stop };
 }
+
+/** Where the Redis answers that another process runs on `dir`. */
+export async function joinRedis(dir: string): Promise<string> {
+  return urlOf(await secretIn(join(dir, 'password')), await portOf(dir));
+}
+
+const urlOf = (password: string, port: number) => `redis://:${password}@127.0.0.1:${port}/0`;
 
 /** While it loads its file, Redis answers with LOADING. */
 function answersPing(port: number, password: string): Promise<boolean> {

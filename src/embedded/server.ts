@@ -14,7 +14,7 @@ export interface EmbeddedServer {
 
 export interface ServerPlan {
   readonly name: string;
-  /** Holds `running` (which process it is) and `log`. */
+  /** Holds `running` (which process it is, and its port) and `log`. */
   readonly dir: string;
   readonly command: string;
   args(port: number): string[];
@@ -58,7 +58,7 @@ export async function runServer(plan: ServerPlan): Promise<{ port: number; stop(
       await log.close();
     }
     child.stdin?.end(plan.input?.(port));
-    await writeFile(record, JSON.stringify(identityOf(child.pid as number)));
+    await writeFile(record, JSON.stringify({ ...identityOf(child.pid as number), port }));
     return child;
   };
 
@@ -127,15 +127,29 @@ async function becomesReady(plan: ServerPlan, child: ChildProcess, port: number)
   return false;
 }
 
-/** Stops the process that `record` names, if it still runs. */
-export async function stopLeftover(record: string, [clean, hard]: ServerPlan['signals']): Promise<void> {
-  let left: ProcessIdentity;
+/** The port of the server that runs on `dir`; one that is being started is waited for. */
+export async function portOf(dir: string): Promise<number> {
+  const record = join(dir, 'running');
+  for (const deadline = Date.now() + START_MS; Date.now() < deadline; await pause(POLL_MS)) {
+    const found = await readRecord(record);
+    if (found && isRunning(found)) return found.port;
+  }
+  throw new Error(`${record} names no server that runs.`);
+}
+
+async function readRecord(record: string): Promise<(ProcessIdentity & { port: number }) | null> {
   try {
-    left = JSON.parse(await readFile(record, 'utf8')) as ProcessIdentity;
+    return JSON.parse(await readFile(record, 'utf8'));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || error instanceof SyntaxError) return;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || error instanceof SyntaxError) return null;
     throw error;
   }
+}
+
+/** Stops the process that `record` names, if it still runs. */
+export async function stopLeftover(record: string, [clean, hard]: ServerPlan['signals']): Promise<void> {
+  const left = await readRecord(record);
+  if (!left) return;
   for (const signal of [clean, hard]) {
     if (isRunning(left)) process.kill(left.pid, signal);
     for (const deadline = Date.now() + STOP_MS; isRunning(left) && Date.now() < deadline; ) await pause(POLL_MS);

@@ -42,6 +42,15 @@ describe('the server on embedded parts', () => {
     expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
   });
 
+  it('lets a command join it', async () => {
+    expect(await run('commands/migrate.js', { DATA_DIR: server.dataDir })).toEqual({
+      code: 0,
+      stdout: 'The schema is the newest already.\n',
+      stderr: '',
+    });
+    expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
+  });
+
   it('takes over what a killed one left, and keeps its data', async () => {
     await server.kill();
     await server.start();
@@ -52,7 +61,7 @@ describe('the server on embedded parts', () => {
   it('ends cleanly on SIGTERM, and frees DATA_DIR', async () => {
     expect(await server.drain()).toBe(0);
     expect(await holderOf(server.dataDir)).toBeNull();
-    expect(await run('migrate.js', { DATA_DIR: server.dataDir })).toMatchObject({
+    expect(await run('commands/migrate.js', { DATA_DIR: server.dataDir })).toMatchObject({
       code: 0,
       stdout: 'The schema is the newest already.\n',
     });
