@@ -5,6 +5,7 @@ import {
   Loaders,
   Mutates,
   NodeResolver,
+  type OperationContext,
   OperationLoaders,
   PageArgs,
   toConnection,
@@ -71,7 +72,7 @@ export class VideosResolver {
   }
 
   @ResolveField(() => Channel, { description: 'Where it is published.' })
-  async channel(@Parent() video: Video, @OperationLoaders() loaders: Loaders): Promise<Channel> {
+  async channel(video: Video, _: unknown, { loaders }: OperationContext): Promise<Channel> {
     const channel = await loaders
       .loader('channels', async (ids: readonly string[]) => this.channels.byIds(ids))
       .load(video.row.channelId);
@@ -80,11 +81,7 @@ export class VideosResolver {
   }
 
   @ResolveField(() => Boolean, { description: 'You may change, replace or delete it.' })
-  async viewerCanEdit(
-    @Parent() video: Video,
-    @CurrentActor() actor: Actor | null,
-    @OperationLoaders() loaders: Loaders,
-  ): Promise<boolean> {
+  async viewerCanEdit(video: Video, _: unknown, { actor, loaders }: OperationContext): Promise<boolean> {
     if (!actor) return false;
     return canEdit(actor, await this.channels.roleOfActor(actor, video.row.channelId, loaders));
   }
