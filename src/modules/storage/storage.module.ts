@@ -5,6 +5,7 @@ import { DiskIngress } from './disk-ingress.js';
 import { DiskStorage } from './disk-storage.js';
 import { MovingStorage } from './moving-storage.js';
 import { ObjectStorage } from './object-storage.js';
+import { measured, StorageUsage } from './storage.metrics.js';
 import { StorageCheck } from './storage-check.js';
 import { StorageCollector } from './storage-collector.js';
 import { StorageMover } from './storage-mover.js';
@@ -17,7 +18,7 @@ async function storeOf(name: StoreName, config: Config): Promise<ObjectStorage> 
     const { S3Storage } = await import('./s3-storage.js');
     const s3 = new S3Storage(config.s3);
     await s3.prepare(config.corsOrigins);
-    return s3;
+    return measured(s3);
   }
   const disk = new DiskStorage({
     root: join(config.dataDir, 'storage'),
@@ -25,7 +26,7 @@ async function storeOf(name: StoreName, config: Config): Promise<ObjectStorage> 
     signingSecret: config.storageSecret,
   });
   await disk.prepare();
-  return disk;
+  return measured(disk);
 }
 
 @Module({
@@ -42,6 +43,7 @@ async function storeOf(name: StoreName, config: Config): Promise<ObjectStorage> 
     StorageCheck,
     StorageMover,
     StorageCollector,
+    StorageUsage,
     DiskIngress,
   ],
   exports: [ObjectStorage, StoredObjects, StorageCheck, StorageMover],

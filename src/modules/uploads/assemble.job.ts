@@ -1,7 +1,8 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Database } from '../../common/database/index.js';
 import { Events } from '../../common/events/index.js';
-import { HandlesJob, type JobContext } from '../../common/jobs/index.js';
+import { HandlesJob, type JobContext, jobAttributes } from '../../common/jobs/index.js';
+import { traceUpload } from '../../common/tracing/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { VideosService } from '../videos/index.js';
 import { ChunksService } from './chunks.service.js';
@@ -9,7 +10,8 @@ import * as ledger from './upload-ledger.js';
 import { FILE_DIGEST_MISMATCH } from './uploads.errors.js';
 import { UploadCompleted } from './uploads.events.js';
 import { AssembleMaster, FreeChunks } from './uploads.jobs.js';
-import { UploadsService } from './uploads.service.js';
+import { sessionsEnded } from './uploads.metrics.js';
+import { type UploadSessionRow, UploadsService } from './uploads.service.js';
 
 const FREED_AT_ONCE = 500;
 
@@ -35,6 +37,16 @@ export class AssembleJob {
   async assemble({ sessionId, epoch }: { sessionId: string; epoch: number }, context: JobContext): Promise<void> {
     const session = await this.uploads.byId(sessionId);
     if (session?.state !== 'COMPLETING' || session.epoch !== epoch) return;
+    const attributes = {
+      'sluice.session.id': sessionId,
+      'sluice.file.bytes': session.sizeBytes,
+      ...jobAttributes(context),
+    };
+    await traceUpload(session.videoId, 'assemble', attributes, () => this.write(session, context));
+  }
+
+  private async write(session: UploadSessionRow, context: JobContext): Promise<void> {
+    const { id: sessionId, epoch } = session;
     const key = `masters/${sessionId}/${context.lease}`;
     const parts = await ledger.parts(this.db, sessionId);
     const master = await this.objects.compose(key, parts, {
@@ -55,6 +67,7 @@ export class AssembleJob {
         const video = await this.videos.markVerified(tx, session.videoId);
         if (video) await this.events.publish(tx, UploadCompleted, { sessionId, videoId: session.videoId, ...video });
         await this.uploads.freeChunksLater(tx, sessionId);
+        tx.afterCommit(() => sessionsEnded.inc({ state: 'COMPLETED' }));
       } else {
         await this.objects.drop(tx, [key]);
       }
