@@ -16,6 +16,8 @@ const READY_MS = 30_000;
 export interface TestServer {
   readonly url: string;
   readonly dataDir: string;
+  /** Its options as it runs now. */
+  env(): Record<string, string>;
   /** Null with `embedded`. */
   readonly database: TestDatabase | null;
   /** Of the process that runs now. */
@@ -68,6 +70,7 @@ export async function spawnServer(
     }),
     ...options.env,
   };
+  let running = env;
   let child: ChildProcess;
   let output = '';
 
@@ -88,14 +91,16 @@ export async function spawnServer(
   const server: TestServer = {
     url,
     dataDir,
+    env: () => running,
     database,
     pid: () => child.pid as number,
     output: () => output,
     graphql: (query, variables, accessToken) => graphql(url, query, variables, accessToken),
     start: async (more = {}) => {
       const begun = performance.now();
+      running = { ...env, ...more };
       child = spawn(process.execPath, ['--enable-source-maps', join(import.meta.dirname, '../../dist/main.js')], {
-        env: { ...env, ...more },
+        env: running,
       });
       for (const stream of [child.stdout, child.stderr]) stream?.on('data', (bytes) => (output += bytes));
       while (!(await isReady())) {
