@@ -16,17 +16,8 @@ import { UploadsModule } from './modules/uploads/index.js';
 import { UsersModule } from './modules/users/index.js';
 import { VideosModule } from './modules/videos/index.js';
 
-/** What every domain stands on. The configuration comes in from outside, beside this module. */
-const common = [
-  DatabaseModule,
-  JobsModule,
-  EventsModule,
-  LiveModule,
-  AccessModule,
-  HttpModule,
-  GraphqlModule,
-  HealthModule,
-];
+/** What every domain stands on. The configuration comes in from outside, beside these modules. */
+const common = [DatabaseModule, JobsModule, EventsModule, LiveModule, AccessModule, HttpModule, HealthModule];
 
 /** The domains by rank: each imports only from those before it. */
 const domains = [
@@ -40,5 +31,10 @@ const domains = [
   StreamingModule,
 ];
 
+/** Works off jobs, and has no API. */
 @Module({ imports: [...common, ...domains] })
+export class WorkerModule {}
+
+/** All of it. */
+@Module({ imports: [WorkerModule, GraphqlModule] })
 export class AppModule {}

@@ -32,6 +32,8 @@ interface RunningJob {
 
 class Draining extends Error {}
 
+type PeriodicTask = (signal: AbortSignal) => Promise<void>;
+
 /**
  * Claims due rows of `job` under a lease, renews it, runs the handler and finishes by the lease, so that a worker that
  * was stopped, cut off or killed loses its job to another one and can no longer finish it.
@@ -44,7 +46,7 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly working = new Set<Promise<void>>();
   private readonly slots = new Map<QueueName, { limit: number; used: number; waiting: (() => void)[] }>();
   private readonly timers: NodeJS.Timeout[] = [];
-  private draining = false;
+  private readonly drained = new AbortController();
 
   constructor(
     private readonly db: Database,
@@ -76,22 +78,23 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
       });
     }
     for (const found of decoratedMethods<number>(this.discovery, this.scanner, PERIODICALLY)) {
-      this.every(found.mark, found.call as () => Promise<void>);
+      this.every(found.mark, found.call as PeriodicTask);
     }
     this.every(POLL_MS, async () => {
       for (const queue of QUEUES) this.pump(queue);
     });
     this.every(RENEW_MS, () => this.renew());
     this.every(POLL_MS * 5, () => this.reclaim());
-    this.every(3_600_000, () => this.forget());
+    this.every(3_600_000, (signal) => this.forget(signal));
   }
 
+  /** Resolves once nothing of this process is under way any more: jobs, and periodic tasks. */
   async onModuleDestroy(): Promise<void> {
-    this.draining = true;
+    this.drained.abort(new Draining('The process is stopping.'));
     for (const timer of this.timers) clearInterval(timer);
     for (const slot of this.slots.values()) for (const resume of slot.waiting.splice(0)) resume();
     const grace = setTimeout(() => {
-      for (const job of this.running.values()) job.abort.abort(new Draining('The process is stopping.'));
+      for (const job of this.running.values()) job.abort.abort(this.drained.signal.reason);
     }, DRAIN_GRACE_MS);
     await Promise.all(this.working);
     clearTimeout(grace);
@@ -106,30 +109,31 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     return { default: 4, events: 8, assemble: 2, probe: 2, first: 1, encode: this.config.encodeConcurrency }[queue];
   }
 
-  private every(milliseconds: number, task: () => Promise<void>): void {
-    let busy = false;
+  private every(milliseconds: number, task: PeriodicTask): void {
+    let working: Promise<void> | undefined;
     const timer = setInterval(() => {
-      if (busy) return;
-      busy = true;
-      task()
+      if (working) return;
+      working = task(this.drained.signal)
         .catch((error: Error) => this.logger.warn(`jobs: ${error.message}`))
         .finally(() => {
-          busy = false;
+          this.working.delete(working as Promise<void>);
+          working = undefined;
         });
+      this.working.add(working);
     }, milliseconds);
     this.timers.push(timer);
   }
 
   private roomIn(queue: QueueName): Promise<void> {
     const slot = this.slots.get(queue);
-    if (!slot || this.draining || slot.used < slot.limit) return Promise.resolve();
+    if (!slot || this.drained.signal.aborted || slot.used < slot.limit) return Promise.resolve();
     return new Promise((resolve) => slot.waiting.push(resolve));
   }
 
   /** Fills the queue's free slots with due jobs; each that ends looks for the next. */
   private pump(queue: QueueName): void {
     const slot = this.slots.get(queue);
-    if (!slot || this.draining || slot.used >= slot.limit) return;
+    if (!slot || this.drained.signal.aborted || slot.used >= slot.limit) return;
     slot.used++;
     const working = this.work(queue).then((more) => {
       this.working.delete(working);
@@ -145,8 +149,8 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     try {
       const job = await this.claim(queue);
       if (!job) return false;
-      if (this.draining) {
-        await this.putBack(job, new Draining());
+      if (this.drained.signal.aborted) {
+        await this.putBack(job, this.drained.signal.reason);
         return false;
       }
       this.pump(queue);
@@ -176,6 +180,7 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     const handler = this.handlers.get(job.name);
     if (!handler) throw new Error(`No handler does ${job.name}.`);
     const context = { jobId: job.id, attempt: job.attempts, lease: job.lease, signal: abort.signal };
+    this.logger.debug({ jobId: job.id, job: job.name, attempt: job.attempts, lease: job.lease }, 'job claimed');
     this.running.set(job.lease, { abort, leaseEnds: performance.now() + LEASE_SECONDS * 1000 });
     await runWithLogContext({ jobId: job.id }, () => handler(job.payload, context))
       .then(() => this.finish(job))
@@ -241,8 +246,8 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     );
   }
 
-  private async forget(): Promise<void> {
-    for (let gone = FORGET_AT_ONCE; gone === FORGET_AT_ONCE && !this.draining; ) {
+  private async forget(signal: AbortSignal): Promise<void> {
+    for (let gone = FORGET_AT_ONCE; gone === FORGET_AT_ONCE && !signal.aborted; ) {
       const rows = await this.db.query(
         `DELETE FROM job WHERE id IN (SELECT id FROM job WHERE state = 'DONE'
            AND finished_at < now() - $1 * interval '1 day' LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING id`,
