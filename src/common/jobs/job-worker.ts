@@ -110,14 +110,15 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   private every(milliseconds: number, task: PeriodicTask): void {
-    let working: Promise<void> | undefined;
+    let busy = false;
     const timer = setInterval(() => {
-      if (working) return;
-      working = task(this.drained.signal)
+      if (busy) return;
+      busy = true;
+      const working = task(this.drained.signal)
         .catch((error: Error) => this.logger.warn(`jobs: ${error.message}`))
         .finally(() => {
-          this.working.delete(working as Promise<void>);
-          working = undefined;
+          this.working.delete(working);
+          busy = false;
         });
       this.working.add(working);
     }, milliseconds);
