@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ObjectStorage } from '../../src/modules/storage/index.js';
 import { makeClip } from '../support/clip.js';
-import { type Answer, ApiClient, sha256, type TestDatabase, type TestRedis, until } from '../support/index.js';
+import { type Answer, ApiClient, rowId, sha256, type TestDatabase, type TestRedis, until } from '../support/index.js';
 import { brokenInvariants, digestOf, storeDifferences } from '../support/invariants.js';
 
 export interface Installation {
@@ -88,13 +88,13 @@ export function killTests(current: () => Installation): void {
     const { database, storage } = current();
     const [row] = await database.query<{ state: string; master_key: string }>(
       'SELECT state, master_key FROM upload_session WHERE id = $1',
-      [session.id],
+      [rowId(session.id)],
     );
     expect(row?.state).toBe('COMPLETED');
     expect(await digestOf(storage, row?.master_key as string)).toBe(sha256(clip));
-    expect(await database.query('SELECT run, access_epoch FROM video WHERE id = $1', [session.video.id])).toEqual([
-      { run: 1, access_epoch: 1 },
-    ]);
+    expect(
+      await database.query('SELECT run, access_epoch FROM video WHERE id = $1', [rowId(session.video.id)]),
+    ).toEqual([{ run: 1, access_epoch: 1 }]);
     expect(await brokenInvariants(database)).toEqual({});
     expect(await storeDifferences(database, storage)).toEqual([]);
   }
