@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Injectable, Module } from '@nestjs/common';
@@ -142,7 +142,7 @@ describe('connections', () => {
         .trim()
         .split('\n').length;
     const before = await count();
-    const app = await startApp({ role, redisUrl: redis.url, databasePoolSize: 3 });
+    const app = await startApp({ role, redisUrl: redis.url, databasePoolSize: 3 }, [CountersModule]);
     // A health check has a connection of its own, from the first one on.
     await fetch(`${app.url}/readyz`);
     const opened = await until(count, (count) => count - before >= 3);
@@ -180,7 +180,7 @@ describe('processes on one database', () => {
     [database, folder] = [await testDatabase(), await temporaryFolder()];
     await database.query('DROP SCHEMA public CASCADE');
     await database.query('CREATE SCHEMA public');
-    const shared = { ...sharedOptions(database.url), DATA_DIR: folder, LOG_LEVEL: 'warn' };
+    const shared = { ...sharedOptions(database.url), DATA_DIR: folder, LOG_LEVEL: 'warn', PGAPPNAME: 'roles' };
     const roles = ['api', 'api', 'worker', 'worker', 'all'];
     processes = await Promise.all(
       roles.map(async (ROLE) => serverProcess(await freePort(), { ...shared, ROLE, DATABASE_POOL_SIZE: '3' })),
@@ -189,6 +189,7 @@ describe('processes on one database', () => {
   afterAll(async () => {
     await Promise.all(processes.map((process) => process.kill()));
     await database.drop();
+    await rm(folder, { recursive: true });
   });
 
   it('may all be the first: one migrates, the others wait', async () => {
@@ -218,7 +219,9 @@ describe('processes on one database', () => {
   it('end with 0 when they are told to', async () => {
     expect(await Promise.all(processes.map((process) => process.drain()))).toEqual([0, 0, 0, 0, 0]);
     expect(
-      await database.query(`SELECT FROM pg_stat_activity WHERE datname = current_database() AND query ~ 'job'`),
+      await database.query(
+        `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'roles'`,
+      ),
     ).toEqual([]);
   }, 60_000);
 });

@@ -6,7 +6,7 @@ import { type Cluster, type ClusterProcess, startCluster, until } from '../suppo
 let cluster: Cluster;
 beforeAll(async () => {
   cluster = await startCluster({ apis: 2, workers: 2, store: 'minio' });
-}, 120_000);
+}, 240_000);
 afterAll(() => cluster?.remove());
 
 async function victim(point: Point): Promise<ClusterProcess> {

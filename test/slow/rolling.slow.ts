@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import { createClient as createEventStream } from 'graphql-sse';
 import { createClient as createSocket } from 'graphql-ws';
 import WebSocket from 'ws';
@@ -26,7 +27,7 @@ beforeAll(async () => {
     startCluster({ apis: 2, workers: 2, store: 'minio' }),
     makeClip({ seconds: 5, size: '426x240' }),
   ]);
-}, 120_000);
+}, 240_000);
 afterAll(() => cluster?.remove());
 
 async function signUp(): Promise<RetryingClient> {
@@ -74,7 +75,7 @@ function follow(client: ApiClient, transport: 'socket' | 'stream', query: string
     until: (done: (state: Answer) => boolean) =>
       until(
         async () => {
-          if (errors.length > 0) throw new Error(`The ${transport} ended: ${JSON.stringify(errors)}`);
+          if (errors.length > 0) throw new Error(`The ${transport} ended: ${inspect(errors)}`);
           return seen.at(-1);
         },
         (state) => state !== undefined && done(state),
@@ -191,4 +192,4 @@ it('fails no request that a client with retries would notice, and loses nothing'
   const repeated = Object.values(retries.repeated).reduce((sum, count) => sum + count, 0);
   expect(repeated / retries.requests).toBeLessThan(0.01);
   expect(Object.keys(streams.closed)).toContain('1012');
-}, 300_000);
+}, 400_000);

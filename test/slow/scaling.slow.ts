@@ -14,7 +14,7 @@ beforeAll(async () => {
     startCluster({ apis: 1, workers: 1, store: 'disk' }),
     makeClip({ seconds: SECONDS, size: '426x240' }),
   ]);
-}, 120_000);
+}, 240_000);
 afterAll(() => cluster?.remove());
 
 async function kill(job: string): Promise<ClusterProcess> {
@@ -81,4 +81,4 @@ it('loses and doubles nothing', async () => {
   );
   expect(await brokenInvariants(database)).toEqual({});
   expect(await storeDifferences(database, storage)).toEqual([]);
-}, 300_000);
+}, 400_000);

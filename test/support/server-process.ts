@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { sharedRedisUrl } from './redis.js';
 
-const READY_MS = 60_000;
+/** A machine that does many things at once takes its time. */
+const READY_MS = 120_000;
 
 export interface ServerProcess {
   readonly url: string;
@@ -63,7 +64,7 @@ export function serverProcess(port: number, options: Record<string, string>): Se
       while (!(await isReady())) {
         if (hasEnded() || performance.now() - begun > READY_MS)
           throw new Error(`The server did not become ready. Its output:\n${output}`);
-        await pause(20);
+        await pause(50);
       }
       return performance.now() - begun;
     },
