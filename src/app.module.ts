@@ -7,6 +7,8 @@ import { HealthModule } from './common/health/index.js';
 import { HttpModule } from './common/http/index.js';
 import { JobsModule } from './common/jobs/index.js';
 import { LiveModule } from './common/live/index.js';
+import { MetricsModule } from './common/metrics/index.js';
+import { TracingModule } from './common/tracing/index.js';
 import { AuthModule } from './modules/auth/index.js';
 import { ChannelsModule } from './modules/channels/index.js';
 import { StorageModule } from './modules/storage/index.js';
@@ -17,7 +19,17 @@ import { UsersModule } from './modules/users/index.js';
 import { VideosModule } from './modules/videos/index.js';
 
 /** What every domain stands on. The configuration comes in from outside, beside these modules. */
-const common = [DatabaseModule, JobsModule, EventsModule, LiveModule, AccessModule, HttpModule, HealthModule];
+const common = [
+  DatabaseModule,
+  JobsModule,
+  EventsModule,
+  LiveModule,
+  AccessModule,
+  HttpModule,
+  HealthModule,
+  MetricsModule,
+  TracingModule,
+];
 
 /** The domains by rank: each imports only from those before it. */
 const domains = [

@@ -21,9 +21,6 @@ export interface EdgeOptions {
   port?: number;
   /** Whose X-Forwarded-For counts: an address or a network. */
   trustedProxy?: string;
-  /** Another folder with the templates, or another nginx. */
-  templates?: string;
-  nginx?: string;
 }
 
 export interface Edge {
@@ -39,7 +36,7 @@ export interface Edge {
   stop(): Promise<void>;
 }
 
-/** The nginx of this machine on the configuration that compose has, filled with the same variables. */
+/** The nginx of this machine, or that of SLUICE_TEST_NGINX, on the configuration that compose has, filled with the same variables. */
 export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const folder = await temporaryFolder();
   const [port, other] = [options.port ?? (await freePort()), await freePort()];
@@ -65,12 +62,12 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     EDGE_TRUSTED_PROXY: options.trustedProxy ?? 'unix:',
     EDGE_ACCESS_LOG: join(folder, 'access.log'),
   };
-  await render(options.templates ?? TEMPLATES, variables);
+  await render(TEMPLATES, variables);
 
   // As root, nginx would have its workers be somebody who may not enter the folder.
   const asUs = process.getuid?.() === 0 ? ' user root;' : '';
   const child = spawn(
-    options.nginx ?? 'nginx',
+    process.env.SLUICE_TEST_NGINX ?? 'nginx',
     ['-p', folder, '-c', join(folder, 'conf/nginx.conf'), '-g', `daemon off;${asUs}`],
     { env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` }, stdio: ['ignore', 'ignore', 'pipe'] },
   );

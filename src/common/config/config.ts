@@ -11,6 +11,15 @@ export interface S3Config {
   readonly pathStyle: boolean;
 }
 
+export interface TracingConfig {
+  /** The receiver's address, without `/v1/traces`. */
+  readonly endpoint: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly serviceName: string;
+  /** From 0 to 1: of uploads. */
+  readonly sampled: number;
+}
+
 /** What the environment says. `null`: not configured, so `embedded` fills it in. */
 export interface Settings extends Omit<Config, Filled> {
   readonly databaseUrl: string | null;
@@ -39,6 +48,8 @@ export interface Config {
   readonly tokenSecret: string;
   readonly storageSecret: string;
   readonly playbackSecret: string;
+  /** `null`: no mail is sent. */
+  readonly smtp: { readonly url: string; readonly from: string } | null;
   readonly registration: 'open' | 'closed';
   readonly corsOrigins: '*' | readonly string[];
   readonly trustProxy: false | number | string;
@@ -48,6 +59,10 @@ export interface Config {
   readonly sandbox: 'auto' | 'strict';
   readonly ffmpegPath: string;
   readonly graphqlIntrospection: boolean;
+  /** `null`: `/metrics` is for direct requests from private networks alone. */
+  readonly metricsToken: string | null;
+  /** `null`: no traces. */
+  readonly tracing: TracingConfig | null;
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 }
 
@@ -73,6 +88,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
       if (!o[name])
         problems.push(`${name} must be set, since DATABASE_URL is: at least 32 characters, the same on every process.`);
   }
+  if (o.SMTP_URL && !o.MAIL_FROM) problems.push('MAIL_FROM must be set, since SMTP_URL is: the sender of the mail.');
   if (problems.length > 0) throw new ConfigurationError(problems);
 
   return Object.freeze({
@@ -100,6 +116,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     tokenSecret: o.TOKEN_SECRET ?? null,
     storageSecret: o.STORAGE_SECRET ?? null,
     playbackSecret: o.PLAYBACK_SECRET ?? null,
+    smtp: o.SMTP_URL && o.MAIL_FROM ? Object.freeze({ url: o.SMTP_URL, from: o.MAIL_FROM }) : null,
     registration: o.REGISTRATION,
     corsOrigins: o.CORS_ORIGINS as '*' | string[],
     trustProxy: o.TRUST_PROXY,
@@ -109,6 +126,15 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     sandbox: o.SANDBOX,
     ffmpegPath: o.FFMPEG_PATH,
     graphqlIntrospection: o.GRAPHQL_INTROSPECTION,
+    metricsToken: o.METRICS_TOKEN ?? null,
+    tracing: o.OTEL_EXPORTER_OTLP_ENDPOINT
+      ? Object.freeze({
+          endpoint: o.OTEL_EXPORTER_OTLP_ENDPOINT.replace(/\/+$/, ''),
+          headers: Object.freeze(o.OTEL_EXPORTER_OTLP_HEADERS ?? {}),
+          serviceName: o.OTEL_SERVICE_NAME,
+          sampled: o.OTEL_TRACES_SAMPLER_ARG,
+        })
+      : null,
     logLevel: o.LOG_LEVEL,
   });
 }

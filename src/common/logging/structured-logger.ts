@@ -11,10 +11,13 @@ export class StructuredLogger implements LoggerService {
   private readonly pino: Logger;
 
   constructor(
-    config: Pick<Config, 'logLevel'> & Partial<Pick<Config, 'tokenSecret' | 'storageSecret' | 'playbackSecret' | 's3'>>,
+    config: Pick<Config, 'logLevel'> &
+      Partial<Pick<Config, 'tokenSecret' | 'storageSecret' | 'playbackSecret' | 'metricsToken' | 's3' | 'smtp'>>,
     output: DestinationStream = destination({ fd: 1, sync: true }),
   ) {
-    const secrets = [config.tokenSecret, config.storageSecret, config.playbackSecret, config.s3?.secretKey].filter(
+    const { tokenSecret, storageSecret, playbackSecret, metricsToken, s3, smtp } = config;
+    const smtpPassword = smtp && decodeURIComponent(new URL(smtp.url).password);
+    const secrets = [tokenSecret, storageSecret, playbackSecret, metricsToken, s3?.secretKey, smtpPassword].filter(
       (secret): secret is string => Boolean(secret),
     );
     this.pino = pino(
@@ -23,7 +26,8 @@ export class StructuredLogger implements LoggerService {
         base: null,
         timestamp: stdTimeFunctions.isoTime,
         formatters: { level: (level) => ({ level }) },
-        mixin: logContext,
+        // A copy: pino puts the line's own fields into it.
+        mixin: () => ({ ...logContext() }),
       },
       { write: (line: string) => output.write(redact(line, secrets)) },
     );
