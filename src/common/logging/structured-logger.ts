@@ -11,12 +11,17 @@ export class StructuredLogger implements LoggerService {
   private readonly pino: Logger;
 
   constructor(
-    config: Pick<Config, 'logLevel'> & Partial<Pick<Config, 'tokenSecret' | 'storageSecret' | 'playbackSecret' | 's3'>>,
+    config: Pick<Config, 'logLevel'> &
+      Partial<Pick<Config, 'tokenSecret' | 'storageSecret' | 'playbackSecret' | 's3' | 'smtp'>>,
     output: DestinationStream = destination({ fd: 1, sync: true }),
   ) {
-    const secrets = [config.tokenSecret, config.storageSecret, config.playbackSecret, config.s3?.secretKey].filter(
-      (secret): secret is string => Boolean(secret),
-    );
+    const secrets = [
+      config.tokenSecret,
+      config.storageSecret,
+      config.playbackSecret,
+      config.s3?.secretKey,
+      config.smtp && decodeURIComponent(new URL(config.smtp.url).password),
+    ].filter((secret): secret is string => Boolean(secret));
     this.pino = pino(
       {
         level: config.logLevel,
