@@ -93,7 +93,9 @@ export class ChunksService {
               t AS (DELETE FROM upload_target WHERE object_key IN
                       (SELECT object_key FROM upload_target old, s WHERE session_id = s.id
                          -- An object is given up with the last row that names it, or it could not be deleted.
-                         AND NOT EXISTS (SELECT FROM upload_chunk held WHERE held.object_key = old.object_key) LIMIT $2) RETURNING object_key)
+                         AND NOT EXISTS (SELECT FROM upload_chunk held WHERE held.object_key = old.object_key) LIMIT $2) RETURNING object_key),
+              -- Of a process that died while it appended.
+              w AS (DELETE FROM upload_writer USING s WHERE session_id = s.id)
          SELECT object_key AS key FROM c UNION SELECT object_key FROM t`,
         [sessionId, limit],
       );
