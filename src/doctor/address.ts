@@ -1,10 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import http from 'node:http';
 import https from 'node:https';
 import { connect, type PeerCertificate } from 'node:tls';
 import WebSocket from 'ws';
 import type { Config } from '../common/config/index.js';
-import { EVENT_GAP_MS, isSignedAs, type SeenRequest, signAs } from '../common/health/index.js';
+import { EVENT_GAP_MS, type ProbeKind, type SeenRequest, signProbe } from '../common/health/index.js';
 import { type Answer, ask, NoAnswer } from './ask.js';
 import type { Area } from './check.js';
 import { askAsPage, pageOrigins } from './cors.js';
@@ -20,9 +19,14 @@ export const LARGEST_BODY = 64 * 1024 * 1024;
 /** What stands between browsers and the servers of this installation. */
 export function addressArea(config: Config): Area {
   const { publicUrl, tokenSecret } = config;
-  const nonce = randomUUID();
-  const query = `?nonce=${nonce}&signature=${signAs('doctor', nonce, tokenSecret)}`;
-  const forwarded = { 'x-forwarded-for': FORGED };
+  const first = signProbe('seen', tokenSecret);
+  const probe = (kind: ProbeKind) => ({ 'x-sluice-doctor': signProbe(kind, tokenSecret).header });
+  const bodies = { ...probe('body'), 'content-type': 'application/offset+octet-stream' };
+  // Proxies treat each path in its own way: these take bodies of any size.
+  const lanes = [
+    { url: `${publicUrl}/tus/doctor`, method: 'PATCH' },
+    ...(config.s3 ? [] : [{ url: `${publicUrl}/storage/incoming/doctor`, method: 'PUT' }]),
+  ];
   let answer: Answer = { status: 0, headers: {}, body: '' };
   let seen: SeenRequest | null = null;
   const verdict = () => judgeHops(seen?.forwardedFor ?? null, seen?.clientHop ?? 0);
@@ -36,7 +40,9 @@ export function addressArea(config: Config): Area {
         needed: true,
         todo: 'Start the server and the proxy before it, or mend PUBLIC_URL. Where this machine cannot reach its own public name, run the doctor on one that can.',
         look: async () => {
-          answer = await ask(`${publicUrl}/doctor${query}`, { headers: forwarded });
+          answer = await ask(`${publicUrl}/graphql`, {
+            headers: { 'x-sluice-doctor': first.header, 'x-forwarded-for': FORGED },
+          });
           const away = [502, 503, 504].includes(answer.status);
           return away ? `A proxy answers ${answer.status}: it reaches no server.` : null;
         },
@@ -48,7 +54,7 @@ export function addressArea(config: Config): Area {
         todo: 'Mend PUBLIC_URL or the proxy’s way to the servers, give every process (and the doctor) the same TOKEN_SECRET, and the same build.',
         look: async () => {
           seen = parsed(answer.body);
-          if (seen && isSignedAs('server', nonce, seen.proof, tokenSecret)) return null;
+          if (seen?.proof === first.proof) return null;
           return `What answers (${answer.status}) does not have the TOKEN_SECRET that is set here.`;
         },
       },
@@ -118,7 +124,7 @@ export function addressArea(config: Config): Area {
         todo: 'Turn the proxy’s response buffering off for /graphql/stream (nginx: proxy_buffering off, or do not ignore X-Accel-Buffering).',
         look: () =>
           twice(async () => {
-            const gap = await eventGap(`${publicUrl}/doctor/events${query}`);
+            const gap = await eventGap(`${publicUrl}/graphql/stream`, probe('events'));
             return gap < EVENT_GAP_MS / 3 ? 'The proxy holds events back until more come.' : null;
           }),
       },
@@ -128,27 +134,28 @@ export function addressArea(config: Config): Area {
         todo: 'Turn the proxy’s request buffering off (nginx: proxy_request_buffering off, with proxy_http_version 1.1): what a cut link has sent should be here already.',
         look: () =>
           twice(async () => {
-            try {
-              await ask(`${publicUrl}/doctor/body${query}`, {
-                method: 'PUT',
-                body: Buffer.alloc(1024),
-                promisedBytes: 2048,
-                headers: { 'content-type': 'application/octet-stream' },
-                ms: 3_000,
-              });
-              return null;
-            } catch (error) {
-              if (!(error instanceof NoAnswer)) throw error;
-              return 'The proxy passes no byte of an upload on before it has the last.';
+            for (const { url, method } of lanes) {
+              try {
+                await ask(url, { method, headers: bodies, body: Buffer.alloc(1024), promisedBytes: 2048, ms: 3_000 });
+              } catch (error) {
+                if (!(error instanceof NoAnswer)) throw error;
+                return `The proxy passes no byte of an upload (${method} ${pathOf(url)}) on before it has the last.`;
+              }
             }
+            return null;
           }),
       },
       {
         code: 'BODY_CAPPED',
         right: 'a chunk of 64 MiB may be sent',
         todo: 'Raise the proxy’s limit (nginx: client_max_body_size 65m or more, or 0 for none).',
-        look: async () =>
-          bodyCapProblem(`${publicUrl}/doctor/body${query}`, { 'content-type': 'application/octet-stream' }),
+        look: async () => {
+          for (const { url, method } of lanes) {
+            const problem = await bodyCapProblem(url, method, bodies);
+            if (problem) return `${method} ${pathOf(url)}: ${problem}`;
+          }
+          return null;
+        },
       },
     ],
   };
@@ -160,12 +167,13 @@ export function addressArea(config: Config): Area {
  */
 export async function bodyCapProblem(
   url: string,
+  method: string,
   headers: Record<string, string>,
   ca?: string,
 ): Promise<string | null> {
   try {
     const { status } = await ask(url, {
-      method: 'PUT',
+      method,
       headers: { ...headers, expect: '100-continue' },
       promisedBytes: LARGEST_BODY,
       ms: 4_000,
@@ -177,6 +185,8 @@ export async function bodyCapProblem(
     throw error;
   }
 }
+
+const pathOf = (url: string) => new URL(url).pathname;
 
 /** A busy machine can look like a buffering proxy, once. */
 async function twice(look: () => Promise<string | null>): Promise<string | null> {
@@ -221,11 +231,11 @@ function openSocket(publicUrl: string): Promise<string | null> {
 }
 
 /** Milliseconds between the first byte of events and the last. */
-function eventGap(url: string): Promise<number> {
+function eventGap(url: string, headers: Record<string, string>): Promise<number> {
   return new Promise((resolve, reject) => {
     const request = (url.startsWith('https:') ? https : http).get(url, {
       agent: false,
-      headers: { accept: 'text/event-stream' },
+      headers: { ...headers, accept: 'text/event-stream' },
     });
     request.setTimeout(8_000, () => request.destroy(new NoAnswer('There was no answer within 8 s.')));
     request.on('error', reject);

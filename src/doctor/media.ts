@@ -49,7 +49,7 @@ export function mediaArea(config: Config): Area {
             // " V....D libx264   …", " ... scale  V->V  …", " D  matroska,webm  …"
             const listed = await tell(`-${kind}`);
             const has = new Set(
-              [...listed.matchAll(/^ ?\S+ +(\S+) /gm)].flatMap((match) => (match[1] ?? '').split(',')),
+              [...listed.matchAll(/^ *\S+ +(\S+)/gm)].flatMap((match) => (match[1] ?? '').split(',')),
             );
             lacking.push(...names.filter((name) => !has.has(name)).map((name) => `${name} (${kind})`));
           }

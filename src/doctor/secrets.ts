@@ -15,10 +15,13 @@ export function weakSecrets(secrets: Readonly<Record<string, string>>): string[]
     .map(([name]) => name);
 }
 
-/** Shannon's entropy of the characters, as often as they stand there: a bound from above. */
-function bitsOf(text: string): number {
+/** Shannon's entropy of the characters, as often as they stand there: a bound from above. What is said again says nothing. */
+function bitsOf(whole: string): number {
+  let period = 1;
+  while (!whole.startsWith(whole.slice(period))) period++;
+  const text = whole.slice(0, period);
   const counts = new Map<string, number>();
   for (const character of text) counts.set(character, (counts.get(character) ?? 0) + 1);
-  const each = [...counts.values()].map((count) => count / text.length);
-  return -text.length * each.reduce((sum, share) => sum + share * Math.log2(share), 0);
+  const shares = [...counts.values()].map((count) => count / text.length);
+  return -text.length * shares.reduce((sum, share) => sum + share * Math.log2(share), 0);
 }

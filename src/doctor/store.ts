@@ -180,7 +180,7 @@ class Probe {
   async capProblem(): Promise<string | null> {
     const key = await this.newKey();
     const target = await (await this.storage).presignPut({ key, sizeBytes: LARGEST_BODY, sha256: sha256(BYTES) });
-    return bodyCapProblem(target.url, headersOf(target), this.ca().ca);
+    return bodyCapProblem(target.url, target.method, headersOf(target), this.ca().ca);
   }
 
   async foundProblem(): Promise<string | null> {

@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
-import { DoctorEndpoints } from './doctor-endpoints.js';
+import { DoctorProbes } from './doctor-probes.js';
 import { HealthController } from './health.controller.js';
 
-@Module({ controllers: [HealthController], providers: [DoctorEndpoints] })
+@Module({ controllers: [HealthController], providers: [DoctorProbes] })
 export class HealthModule {}

@@ -1,3 +1,3 @@
-export { EVENT_GAP_MS, type SeenRequest } from './doctor-endpoints.js';
-export { isSignedAs, signAs } from './doctor-signature.js';
+export { EVENT_GAP_MS, type SeenRequest } from './doctor-probes.js';
+export { type ProbeKind, signProbe } from './doctor-signature.js';
 export { HealthModule } from './health.module.js';

@@ -4,6 +4,7 @@ import { CONFIG, type Config } from '../../common/config/index.js';
 import { DiskIngress } from './disk-ingress.js';
 import { DiskStorage } from './disk-storage.js';
 import { ObjectStorage } from './object-storage.js';
+import { measured, StorageUsage } from './storage.metrics.js';
 import { StorageCollector } from './storage-collector.js';
 import { StoredObjects } from './stored-objects.service.js';
 
@@ -25,9 +26,14 @@ export async function openStorage(config: Config): Promise<ObjectStorage> {
 
 @Module({
   providers: [
-    { provide: ObjectStorage, inject: [CONFIG], useFactory: openStorage },
+    {
+      provide: ObjectStorage,
+      inject: [CONFIG],
+      useFactory: async (config: Config) => measured(await openStorage(config)),
+    },
     StoredObjects,
     StorageCollector,
+    StorageUsage,
     DiskIngress,
   ],
   exports: [ObjectStorage, StoredObjects],

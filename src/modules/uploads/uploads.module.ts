@@ -9,20 +9,15 @@ import { AssembleJob } from './assemble.job.js';
 import { ChunksService } from './chunks.service.js';
 import { TusIngress } from './tus-ingress.js';
 import { UploadSessionEntity } from './upload-session.entity.js';
+import { UploadsMetrics } from './uploads.metrics.js';
 import { UploadsResolver, UserUploadsResolver, VideoUploadResolver } from './uploads.resolver.js';
 import { UploadsService } from './uploads.service.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([UploadSessionEntity]), StorageModule, UsersModule, ChannelsModule, VideosModule],
   providers: [
-    UploadsService,
-    ChunksService,
-    AppendLane,
-    TusIngress,
-    AssembleJob,
-    UploadsResolver,
-    UserUploadsResolver,
-    VideoUploadResolver,
+    ...[UploadsService, ChunksService, AppendLane, TusIngress, AssembleJob, UploadsMetrics],
+    ...[UploadsResolver, UserUploadsResolver, VideoUploadResolver],
   ],
   exports: [UploadsService],
 })

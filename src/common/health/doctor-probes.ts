@@ -3,15 +3,14 @@ import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { CONFIG, type Config } from '../config/index.js';
-import { isSignedAs, signAs } from './doctor-signature.js';
+import { proofOf, readProbe } from './doctor-signature.js';
 
-const NONCE = /^[\w-]{20,64}$/;
 /** Between the two events of a stream: one that a proxy holds back comes with the next. */
 export const EVENT_GAP_MS = 1_500;
 
 /** What a request looked like when it came here. */
 export interface SeenRequest {
-  /** Proof that this is the installation that was asked for. */
+  /** That this is the installation that was asked for. */
   readonly proof: string;
   /** How many addresses away the client is taken to be: 0 is whoever connected, 1 the last of X-Forwarded-For. */
   readonly clientHop: number;
@@ -19,12 +18,12 @@ export interface SeenRequest {
 }
 
 /**
- * What `npm run doctor` asks through PUBLIC_URL, to see what stands between browsers and this process: `GET /doctor`,
- * `GET /doctor/events` (two events, some time apart) and `PUT /doctor/body` (answers at the first byte). For everybody
- * else there is nothing here.
+ * Answers the probes that `npm run doctor` sends through PUBLIC_URL, to see what stands between browsers and this
+ * process. They come on the paths that matter, since a proxy may treat each in its own way, and are told from others by
+ * a signed header: `seen` at once, `body` at the first byte, `events` as two events some time apart.
  */
 @Injectable()
-export class DoctorEndpoints implements OnModuleInit {
+export class DoctorProbes implements OnModuleInit {
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     private readonly host: HttpAdapterHost,
@@ -32,28 +31,23 @@ export class DoctorEndpoints implements OnModuleInit {
 
   onModuleInit(): void {
     const server: FastifyInstance | undefined = this.host.httpAdapter?.getInstance();
-    server?.register(async (scope) => {
-      scope.removeAllContentTypeParsers();
-      scope.addContentTypeParser('*', (_request, _body, done) => done(null));
-      scope.addHook('onRequest', async (request, reply) => {
-        const { nonce = '', signature = '' } = request.query as Record<string, string>;
-        const known = NONCE.test(nonce) && isSignedAs('doctor', nonce, signature, this.config.tokenSecret);
-        if (!known) return reply.status(404).send({ message: 'There is nothing here.' });
-      });
-      scope.get('/doctor', async (request) => this.seen(request));
-      scope.get('/doctor/events', async (request, reply) => this.events(request, reply));
-      scope.put('/doctor/body', async (request, reply) => {
+    server?.addHook('onRequest', async (request, reply) => {
+      const header = request.headers['x-sluice-doctor'];
+      const probe = typeof header === 'string' ? readProbe(header, this.config.tokenSecret) : null;
+      if (!probe) return;
+      if (probe.kind === 'events') return this.events(request, reply);
+      if (probe.kind === 'body') {
         await new Promise((resolve) => request.raw.once('readable', resolve).once('close', resolve));
-        return reply.header('connection', 'close').send(this.seen(request));
-      });
+        reply.header('connection', 'close');
+      }
+      return reply.send(this.seen(request, probe.nonce));
     });
   }
 
-  private seen(request: FastifyRequest): SeenRequest {
-    const { nonce } = request.query as { nonce: string };
+  private seen(request: FastifyRequest, nonce: string): SeenRequest {
     const forwarded = request.headers['x-forwarded-for'];
     return {
-      proof: signAs('server', nonce, this.config.tokenSecret),
+      proof: proofOf(nonce, this.config.tokenSecret),
       clientHop: (request.ips?.length ?? 1) - 1,
       forwardedFor: forwarded === undefined ? null : String(forwarded),
     };
@@ -69,8 +63,8 @@ export class DoctorEndpoints implements OnModuleInit {
       'x-accel-buffering': 'no',
       'x-request-id': request.id,
     });
-    raw.write(`event: first\ndata: {}\n\n`);
+    raw.write('event: first\ndata: {}\n\n');
     await pause(EVENT_GAP_MS);
-    raw.end(`event: second\ndata: {}\n\n`);
+    raw.end('event: second\ndata: {}\n\n');
   }
 }
