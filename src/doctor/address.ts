@@ -230,7 +230,7 @@ function openSocket(publicUrl: string): Promise<string | null> {
   });
 }
 
-/** Milliseconds between the first byte of events and the last. */
+/** The least time between two events of one stream, in milliseconds. */
 function eventGap(url: string, headers: Record<string, string>): Promise<number> {
   return new Promise((resolve, reject) => {
     const request = (url.startsWith('https:') ? https : http).get(url, {
@@ -244,14 +244,14 @@ function eventGap(url: string, headers: Record<string, string>): Promise<number>
         request.destroy();
         return reject(new Error(`The stream was answered with ${response.statusCode}`));
       }
-      let first = 0;
-      let last = 0;
-      response.on('data', () => {
-        last = performance.now();
-        first ||= last;
+      const times: number[] = [];
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+        while (times.length < text.split('\n\n').length - 1) times.push(performance.now());
       });
       response.on('error', reject);
-      response.on('end', () => resolve(last - first));
+      response.on('end', () => resolve(Math.min(...times.slice(1).map((time, n) => time - (times[n] as number)))));
     });
   });
 }

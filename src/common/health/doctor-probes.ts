@@ -5,8 +5,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { CONFIG, type Config } from '../config/index.js';
 import { proofOf, readProbe } from './doctor-signature.js';
 
-/** Between the two events of a stream: one that a proxy holds back comes with the next. */
-export const EVENT_GAP_MS = 1_500;
+/** Between the events of a stream: one that a proxy holds back comes with the next. */
+export const EVENT_GAP_MS = 1_000;
+/** Proxies let through at once what comes with the head of an answer: it is the second that may come with the third. */
+const EVENTS = 3;
 
 /** What a request looked like when it came here. */
 export interface SeenRequest {
@@ -20,7 +22,7 @@ export interface SeenRequest {
 /**
  * Answers the probes that `npm run doctor` sends through PUBLIC_URL, to see what stands between browsers and this
  * process. They come on the paths that matter, since a proxy may treat each in its own way, and are told from others by
- * a signed header: `seen` at once, `body` at the first byte, `events` as two events some time apart.
+ * a signed header: `seen` at once, `body` at the first byte, `events` as three events some time apart.
  */
 @Injectable()
 export class DoctorProbes implements OnModuleInit {
@@ -63,8 +65,10 @@ export class DoctorProbes implements OnModuleInit {
       'x-accel-buffering': 'no',
       'x-request-id': request.id,
     });
-    raw.write('event: first\ndata: {}\n\n');
-    await pause(EVENT_GAP_MS);
-    raw.end('event: second\ndata: {}\n\n');
+    for (let sent = 1; sent < EVENTS; sent++) {
+      raw.write('event: probe\ndata: {}\n\n');
+      await pause(EVENT_GAP_MS);
+    }
+    raw.end('event: probe\ndata: {}\n\n');
   }
 }
