@@ -1,5 +1,3 @@
-import http from 'node:http';
-import https from 'node:https';
 import { connect, type PeerCertificate } from 'node:tls';
 import WebSocket from 'ws';
 import type { Config } from '../common/config/index.js';
@@ -230,28 +228,20 @@ function openSocket(publicUrl: string): Promise<string | null> {
   });
 }
 
-/** The least time between two events of one stream, in milliseconds. */
-function eventGap(url: string, headers: Record<string, string>): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const request = (url.startsWith('https:') ? https : http).get(url, {
-      agent: false,
-      headers: { ...headers, accept: 'text/event-stream' },
-    });
-    request.setTimeout(8_000, () => request.destroy(new NoAnswer('There was no answer within 8 s.')));
-    request.on('error', reject);
-    request.on('response', (response) => {
-      if (response.statusCode !== 200) {
-        request.destroy();
-        return reject(new Error(`The stream was answered with ${response.statusCode}`));
-      }
-      const times: number[] = [];
-      let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => {
-        text += chunk;
-        while (times.length < text.split('\n\n').length - 1) times.push(performance.now());
-      });
-      response.on('error', reject);
-      response.on('end', () => resolve(Math.min(...times.slice(1).map((time, n) => time - (times[n] as number)))));
-    });
+/** The least time between two events of one stream, in milliseconds. By `fetch`, since that takes compressed ones, as browsers do. */
+async function eventGap(url: string, headers: Record<string, string>): Promise<number> {
+  const response = await fetch(url, {
+    headers: { ...headers, accept: 'text/event-stream' },
+    redirect: 'manual',
+    signal: AbortSignal.timeout(10_000),
   });
+  if (response.status !== 200 || !response.body) throw new Error(`The stream was answered with ${response.status}`);
+  const times: number[] = [];
+  let text = '';
+  const decoder = new TextDecoder();
+  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+    text += decoder.decode(chunk, { stream: true });
+    while (times.length < text.split('\n\n').length - 1) times.push(performance.now());
+  }
+  return Math.min(...times.slice(1).map((time, n) => time - (times[n] as number)));
 }

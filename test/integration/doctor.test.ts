@@ -265,7 +265,8 @@ describe('the proxy', () => {
   });
 
   test('that holds events back', async () => {
-    await nginx.configure(`${good()} proxy_ignore_headers X-Accel-Buffering;`);
+    const buffering = 'proxy_http_version 1.0; proxy_ignore_headers X-Accel-Buffering;';
+    await nginx.configure(`${good()} location = /graphql/stream { ${buffering} proxy_pass ${server.url}; }`);
     await findsOnly('EVENTS_BUFFERED');
   });
 
