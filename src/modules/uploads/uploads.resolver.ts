@@ -1,3 +1,4 @@
+import { Inject } from '@nestjs/common';
 import {
   Args,
   ArgsType,
@@ -14,14 +15,16 @@ import {
 import { Transform } from 'class-transformer';
 import { IsOptional, Length, Max, Min, NotContains } from 'class-validator';
 import { type Actor, Authenticated, CurrentActor, Public } from '../../common/access/index.js';
+import { CONFIG, type Config } from '../../common/config/index.js';
 import {
   decodeId,
   encodeCursor,
+  GraphQLUrl,
   Loaders,
   MAX_PAGE,
   Mutates,
   NodeResolver,
-  OperationLoaders,
+  type OperationContext,
   PageArgs,
   toConnection,
 } from '../../common/graphql/index.js';
@@ -32,6 +35,7 @@ import { canEdit, Video, VideosService } from '../videos/index.js';
 import { missingRanges, parseMultirange } from './byte-ranges.js';
 import { MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, recommendedChunkBytes } from './chunk-size.js';
 import { ChunksService, checkSignable } from './chunks.service.js';
+import { TusIngress } from './tus-ingress.js';
 import type { UploadSessionState } from './upload-session.entity.js';
 import {
   ByteRange,
@@ -92,6 +96,7 @@ export class UploadsResolver {
     private readonly chunksService: ChunksService,
     private readonly videos: VideosService,
     private readonly live: Live,
+    @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   @Query(() => UploadSession, { nullable: true, description: 'Null when it is missing, or not yours.' })
@@ -231,6 +236,14 @@ export class UploadsResolver {
     return [];
   }
 
+  @ResolveField(() => GraphQLUrl, {
+    description:
+      'Takes bytes by tus 1.0, and keeps whatever arrived when a link is cut. Whoever has the address can use it: for this session alone.',
+  })
+  tusUrl(@Parent() session: UploadSession): string {
+    return TusIngress.urlOf(session.row.id, this.config);
+  }
+
   @ResolveField(() => UploadChunkConnection, {
     description: 'Its chunks in the order of the file. Empty once the original is put together.',
     complexity: 5,
@@ -241,12 +254,12 @@ export class UploadsResolver {
   }
 
   @ResolveField(() => Int, { description: 'How many chunks stand as FAILED.' })
-  async failedChunkCount(@Parent() session: UploadSession): Promise<number> {
+  async failedChunkCount(session: UploadSession): Promise<number> {
     return this.uploads.failedChunkCount(session.row.id);
   }
 
   @ResolveField(() => ChunkSize, { description: 'What suits the measured link now, and the bounds.' })
-  async chunkSize(@Parent() session: UploadSession, @OperationLoaders() loaders: Loaders): Promise<ChunkSize> {
+  async chunkSize(session: UploadSession, _: unknown, { loaders }: OperationContext): Promise<ChunkSize> {
     return {
       recommendedBytes: recommendedChunkBytes(session.row.sizeBytes, await this.rate(session, loaders)),
       minBytes: MIN_CHUNK_BYTES,
@@ -258,7 +271,7 @@ export class UploadsResolver {
     nullable: true,
     description: 'Over the last minute, as the server counted. Null when nothing arrived in it.',
   })
-  async bytesPerSecond(@Parent() session: UploadSession, @OperationLoaders() loaders: Loaders): Promise<number | null> {
+  async bytesPerSecond(session: UploadSession, _: unknown, { loaders }: OperationContext): Promise<number | null> {
     return this.rate(session, loaders);
   }
 
@@ -266,14 +279,14 @@ export class UploadsResolver {
     nullable: true,
     description: 'At that rate. Null when nothing arrived in the last minute, or nothing is missing.',
   })
-  async secondsLeft(@Parent() session: UploadSession, @OperationLoaders() loaders: Loaders): Promise<number | null> {
+  async secondsLeft(session: UploadSession, _: unknown, { loaders }: OperationContext): Promise<number | null> {
     const missing = session.sizeBytes - session.committedBytes;
     const rate = missing > 0 ? await this.rate(session, loaders) : null;
     return rate === null ? null : Math.min(2 ** 31 - 1, Math.ceil(missing / rate));
   }
 
   @ResolveField(() => Video, { description: 'Made with the session.' })
-  async video(@Parent() session: UploadSession, @OperationLoaders() loaders: Loaders): Promise<Video> {
+  async video(session: UploadSession, _: unknown, { loaders }: OperationContext): Promise<Video> {
     const row = await loaders
       .loader('videos of sessions', (ids: readonly string[]) => this.videos.withDeletedByIds(ids))
       .load(session.row.videoId);
@@ -313,16 +326,9 @@ export class VideoUploadResolver {
   ) {}
 
   @ResolveField(() => UploadSession, { nullable: true, description: 'Null but for editors.' })
-  async uploadSession(
-    @Parent() video: Video,
-    @CurrentActor() actor: Actor | null,
-    @OperationLoaders() loaders: Loaders,
-  ): Promise<UploadSession | null> {
+  async uploadSession(video: Video, _: unknown, { actor, loaders }: OperationContext): Promise<UploadSession | null> {
     if (!actor) return null;
-    const role = await loaders
-      .loader('channel roles', async (ids: readonly string[]) => this.channels.rolesOf(actor.userId, ids))
-      .load(video.row.channelId);
-    if (!canEdit(actor, role)) return null;
+    if (!canEdit(actor, await this.channels.roleOfActor(actor, video.row.channelId, loaders))) return null;
     const row = await loaders
       .loader('upload sessions of videos', async (ids: readonly string[]) => this.uploads.byVideoIds(ids))
       .load(video.row.id);
