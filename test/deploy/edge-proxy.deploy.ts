@@ -122,6 +122,33 @@ describe('uploads', () => {
     expect(await spooled()).toEqual([]);
   });
 
+  it('the append lane keeps what came through before the link was cut', async () => {
+    const [sizeBytes, sent] = [20 * MiB, Buffer.alloc(4 * MiB, 9)];
+    const { uploadSession } = await client.query('query ($id: ID!) { uploadSession(id: $id) { tusUrl } }', {
+      id: await newSession(sizeBytes),
+    });
+    arrived.length = 0;
+    const upload = request(uploadSession.tusUrl, {
+      method: 'PATCH',
+      headers: {
+        'tus-resumable': '1.0.0',
+        'upload-offset': 0,
+        'content-type': 'application/offset+octet-stream',
+        'content-length': sizeBytes,
+      },
+    });
+    upload.on('error', () => undefined).write(sent);
+    while ((arrived[0]?.socket.bytesRead ?? 0) < sent.length) await pause(20);
+    upload.destroy();
+    const offset = async () => {
+      const answer = await fetch(uploadSession.tusUrl, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0' } });
+      return Number(answer.headers.get('upload-offset'));
+    };
+    while ((await offset()) < sent.length) await pause(50);
+    expect(await offset()).toBe(sent.length);
+    expect(await spooled()).toEqual([]);
+  });
+
   it('what is not signed learns it from the app, through the edge', async () => {
     const [direct, through] = await Promise.all(
       [app.url, edge.url].map(async (url) => {
