@@ -15,7 +15,7 @@ export function ensureCompose() {
   if (spawnSync('go', ['version']).status !== 0) {
     giveUp('Compose is built from source, and that needs Go 1.26.3 or newer: https://go.dev/dl.');
   }
-  process.stderr.write('Building Compose, once: some 5 minutes …\n');
+  process.stderr.write('Building Compose, once: 2 minutes and more …\n');
   mkdirSync(cache, { recursive: true });
   // Its go.mod excludes versions, which `go install` refuses to follow for a module that is not the main one.
   const { Dir } = JSON.parse(execFileSync('go', ['mod', 'download', '-json', MODULE], { encoding: 'utf8' }));
