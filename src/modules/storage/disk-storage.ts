@@ -212,7 +212,7 @@ export class DiskStorage extends ObjectStorage {
         break;
       } catch (error) {
         if (codeOf(error) === 'ENOTEMPTY' || codeOf(error) === 'EEXIST') throw new ObjectExists(key);
-        // A delete of a neighbour removed an empty parent between the two calls, or while the first made them.
+        // A delete of a neighbour removed an empty parent between two of the steps.
         if (!isMissing(error) || attempt >= 100) throw error;
       }
     }

@@ -4,7 +4,7 @@ import { Periodically } from '../../common/jobs/index.js';
 import { gauge, histogram, OnScrape, replace } from '../../common/metrics/index.js';
 import { traceStep } from '../../common/tracing/index.js';
 import type { ObjectStorage } from './object-storage.js';
-import { StorageError } from './storage.errors.js';
+import { StorageError, StorageUnavailable } from './storage.errors.js';
 
 const STATES = ['PENDING', 'KEPT', 'DELETING'] as const;
 const FOLDED_AT_ONCE = 10_000;
@@ -71,7 +71,8 @@ export function measured<Storage extends ObjectStorage>(storage: Storage): Stora
         ended('done');
         return result;
       } catch (error) {
-        ended(error instanceof StorageError ? error.code : 'failed');
+        const known = error instanceof StorageError || error instanceof StorageUnavailable;
+        ended(known ? error.code : 'failed');
         throw error;
       }
     };
@@ -79,6 +80,7 @@ export function measured<Storage extends ObjectStorage>(storage: Storage): Stora
   const keyed = (key: string) => ({ 'sluice.object.key': key });
   const calls: Partial<ObjectStorage> = {
     put: over('put', storage.put, keyed),
+    compose: over('compose', storage.compose, keyed),
     head: over('head', storage.head, keyed),
     read: over('read', storage.read, keyed),
     list: over('list', storage.list, () => ({})),
