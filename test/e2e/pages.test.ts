@@ -131,3 +131,30 @@ test('what is no video is refused in words, with its code', async () => {
   await page.getByText('This video could not be processed').waitFor();
   await page.getByText('Code NOT_VIDEO').waitFor();
 });
+
+test('the reset page asks for an address, or takes the new password that the link is for', async () => {
+  const forgot = await open('/', PHONE);
+  await forgot.getByRole('link', { name: 'Forgot the password?' }).click();
+  await forgot.getByLabel('E-mail').fill('ada@example.org');
+  await forgot.getByRole('button').click();
+  await forgot.getByRole('alert').filter({ hasText: 'sends no mail' }).waitFor();
+  const page = await open('/reset#token=guessed', PHONE);
+  expect(page.url()).toBe(`${app.url}/reset`);
+  await page.getByRole('textbox', { name: 'New password' }).fill(PASSWORD);
+  await page.getByRole('button').click();
+  await page.getByRole('alert').filter({ hasText: 'This link is no good any more' }).waitFor();
+  expect(await fitsInWidth(page)).toBe(true);
+});
+
+test('GraphiQL has a tab for each example, knows the schema and runs what it shows', async () => {
+  const page = await open('/graphql', { viewport: { width: 1280, height: 900 } });
+  await page.locator('.graphiql-query-editor').filter({ hasText: 'Register' }).waitFor();
+  await page.locator('.graphiql-editor-tool').filter({ hasText: 'ada@example.org' }).waitFor();
+  await page.locator('.graphiql-execute-button').click();
+  await page.locator('.graphiql-response').filter({ hasText: '"accessToken"' }).waitFor();
+  for (const operation of ['CreateUploadSession', 'VideoProgress', 'Logout']) {
+    expect(await page.getByRole('tab').filter({ hasText: operation }).count()).toBe(1);
+  }
+  await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
+  await page.getByRole('link', { name: 'Subscription' }).waitFor();
+});

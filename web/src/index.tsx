@@ -63,6 +63,7 @@ function Doors(props: { onDone: () => void }) {
         fields={[EMAIL, PASSWORD]}
         onSubmit={(values) => signIn(values.email ?? '', values.password ?? '')}
         onDone={props.onDone}
+        more={<a href="/reset">Forgot the password?</a>}
       />
       <Form
         title="Create an account"

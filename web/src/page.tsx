@@ -49,6 +49,8 @@ export function Form(props: {
   fields: readonly FieldSpec[];
   onSubmit: (values: Record<string, string>) => Promise<UserError[]>;
   onDone: () => void;
+  /** Below the button. */
+  more?: ReactNode;
 }) {
   const [problem, setProblem] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
@@ -86,6 +88,7 @@ export function Form(props: {
       <button type="submit" disabled={busy}>
         {props.action}
       </button>
+      {props.more && <p>{props.more}</p>}
     </form>
   );
 }

@@ -99,6 +99,21 @@ export async function setUp(
   return errors.length > 0 ? errors : signIn(email, password);
 }
 
+/** Whether there is such an account is not told. */
+export function requestPasswordReset(email: string): Promise<UserError[]> {
+  return ask('requestPasswordReset(input: $input)', 'RequestPasswordResetInput', { email });
+}
+
+export function resetPassword(resetToken: string, password: string): Promise<UserError[]> {
+  return ask('resetPassword(input: $input)', 'ResetPasswordInput', { resetToken, password });
+}
+
+async function ask(mutation: string, type: string, input: Record<string, string>): Promise<UserError[]> {
+  const query = `mutation ($input: ${type}!) { answer: ${mutation} { userErrors { code message field } } }`;
+  return dataOf<{ answer: { userErrors: UserError[] } }>(await post({ query, variables: { input } }, {})).answer
+    .userErrors;
+}
+
 export async function signOut(): Promise<void> {
   await request('mutation { logout { userErrors { code } } }');
   current = null;

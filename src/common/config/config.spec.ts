@@ -120,6 +120,16 @@ it('reads where traces go as OpenTelemetry has it', () => {
   }
 });
 
+it('wants a sender for mail', () => {
+  expect(problemsOf({ SMTP_URL: 'smtp://mail' })).toEqual([
+    'MAIL_FROM must be set, since SMTP_URL is: the sender of the mail.',
+  ]);
+  expect(readSettings({ SMTP_URL: 'smtp://mail', MAIL_FROM: 'v@example.org' }).smtp).toEqual({
+    url: 'smtp://mail',
+    from: 'v@example.org',
+  });
+});
+
 describe('NAME_FILE', () => {
   const dir = mkdtempSync(join(tmpdir(), 'sluice-config-'));
   const file = join(dir, 'redis');

@@ -48,6 +48,8 @@ export interface Config {
   readonly tokenSecret: string;
   readonly storageSecret: string;
   readonly playbackSecret: string;
+  /** `null`: no mail is sent. */
+  readonly smtp: { readonly url: string; readonly from: string } | null;
   readonly registration: 'open' | 'closed';
   readonly corsOrigins: '*' | readonly string[];
   readonly trustProxy: false | number | string;
@@ -86,6 +88,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
       if (!o[name])
         problems.push(`${name} must be set, since DATABASE_URL is: at least 32 characters, the same on every process.`);
   }
+  if (o.SMTP_URL && !o.MAIL_FROM) problems.push('MAIL_FROM must be set, since SMTP_URL is: the sender of the mail.');
   if (problems.length > 0) throw new ConfigurationError(problems);
 
   return Object.freeze({
@@ -113,6 +116,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     tokenSecret: o.TOKEN_SECRET ?? null,
     storageSecret: o.STORAGE_SECRET ?? null,
     playbackSecret: o.PLAYBACK_SECRET ?? null,
+    smtp: o.SMTP_URL && o.MAIL_FROM ? Object.freeze({ url: o.SMTP_URL, from: o.MAIL_FROM }) : null,
     registration: o.REGISTRATION,
     corsOrigins: o.CORS_ORIGINS as '*' | string[],
     trustProxy: o.TRUST_PROXY,

@@ -147,6 +147,25 @@ export const options = z.object({
     default: 'generated; needed with DATABASE_URL',
     secret: true,
   }),
+  SMTP_URL: option(url('smtp:', 'smtps:').optional(), {
+    description:
+      'The mail server, for links that reset a password; without it none are sent. smtp:// uses STARTTLS where it is offered; add ?requireTLS=true to insist.',
+    accepts: 'an address such as smtps://user:password@mail.example.org:465',
+    default: 'no mail',
+    secret: true,
+  }),
+  MAIL_FROM: option(
+    z
+      .string()
+      .regex(/^[^\r\n]{1,200}$/)
+      .refine((text) => text.includes('@'))
+      .optional(),
+    {
+      description: 'The sender of mail.',
+      accepts: 'an address such as Sluice <video@example.org>',
+      default: 'needed with SMTP_URL',
+    },
+  ),
   REGISTRATION: option(z.enum(['open', 'closed']).default('open'), {
     description: 'Whether anybody may register.',
     accepts: 'open or closed',

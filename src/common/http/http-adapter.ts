@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import cors from '@fastify/cors';
+import cors, { type FastifyCorsOptions } from '@fastify/cors';
 import { Logger } from '@nestjs/common';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyRequest } from 'fastify';
@@ -84,12 +84,23 @@ export function httpAdapter(config: Config, bodyMs = BODY_MS): FastifyAdapter {
   });
 
   // Without credentials: cookies are for pages of PUBLIC_URL itself, others send a bearer token.
-  fastify.register(cors, {
+  const options = {
     origin: config.corsOrigins === '*' ? '*' : [...config.corsOrigins],
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-    exposedHeaders: ['X-Request-Id', 'Content-Range', 'Accept-Ranges', 'Content-Length', 'ETag', 'Retry-After'],
+    exposedHeaders: [
+      ...['X-Request-Id', 'Content-Range', 'Accept-Ranges', 'Content-Length', 'ETag', 'Retry-After', 'Location'],
+      ...['Upload-Offset', 'Upload-Length', 'Upload-Expires'],
+      ...['Tus-Version', 'Tus-Resumable', 'Tus-Max-Size', 'Tus-Extension', 'Tus-Checksum-Algorithm'],
+    ],
     maxAge: 86_400,
-  });
+  };
+  const askedByClient = { ...options, preflight: false };
+  // An OPTIONS that no browser sent ahead of another request is for the route itself.
+  fastify.register(
+    cors,
+    () => (request: FastifyRequest, done: (error: null, options: FastifyCorsOptions) => void) =>
+      done(null, request.headers['access-control-request-method'] === undefined ? askedByClient : options),
+  );
   return adapter;
 }
 

@@ -5,8 +5,8 @@ import { Injectable, NotFoundException, type OnModuleInit } from '@nestjs/common
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance } from 'fastify';
 
-type Page = 'index' | 'watch' | 'setup' | 'graphiql';
-const ROUTES: Record<string, Page> = { '/': 'index', '/watch/:id': 'watch', '/setup': 'setup' };
+type Page = 'index' | 'watch' | 'setup' | 'reset' | 'graphiql';
+const ROUTES: Record<string, Page> = { '/': 'index', '/watch/:id': 'watch', '/setup': 'setup', '/reset': 'reset' };
 
 /** From src/common/http as from dist/common/http. */
 const WEB = new URL('../../../dist/web/', import.meta.url);

@@ -12,13 +12,17 @@ export class StructuredLogger implements LoggerService {
 
   constructor(
     config: Pick<Config, 'logLevel'> &
-      Partial<Pick<Config, 'tokenSecret' | 'storageSecret' | 'playbackSecret' | 'metricsToken' | 's3'>>,
+      Partial<Pick<Config, 'tokenSecret' | 'storageSecret' | 'playbackSecret' | 'metricsToken' | 's3' | 'smtp'>>,
     output: DestinationStream = destination({ fd: 1, sync: true }),
   ) {
-    const { tokenSecret, storageSecret, playbackSecret, metricsToken, s3 } = config;
-    const secrets = [tokenSecret, storageSecret, playbackSecret, metricsToken, s3?.secretKey].filter(
-      (secret): secret is string => Boolean(secret),
-    );
+    const secrets = [
+      config.tokenSecret,
+      config.storageSecret,
+      config.playbackSecret,
+      config.metricsToken,
+      config.s3?.secretKey,
+      config.smtp && decodeURIComponent(new URL(config.smtp.url).password),
+    ].filter((secret): secret is string => Boolean(secret));
     this.pino = pino(
       {
         level: config.logLevel,

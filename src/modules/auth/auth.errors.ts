@@ -32,6 +32,20 @@ export class SetupTokenInvalid extends InvalidInput {
   }
 }
 
+/** `MAIL_OFF`: this installation sends no mail (SMTP_URL). */
+export class MailOff extends InvalidInput {
+  constructor() {
+    super('This server sends no mail. Ask whoever runs it.', undefined, 'MAIL_OFF');
+  }
+}
+
+/** `RESET_TOKEN_INVALID`: not the token of the last mail, older than an hour, or used. */
+export class ResetTokenInvalid extends InvalidInput {
+  constructor() {
+    super('This link is no good any more. Ask for a new one.', ['resetToken'], 'RESET_TOKEN_INVALID');
+  }
+}
+
 /** `RATE_LIMITED`: too many attempts to sign in for this account or from this address. */
 export class TooManyLogins extends Refusal {
   /** @param retryAfterMs until the next attempt is looked at; those in between are not, and do not prolong the wait */

@@ -89,6 +89,33 @@ export class AuthPayload {
   userErrors: DomainError[] = [];
 }
 
+@InputType({ description: 'Whose password is forgotten.' })
+export class RequestPasswordResetInput {
+  @Field(() => String, { description: 'The address of the account.' })
+  email: string;
+}
+
+@InputType({ description: 'A new password, by the link of a mail.' })
+export class ResetPasswordInput {
+  @Field(() => String, { description: 'From the link in the mail. Good once, for an hour.' })
+  resetToken: string;
+
+  @Field(() => String, { description: PASSWORD })
+  password: string;
+}
+
+@ObjectType({ description: 'What requestPasswordReset answers: the same whether there is such an account or not.' })
+export class RequestPasswordResetPayload {
+  @Field(() => [UserError], { description: 'Codes: INVALID_INPUT, MAIL_OFF.' })
+  userErrors: DomainError[] = [];
+}
+
+@ObjectType({ description: 'What resetPassword answers. It signs nobody in.' })
+export class ResetPasswordPayload {
+  @Field(() => [UserError], { description: 'Codes: INVALID_INPUT, RESET_TOKEN_INVALID.' })
+  userErrors: DomainError[] = [];
+}
+
 @ObjectType({ description: 'What logout answers.' })
 export class LogoutPayload {
   @Field(() => [UserError], { description: 'Always empty so far.' })

@@ -11,8 +11,13 @@ import {
   LogoutPayload,
   RefreshSessionInput,
   RegisterInput,
+  RequestPasswordResetInput,
+  RequestPasswordResetPayload,
+  ResetPasswordInput,
+  ResetPasswordPayload,
 } from './auth.graphql.js';
 import { AuthService, type SignedIn } from './auth.service.js';
+import { PasswordReset } from './password-reset.service.js';
 import { readRefreshCookie, refreshCookie } from './refresh-cookie.js';
 import { IDLE_DAYS } from './sessions.service.js';
 
@@ -20,6 +25,7 @@ import { IDLE_DAYS } from './sessions.service.js';
 export class AuthResolver {
   constructor(
     private readonly auth: AuthService,
+    private readonly passwordReset: PasswordReset,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -73,6 +79,27 @@ export class AuthResolver {
     if (cookie) this.setCookie(null, context);
     actAs(context, null);
     return new LogoutPayload();
+  }
+
+  @Public({ ignoresBadToken: true })
+  @Mutates(() => RequestPasswordResetPayload, {
+    description: 'Mails a link that sets a new password, if there is such an account; one mail in five minutes.',
+  })
+  async requestPasswordReset(
+    @Args('input') input: RequestPasswordResetInput,
+    @Context() context: OperationContext,
+  ): Promise<RequestPasswordResetPayload> {
+    await this.passwordReset.request(input.email, context.ip);
+    return new RequestPasswordResetPayload();
+  }
+
+  @Public({ ignoresBadToken: true })
+  @Mutates(() => ResetPasswordPayload, {
+    description: 'Sets a new password and ends every login session of the account.',
+  })
+  async resetPassword(@Args('input') input: ResetPasswordInput): Promise<ResetPasswordPayload> {
+    await this.passwordReset.reset(input.resetToken, input.password);
+    return new ResetPasswordPayload();
   }
 
   /** In the rest of the operation the new viewer acts, so that whatever hangs on `session.viewer` is theirs to see. */

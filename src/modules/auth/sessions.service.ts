@@ -16,7 +16,7 @@ const LOST_REPLY_SECONDS = 10;
 const KEEP_DAYS = 7;
 const SWEEP_BATCH = 1_000;
 
-export type RevokeReason = 'LOGOUT' | 'REFRESH_TOKEN_REUSED';
+export type RevokeReason = 'LOGOUT' | 'REFRESH_TOKEN_REUSED' | 'PASSWORD_RESET';
 
 /** A login session with the token that continues it. */
 export interface ContinuedSession {
@@ -115,6 +115,18 @@ export class SessionsService {
       [sessionId, reason],
     );
     if (ended.length > 0) tx.afterCommit(() => this.live.tick(`session:${sessionId}`));
+  }
+
+  /** Signs a user out everywhere. */
+  async revokeAll(tx: Tx, userId: string, reason: RevokeReason): Promise<void> {
+    const ended = await tx.query<{ id: string }>(
+      `UPDATE login_session SET revoked_at = now(), revoke_reason = $2
+       WHERE user_id = $1 AND revoked_at IS NULL RETURNING id`,
+      [userId, reason],
+    );
+    tx.afterCommit(() => {
+      for (const { id } of ended) this.live.tick(`session:${id}`);
+    });
   }
 
   /** The session that a refresh token belongs to, used or not. */

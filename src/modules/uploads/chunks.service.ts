@@ -7,7 +7,7 @@ import { formatRange, isCovered, parseMultirange } from './byte-ranges.js';
 import { MAX_CHUNK_BYTES, MAX_CHUNKS, maxSignedBytes } from './chunk-size.js';
 import * as ledger from './upload-ledger.js';
 import { type ChunkCode, ChunkRefused, SessionEnded } from './uploads.errors.js';
-import { committedBytes, committedChunks } from './uploads.metrics.js';
+import { countCommitted } from './uploads.metrics.js';
 import { type UploadSessionRow, UploadsService } from './uploads.service.js';
 
 export interface Chunk {
@@ -109,7 +109,9 @@ export class ChunksService {
               t AS (DELETE FROM upload_target WHERE object_key IN
                       (SELECT object_key FROM upload_target old, s WHERE session_id = s.id
                          -- An object is given up with the last row that names it, or it could not be deleted.
-                         AND NOT EXISTS (SELECT FROM upload_chunk held WHERE held.object_key = old.object_key) LIMIT $2) RETURNING object_key)
+                         AND NOT EXISTS (SELECT FROM upload_chunk held WHERE held.object_key = old.object_key) LIMIT $2) RETURNING object_key),
+              -- Of a process that died while it appended.
+              w AS (DELETE FROM upload_writer USING s WHERE session_id = s.id)
          SELECT object_key AS key FROM c UNION SELECT object_key FROM t`,
         [sessionId, limit],
       );
@@ -164,10 +166,7 @@ export class ChunksService {
       return looked.map((one) => (typeof one === 'object' ? 'ALREADY_COVERED' : one));
     }
     this.uploads.tickAfter(tx, session.id);
-    tx.afterCommit(() => {
-      committedChunks.inc({ lane: 'direct' }, result.contributing.length);
-      committedBytes.inc({ lane: 'direct' }, result.addedBytes);
-    });
+    countCommitted(tx, 'direct', result);
     const contributing = new Set(result.contributing);
     return looked.map((one) => {
       if (typeof one === 'string') return one;

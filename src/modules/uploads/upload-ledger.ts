@@ -15,6 +15,7 @@ export interface StoredChunk {
 /**
  * Counts stored chunks, or only renews the session when there are none.
  *
+ * @param verified whether the client told the digests, or a checksum of the whole; false: they are the server's own
  * @returns what is covered now, the keys of this batch that contribute to it and how much, or null when the session is
  * not OPEN
  */
@@ -22,6 +23,7 @@ export async function commit(
   sql: Sql,
   sessionId: string,
   chunks: readonly StoredChunk[],
+  verified = true,
 ): Promise<{ covered: ByteRange[]; contributing: string[]; addedBytes: number } | null> {
   // A chunk contributes what neither the session nor an earlier chunk of this batch covers. Only objects that are
   // still PENDING count: one that was counted before adds nothing, one that is being deleted is gone.
@@ -31,8 +33,8 @@ export async function commit(
           o AS (UPDATE stored_object o SET state = 'KEPT', size_bytes = upper(n.span) - lower(n.span), changed_at = now()
                 FROM s, n
                 WHERE o.key = n.key AND o.state = 'PENDING' AND NOT int8multirange(n.span) <@ s.covered RETURNING n.*),
-          i AS (INSERT INTO upload_chunk (session_id, object_key, span, sha256, covers)
-                SELECT s.id, o.key, o.span, o.sha, int8multirange(o.span) - s.covered
+          i AS (INSERT INTO upload_chunk (session_id, object_key, span, sha256, verified, covers)
+                SELECT s.id, o.key, o.span, o.sha, $5, int8multirange(o.span) - s.covered
                        - coalesce(range_agg(o.span) OVER (ORDER BY o.k ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), '{}')
                 FROM s, o RETURNING object_key, span, covers)
      UPDATE upload_session u SET covered = s.covered + (SELECT coalesce(range_agg(span), '{}') FROM i),
@@ -45,6 +47,7 @@ export async function commit(
       chunks.map((chunk) => formatRange(chunk.range)),
       chunks.map((chunk) => chunk.key),
       chunks.map((chunk) => Buffer.from(chunk.sha256, 'hex')),
+      verified,
     ],
   );
   return row ? { ...row, covered: parseMultirange(row.covered) } : null;

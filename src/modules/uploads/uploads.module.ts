@@ -4,8 +4,10 @@ import { ChannelsModule } from '../channels/index.js';
 import { StorageModule } from '../storage/index.js';
 import { UsersModule } from '../users/index.js';
 import { VideosModule } from '../videos/index.js';
+import { AppendLane } from './append-lane.service.js';
 import { AssembleJob } from './assemble.job.js';
 import { ChunksService } from './chunks.service.js';
+import { TusIngress } from './tus-ingress.js';
 import { UploadSessionEntity } from './upload-session.entity.js';
 import { UploadsMetrics } from './uploads.metrics.js';
 import { UploadsResolver, UserUploadsResolver, VideoUploadResolver } from './uploads.resolver.js';
@@ -14,7 +16,7 @@ import { UploadsService } from './uploads.service.js';
 @Module({
   imports: [TypeOrmModule.forFeature([UploadSessionEntity]), StorageModule, UsersModule, ChannelsModule, VideosModule],
   providers: [
-    ...[UploadsService, ChunksService, AssembleJob, UploadsMetrics],
+    ...[UploadsService, ChunksService, AppendLane, TusIngress, AssembleJob, UploadsMetrics],
     ...[UploadsResolver, UserUploadsResolver, VideoUploadResolver],
   ],
   exports: [UploadsService],

@@ -301,12 +301,7 @@ export class UploadsService {
 
   private async completeIt(session: UploadSessionRow, sha256: string | null): Promise<UploadSessionRow> {
     const { id } = session;
-    await this.db.tx(async (tx) => {
-      const epoch = await ledger.complete(tx, id, sha256);
-      if (epoch === null) return;
-      await this.jobs.enqueue(tx, AssembleMaster, { sessionId: id, epoch }, { dedupeKey: `assemble:${id}:${epoch}` });
-      this.tickAfter(tx, id);
-    });
+    await this.db.tx((tx) => this.completeIfWhole(tx, id, sha256));
     const now = (await this.byId(id)) ?? session;
     if (now.state === 'CANCELLED' || now.state === 'EXPIRED') throw new SessionEnded(now.state);
     // It may also have been completed and reopened meanwhile: then its failure says why, and its ranges are whole.
@@ -320,13 +315,25 @@ export class UploadsService {
     return now;
   }
 
+  async completeIfWhole(tx: Tx, id: string, sha256: string | null): Promise<void> {
+    const epoch = await ledger.complete(tx, id, sha256);
+    if (epoch === null) return;
+    await this.jobs.enqueue(tx, AssembleMaster, { sessionId: id, epoch }, { dedupeKey: `assemble:${id}:${epoch}` });
+    this.tickAfter(tx, id);
+  }
+
   /** The video goes too. Cancelling what is cancelled answers the same; what is COMPLETED is deleted as a video. */
   async cancel(actor: Actor, id: string): Promise<UploadSessionRow> {
     await this.get(id, actor);
-    await this.db.tx((tx) => this.end(tx, 'CANCELLED', `id = $2 AND state IN ('OPEN', 'COMPLETING')`, [id]));
+    await this.cancelSession(id);
     const session = await this.get(id, actor);
     if (session.state !== 'CANCELLED') throw new SessionEnded(session.state);
     return session;
+  }
+
+  /** For who was let in already. */
+  async cancelSession(id: string): Promise<void> {
+    await this.db.tx((tx) => this.end(tx, 'CANCELLED', `id = $2 AND state IN ('OPEN', 'COMPLETING')`, [id]));
   }
 
   /** @throws SessionEnded, or, when the state allows the call after all, an error that makes the caller try again */

@@ -39,6 +39,10 @@ export class UsersService {
     return row ?? null;
   }
 
+  async setPassword(sql: Sql, userId: string, passwordHash: string): Promise<void> {
+    await sql.query('UPDATE app_user SET password_hash = $2 WHERE id = $1', [userId, passwordHash]);
+  }
+
   /**
    * @returns the new user's id
    * @throws EmailTaken
