@@ -1,6 +1,6 @@
-import { applyDecorators, createParamDecorator, type ExecutionContext, SetMetadata } from '@nestjs/common';
-import { GqlExecutionContext } from '@nestjs/graphql';
-import type { Actor, UserRole } from './actor.js';
+import { applyDecorators, SetMetadata } from '@nestjs/common';
+import { Context } from '@nestjs/graphql';
+import type { UserRole } from './actor.js';
 
 export const ACCESS_RULE = Symbol('access rule');
 
@@ -26,7 +26,4 @@ export const Authenticated = () => rule({ kind: 'authenticated' });
 export const Role = (role: UserRole) => rule({ kind: 'role', role });
 
 /** The parameter is `Actor` under `@Authenticated` and `@Role`, `Actor | null` under `@Public` and in field resolvers. */
-export const CurrentActor = createParamDecorator(
-  (_: unknown, context: ExecutionContext): Actor | null =>
-    GqlExecutionContext.create(context).getContext<{ actor: Actor | null }>().actor,
-);
+export const CurrentActor = (): ParameterDecorator => Context('actor');

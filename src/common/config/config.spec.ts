@@ -97,6 +97,16 @@ it('wants all of S3 or nothing', () => {
   expect(readSettings(s3).s3).toMatchObject({ publicEndpoint: 'http://s3:9000', region: 'us-east-1', pathStyle: true });
 });
 
+it('wants a sender for mail', () => {
+  expect(problemsOf({ SMTP_URL: 'smtp://mail' })).toEqual([
+    'MAIL_FROM must be set, since SMTP_URL is: the sender of the mail.',
+  ]);
+  expect(readSettings({ SMTP_URL: 'smtp://mail', MAIL_FROM: 'v@example.org' }).smtp).toEqual({
+    url: 'smtp://mail',
+    from: 'v@example.org',
+  });
+});
+
 it('reads where traces go as OpenTelemetry has it', () => {
   expect(readSettings({ OTEL_SERVICE_NAME: 'mine' }).tracing).toBeNull();
   const env = {
@@ -118,16 +128,6 @@ it('reads where traces go as OpenTelemetry has it', () => {
       'OTEL_EXPORTER_OTLP_HEADERS must be name=value pairs separated by commas, values percent-encoded.',
     ]);
   }
-});
-
-it('wants a sender for mail', () => {
-  expect(problemsOf({ SMTP_URL: 'smtp://mail' })).toEqual([
-    'MAIL_FROM must be set, since SMTP_URL is: the sender of the mail.',
-  ]);
-  expect(readSettings({ SMTP_URL: 'smtp://mail', MAIL_FROM: 'v@example.org' }).smtp).toEqual({
-    url: 'smtp://mail',
-    from: 'v@example.org',
-  });
 });
 
 describe('NAME_FILE', () => {

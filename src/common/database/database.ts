@@ -1,6 +1,6 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import pg from 'pg';
-import { DataSource, type EntityManager, type EntityTarget, type ObjectLiteral } from 'typeorm';
+import { DataSource, type EntityManager, type EntityTarget, type ObjectLiteral, QueryFailedError } from 'typeorm';
 import { counter, gauge, OnScrape } from '../metrics/index.js';
 
 // int8 counts bytes here, always below 2^53: a number, where pg would give text. OID 20 is int8.
@@ -38,10 +38,16 @@ const repeats = counter('sluice_database_transaction_repeats_total', 'Transactio
 export class Database implements Sql {
   private readonly logger = new Logger(Database.name);
 
-  constructor(@Inject(DataSource) readonly dataSource: DataSource) {}
+  /** TypeORM's own: its query runners around one statement cost more than the statement. */
+  private readonly pool: pg.Pool;
+
+  constructor(@Inject(DataSource) readonly dataSource: DataSource) {
+    // Under this name its driver has the pool of `pg`.
+    this.pool = (dataSource.driver as unknown as { master: pg.Pool }).master;
+  }
 
   async query<Row = Record<string, unknown>>(sql: string, parameters: readonly unknown[] = []): Promise<Row[]> {
-    return rowsOf<Row>(await this.dataSource.query(sql, parameters as unknown[]));
+    return run<Row>(this.pool, sql, parameters);
   }
 
   /**
@@ -52,14 +58,14 @@ export class Database implements Sql {
     for (let attempt = 1; ; attempt++) {
       const hints: (() => void)[] = [];
       try {
-        const result = await this.dataSource.transaction(async (manager) =>
-          fn({
+        const result = await this.dataSource.transaction(async (manager) => {
+          const connection: pg.PoolClient = await manager.queryRunner?.connect();
+          return fn({
             manager,
-            query: async <Row>(sql: string, parameters: readonly unknown[] = []) =>
-              rowsOf<Row>(await manager.query(sql, parameters as unknown[])),
+            query: (sql, parameters = []) => run(connection, sql, parameters),
             afterCommit: (hint) => hints.push(hint),
-          }),
-        );
+          });
+        });
         for (const hint of hints) hint();
         return result;
       } catch (error) {
@@ -73,8 +79,7 @@ export class Database implements Sql {
 
   @OnScrape({ sets: [connections, most, waiting] })
   measurePool(): void {
-    // TypeORM's driver has the pool of `pg` under this name.
-    const { master: pool } = this.dataSource.driver as unknown as { master: pg.Pool };
+    const { pool } = this;
     connections.set({ state: 'busy' }, pool.totalCount - pool.idleCount);
     connections.set({ state: 'idle' }, pool.idleCount);
     waiting.set(pool.waitingCount);
@@ -88,11 +93,13 @@ export function sqlState(error: unknown): string | undefined {
   return driverError?.code ?? code;
 }
 
-/** TypeORM answers UPDATE and DELETE with `[rows, count]`, everything else with rows. */
-function rowsOf<Row>(result: unknown): Row[] {
-  if (!Array.isArray(result)) return [];
-  const [first, second] = result;
-  return (result.length === 2 && Array.isArray(first) && typeof second === 'number' ? first : result) as Row[];
+/** @throws QueryFailedError, as TypeORM's own statements do: it has the statement in it */
+async function run<Row>(on: pg.Pool | pg.PoolClient, sql: string, parameters: readonly unknown[]): Promise<Row[]> {
+  try {
+    return (await on.query(sql, parameters as unknown[])).rows as Row[];
+  } catch (error) {
+    throw new QueryFailedError(sql, parameters as unknown[], error as Error);
+  }
 }
 
 /** `v.channel_id AS "channelId", …`: an entity's columns for a SELECT of our own, under the entity's names. */

@@ -44,7 +44,7 @@ export interface Edge<Node> {
 }
 
 export interface Connection<Node> {
-  edges: Edge<Node>[];
+  readonly edges: Edge<Node>[];
   nodes: Node[];
   pageInfo: PageInfo;
   readonly totalCount: number | null | Promise<number | null>;
@@ -102,15 +102,23 @@ export function toConnection<Row, Node>(
   toNode: (row: Row) => Node,
   totalCount: number | null | (() => Promise<number | null>) = null,
 ): Connection<Node> {
-  const edges = page.rows.map((row) => ({ cursor: cursorOf(row), node: toNode(row) }));
+  const { rows } = page;
+  const nodes = rows.map(toNode);
+  const cursorAt = (index: number) => {
+    const row = rows.at(index);
+    return row === undefined ? null : cursorOf(row);
+  };
   return {
-    edges,
-    nodes: edges.map((edge) => edge.node),
+    // Only for clients that select them: most take the nodes.
+    get edges() {
+      return rows.map((row, index) => ({ cursor: cursorOf(row), node: nodes[index] as Node }));
+    },
+    nodes,
     pageInfo: {
       hasNextPage: page.hasNextPage,
       hasPreviousPage: args.after != null,
-      startCursor: edges[0]?.cursor ?? null,
-      endCursor: edges.at(-1)?.cursor ?? null,
+      startCursor: cursorAt(0),
+      endCursor: cursorAt(-1),
     },
     // Counted only for clients that select it.
     get totalCount() {

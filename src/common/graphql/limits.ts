@@ -1,6 +1,8 @@
 import {
   type ASTVisitor,
+  type DirectiveNode,
   type DocumentNode,
+  type FieldNode,
   type FragmentDefinitionNode,
   GraphQLError,
   type GraphQLSchema,
@@ -148,6 +150,25 @@ const estimate: ComplexityEstimator = ({ field, args, childComplexity }) => {
   return base + SHORT_LIST * item;
 };
 
+/** Of documents whose cost is the same whatever the variables: those that clients send again and again. */
+const fixedCosts = new WeakMap<DocumentNode, Map<OperationDefinitionNode, number>>();
+
+/** Page sizes, and whether a part is left out, are all that variables can change about the cost. */
+function dependsOnVariables(query: DocumentNode): boolean {
+  let depends = false;
+  const look = (names: (name: string) => boolean) => (node: FieldNode | DirectiveNode) => {
+    depends ||= (node.arguments ?? []).some(({ name, value }) => value.kind === Kind.VARIABLE && names(name.value));
+  };
+  visit(query, { Field: look((name) => name === 'first'), Directive: look(() => true) });
+  return depends;
+}
+
+function tooCostly(cost: number): GraphQLError | null {
+  return cost > LIMITS.cost
+    ? tooMuch(`The operation costs ${cost}; ${LIMITS.cost} are allowed. Ask for shorter pages or fewer levels.`)
+    : null;
+}
+
 const badInput = (message: string) => new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT' } });
 
 /**
@@ -163,6 +184,9 @@ export function costError(
 ): GraphQLError | null {
   const operation = getOperationAST(query, operationName);
   if (!operation) return null;
+  const costs = fixedCosts.get(query);
+  const known = costs?.get(operation);
+  if (known !== undefined) return tooCostly(known);
   if (getVariableValues(schema, operation.variableDefinitions ?? [], variables ?? {}).errors) return null;
   try {
     const cost = getComplexity({
@@ -175,9 +199,9 @@ export function costError(
       variables: variables ?? {},
       estimators: [estimate],
     });
-    return cost > LIMITS.cost
-      ? tooMuch(`The operation costs ${cost}; ${LIMITS.cost} are allowed. Ask for shorter pages or fewer levels.`)
-      : null;
+    if (!costs && !dependsOnVariables(query)) fixedCosts.set(query, new Map([[operation, cost]]));
+    costs?.set(operation, cost);
+    return tooCostly(cost);
   } catch (error) {
     // An argument that does not fit, or more nodes than it is willing to count.
     if (!(error instanceof GraphQLError)) throw error;

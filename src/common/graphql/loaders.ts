@@ -1,5 +1,4 @@
-import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
-import { GqlExecutionContext } from '@nestjs/graphql';
+import { Context } from '@nestjs/graphql';
 import DataLoader from 'dataloader';
 
 /** The DataLoaders of one operation or, in a subscription, of one event: nothing read is kept for longer. */
@@ -32,7 +31,4 @@ export class Loaders {
 }
 
 /** Parameter of a resolver: `@OperationLoaders() loaders: Loaders`. */
-export const OperationLoaders = createParamDecorator(
-  (_: unknown, context: ExecutionContext): Loaders =>
-    GqlExecutionContext.create(context).getContext<{ loaders: Loaders }>().loaders,
-);
+export const OperationLoaders = (): ParameterDecorator => Context('loaders');

@@ -1,3 +1,4 @@
+import { createSecretKey } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { ExtractJwt, Strategy } from 'passport-jwt';
@@ -17,10 +18,13 @@ export class JwtStrategy extends PassportStrategy(Strategy) {
     private readonly sessions: SessionsService,
   ) {
     const kid = keyId(config.tokenSecret);
+    // Of mere text the library first tries at every token whether it is a public key, which takes longer than the rest.
+    // Its types do not know that it takes keys.
+    const key = createSecretKey(config.tokenSecret, 'utf8') as unknown as string;
     super({
       jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
       secretOrKeyProvider: (_request: unknown, token: string, done: (error: Error | null, key?: string) => void) =>
-        keyIdOf(token) === kid ? done(null, config.tokenSecret) : done(new Error('The token has another key.')),
+        keyIdOf(token) === kid ? done(null, key) : done(new Error('The token has another key.')),
       algorithms: [ALGORITHM],
       issuer: config.publicUrl,
       audience: AUDIENCE,

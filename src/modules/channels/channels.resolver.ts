@@ -6,10 +6,9 @@ import {
   decodeCursor,
   decodeId,
   encodeCursor,
-  Loaders,
   Mutates,
   NodeResolver,
-  OperationLoaders,
+  type OperationContext,
   PageArgs,
   toConnection,
 } from '../../common/graphql/index.js';
@@ -54,16 +53,8 @@ export class ChannelsResolver {
   }
 
   @ResolveField(() => Boolean, { description: 'The viewer may change the channel and its videos.' })
-  async viewerCanManage(
-    @Parent() channel: Channel,
-    @CurrentActor() actor: Actor | null,
-    @OperationLoaders() loaders: Loaders,
-  ): Promise<boolean> {
-    if (!actor) return false;
-    const roles = loaders.loader('channels.viewerRole', (ids: readonly string[]) =>
-      this.channels.rolesOf(actor.userId, ids),
-    );
-    return canManage(await roles.load(channel.row.id));
+  async viewerCanManage(channel: Channel, _: unknown, { actor, loaders }: OperationContext): Promise<boolean> {
+    return canManage(await this.channels.roleOfActor(actor, channel.row.id, loaders));
   }
 }
 

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { InjectRepository } from '@nestjs/typeorm';
-import { In, Repository } from 'typeorm';
-import { Database } from '../../common/database/index.js';
+import type { Actor } from '../../common/access/index.js';
+import { columnsOf, Database } from '../../common/database/index.js';
+import type { Loaders } from '../../common/graphql/index.js';
 import { cleanLines, cleanName } from '../users/index.js';
 import { ChannelEntity } from './channel.entity.js';
 import { ChannelMember } from './channel-member.entity.js';
@@ -17,33 +17,50 @@ export interface Membership {
 
 @Injectable()
 export class ChannelsService {
-  constructor(
-    private readonly database: Database,
-    @InjectRepository(ChannelEntity) private readonly channels: Repository<ChannelEntity>,
-    @InjectRepository(ChannelMember) private readonly members: Repository<ChannelMember>,
-  ) {}
+  private readonly columns: string;
+
+  constructor(private readonly database: Database) {
+    this.columns = columnsOf(database, ChannelEntity, 'c');
+  }
 
   async byId(id: string): Promise<ChannelEntity | null> {
-    return this.channels.findOneBy({ id });
+    return (await this.byIds([id])).get(id) ?? null;
   }
 
   async byIds(ids: readonly string[]): Promise<Map<string, ChannelEntity>> {
-    const channels = await this.channels.findBy({ id: In([...ids]) });
+    const channels = await this.database.query<ChannelEntity>(
+      `SELECT ${this.columns} FROM channel c WHERE c.id = ANY($1::uuid[])`,
+      [ids],
+    );
     return new Map(channels.map((channel) => [channel.id, channel]));
   }
 
   /** Takes anything: what is no handle is no channel's. */
   async byHandle(handle: string): Promise<ChannelEntity | null> {
-    return handle.includes('\0') ? null : this.channels.findOneBy({ handleKey: handleKey(handle) });
+    if (handle.includes('\0')) return null;
+    const [channel] = await this.database.query<ChannelEntity>(
+      `SELECT ${this.columns} FROM channel c WHERE c.handle_key = $1`,
+      [handleKey(handle)],
+    );
+    return channel ?? null;
   }
 
   async roleOf(userId: string, channelId: string): Promise<ChannelRole | null> {
     return (await this.rolesOf(userId, [channelId])).get(channelId) ?? null;
   }
 
+  /** The same for field resolvers: asked once for all channels of the operation. */
+  async roleOfActor(actor: Actor | null, channelId: string, loaders: Loaders): Promise<ChannelRole | null> {
+    if (!actor) return null;
+    return loaders.loader('channel roles', (ids: readonly string[]) => this.rolesOf(actor.userId, ids)).load(channelId);
+  }
+
   /** The user's roles in those of the channels where there is one. */
   async rolesOf(userId: string, channelIds: readonly string[]): Promise<Map<string, ChannelRole>> {
-    const members = await this.members.findBy({ userId, channelId: In([...channelIds]) });
+    const members = await this.database.query<{ channelId: string; role: ChannelRole }>(
+      'SELECT channel_id AS "channelId", role FROM channel_member WHERE user_id = $1 AND channel_id = ANY($2::uuid[])',
+      [userId, channelIds],
+    );
     return new Map(members.map((member) => [member.channelId, member.role]));
   }
 

@@ -55,7 +55,7 @@ export class StorageUsage {
   }
 }
 
-/** The same store, with its calls measured and in the trace of the upload that they are for. */
+/** The same store, with its calls measured, its own to itself too, and in the trace of the upload that they are for. */
 export function measured<Storage extends ObjectStorage>(storage: Storage): Storage {
   const over = <Arguments extends unknown[], Result>(
     operation: string,
@@ -77,13 +77,11 @@ export function measured<Storage extends ObjectStorage>(storage: Storage): Stora
     };
   };
   const keyed = (key: string) => ({ 'sluice.object.key': key });
-  const calls: Partial<ObjectStorage> = {
+  return Object.assign(storage, {
     put: over('put', storage.put, keyed),
     head: over('head', storage.head, keyed),
     read: over('read', storage.read, keyed),
     list: over('list', storage.list, () => ({})),
     delete: over('delete', storage.delete, (keys) => ({ 'sluice.objects': keys.length })),
-  };
-  // What the store asks of itself is not measured again.
-  return new Proxy(storage, { get: (target, name) => Reflect.get(name in calls ? calls : target, name) });
+  });
 }

@@ -1,6 +1,6 @@
-import { Parent, ResolveField, Resolver } from '@nestjs/graphql';
-import { type Actor, CurrentActor } from '../../common/access/index.js';
-import { GraphQLUrl, Loaders, OperationLoaders } from '../../common/graphql/index.js';
+import { ResolveField, Resolver } from '@nestjs/graphql';
+import { type Actor } from '../../common/access/index.js';
+import { GraphQLUrl, Loaders, type OperationContext } from '../../common/graphql/index.js';
 import { ChannelsService } from '../channels/index.js';
 import { Video } from '../videos/index.js';
 import { PlaybackService } from './playback.service.js';
@@ -17,11 +17,7 @@ export class VideoPlaybackResolver {
     nullable: true,
     description: 'Null when the viewer may not watch, or nothing plays yet.',
   })
-  async playback(
-    @Parent() video: Video,
-    @CurrentActor() actor: Actor | null,
-    @OperationLoaders() loaders: Loaders,
-  ): Promise<Playback | null> {
+  async playback(video: Video, _: unknown, { actor, loaders }: OperationContext): Promise<Playback | null> {
     return (await this.addresses(video, actor, loaders))?.playback ?? null;
   }
 
@@ -29,20 +25,12 @@ export class VideoPlaybackResolver {
     nullable: true,
     description: 'A JPEG to show before playing. Null until made. Works as long as the addresses of `playback`.',
   })
-  async posterUrl(
-    @Parent() video: Video,
-    @CurrentActor() actor: Actor | null,
-    @OperationLoaders() loaders: Loaders,
-  ): Promise<string | null> {
+  async posterUrl(video: Video, _: unknown, { actor, loaders }: OperationContext): Promise<string | null> {
     return (await this.addresses(video, actor, loaders))?.posterUrl ?? null;
   }
 
   @ResolveField(() => [Thumbnail], { description: 'Stills from the video, in order of time. Empty until made.' })
-  async thumbnails(
-    @Parent() video: Video,
-    @CurrentActor() actor: Actor | null,
-    @OperationLoaders() loaders: Loaders,
-  ): Promise<Thumbnail[]> {
+  async thumbnails(video: Video, _: unknown, { actor, loaders }: OperationContext): Promise<Thumbnail[]> {
     return (await this.addresses(video, actor, loaders))?.thumbnails ?? [];
   }
 
@@ -50,21 +38,14 @@ export class VideoPlaybackResolver {
     nullable: true,
     description: 'Previews for the seek bar: WebVTT whose cues name tiles of JPEG sheets (`#xywh=`). Null until made.',
   })
-  async storyboardUrl(
-    @Parent() video: Video,
-    @CurrentActor() actor: Actor | null,
-    @OperationLoaders() loaders: Loaders,
-  ): Promise<string | null> {
+  async storyboardUrl(video: Video, _: unknown, { actor, loaders }: OperationContext): Promise<string | null> {
     return (await this.addresses(video, actor, loaders))?.storyboardUrl ?? null;
   }
 
   private async addresses({ row }: Video, actor: Actor | null, loaders: Loaders) {
     const [watchable, role] = await Promise.all([
       loaders.loader('watchable', async (ids: readonly string[]) => this.playbacks.watchable(ids)).load(row.id),
-      actor &&
-        loaders
-          .loader('channel roles', async (ids: readonly string[]) => this.channels.rolesOf(actor.userId, ids))
-          .load(row.channelId),
+      this.channels.roleOfActor(actor, row.channelId, loaders),
     ]);
     return this.playbacks.addresses(row, actor, role, watchable);
   }

@@ -1,6 +1,6 @@
-import { Args, Parent, ResolveField, Resolver } from '@nestjs/graphql';
+import { Args, ResolveField, Resolver } from '@nestjs/graphql';
 import { type Actor, Authenticated, CurrentActor } from '../../common/access/index.js';
-import { decodeId, Loaders, Mutates, OperationLoaders } from '../../common/graphql/index.js';
+import { decodeId, Mutates, type OperationContext } from '../../common/graphql/index.js';
 import { Video } from '../videos/index.js';
 import { Processing, Rendition, RetryProcessingInput, RetryProcessingPayload } from './transcoding.graphql.js';
 import { TranscodingService } from './transcoding.service.js';
@@ -22,13 +22,13 @@ export class TranscodingResolver {
   }
 
   @ResolveField(() => [Rendition], { description: 'The lowest first. Empty until probed.' })
-  async renditions(@Parent() video: Video, @OperationLoaders() loaders: Loaders): Promise<Rendition[]> {
+  async renditions(video: Video, _: unknown, { loaders }: OperationContext): Promise<Rendition[]> {
     const load = (ids: readonly string[]) => this.transcoding.renditionsOf(ids);
     return (await loaders.loader('renditions', load).load(video.row.id)) ?? [];
   }
 
   @ResolveField(() => Processing, { nullable: true, description: 'Null until the upload is complete.' })
-  async processing(@Parent() video: Video, @OperationLoaders() loaders: Loaders): Promise<Processing | null> {
+  async processing(video: Video, _: unknown, { loaders }: OperationContext): Promise<Processing | null> {
     if (video.row.state === 'UPLOADING') return null;
     const load = (ids: readonly string[]) => this.transcoding.progressOf(ids);
     return Processing.of(video.row, await loaders.loader('processing', load).load(video.row.id));

@@ -24,7 +24,7 @@ import {
   MAX_PAGE,
   Mutates,
   NodeResolver,
-  OperationLoaders,
+  type OperationContext,
   PageArgs,
   toConnection,
 } from '../../common/graphql/index.js';
@@ -254,12 +254,12 @@ export class UploadsResolver {
   }
 
   @ResolveField(() => Int, { description: 'How many chunks stand as FAILED.' })
-  async failedChunkCount(@Parent() session: UploadSession): Promise<number> {
+  async failedChunkCount(session: UploadSession): Promise<number> {
     return this.uploads.failedChunkCount(session.row.id);
   }
 
   @ResolveField(() => ChunkSize, { description: 'What suits the measured link now, and the bounds.' })
-  async chunkSize(@Parent() session: UploadSession, @OperationLoaders() loaders: Loaders): Promise<ChunkSize> {
+  async chunkSize(session: UploadSession, _: unknown, { loaders }: OperationContext): Promise<ChunkSize> {
     return {
       recommendedBytes: recommendedChunkBytes(session.row.sizeBytes, await this.rate(session, loaders)),
       minBytes: MIN_CHUNK_BYTES,
@@ -271,7 +271,7 @@ export class UploadsResolver {
     nullable: true,
     description: 'Over the last minute, as the server counted. Null when nothing arrived in it.',
   })
-  async bytesPerSecond(@Parent() session: UploadSession, @OperationLoaders() loaders: Loaders): Promise<number | null> {
+  async bytesPerSecond(session: UploadSession, _: unknown, { loaders }: OperationContext): Promise<number | null> {
     return this.rate(session, loaders);
   }
 
@@ -279,14 +279,14 @@ export class UploadsResolver {
     nullable: true,
     description: 'At that rate. Null when nothing arrived in the last minute, or nothing is missing.',
   })
-  async secondsLeft(@Parent() session: UploadSession, @OperationLoaders() loaders: Loaders): Promise<number | null> {
+  async secondsLeft(session: UploadSession, _: unknown, { loaders }: OperationContext): Promise<number | null> {
     const missing = session.sizeBytes - session.committedBytes;
     const rate = missing > 0 ? await this.rate(session, loaders) : null;
     return rate === null ? null : Math.min(2 ** 31 - 1, Math.ceil(missing / rate));
   }
 
   @ResolveField(() => Video, { description: 'Made with the session.' })
-  async video(@Parent() session: UploadSession, @OperationLoaders() loaders: Loaders): Promise<Video> {
+  async video(session: UploadSession, _: unknown, { loaders }: OperationContext): Promise<Video> {
     const row = await loaders
       .loader('videos of sessions', (ids: readonly string[]) => this.videos.withDeletedByIds(ids))
       .load(session.row.videoId);
@@ -326,16 +326,9 @@ export class VideoUploadResolver {
   ) {}
 
   @ResolveField(() => UploadSession, { nullable: true, description: 'Null but for editors.' })
-  async uploadSession(
-    @Parent() video: Video,
-    @CurrentActor() actor: Actor | null,
-    @OperationLoaders() loaders: Loaders,
-  ): Promise<UploadSession | null> {
+  async uploadSession(video: Video, _: unknown, { actor, loaders }: OperationContext): Promise<UploadSession | null> {
     if (!actor) return null;
-    const role = await loaders
-      .loader('channel roles', async (ids: readonly string[]) => this.channels.rolesOf(actor.userId, ids))
-      .load(video.row.channelId);
-    if (!canEdit(actor, role)) return null;
+    if (!canEdit(actor, await this.channels.roleOfActor(actor, video.row.channelId, loaders))) return null;
     const row = await loaders
       .loader('upload sessions of videos', async (ids: readonly string[]) => this.uploads.byVideoIds(ids))
       .load(video.row.id);

@@ -5,6 +5,7 @@ import {
   Loaders,
   Mutates,
   NodeResolver,
+  type OperationContext,
   OperationLoaders,
   PageArgs,
   toConnection,
@@ -71,7 +72,7 @@ export class VideosResolver {
   }
 
   @ResolveField(() => Channel, { description: 'Where it is published.' })
-  async channel(@Parent() video: Video, @OperationLoaders() loaders: Loaders): Promise<Channel> {
+  async channel(video: Video, _: unknown, { loaders }: OperationContext): Promise<Channel> {
     const channel = await loaders
       .loader('channels', async (ids: readonly string[]) => this.channels.byIds(ids))
       .load(video.row.channelId);
@@ -80,31 +81,33 @@ export class VideosResolver {
   }
 
   @ResolveField(() => Boolean, { description: 'You may change, replace or delete it.' })
-  async viewerCanEdit(
-    @Parent() video: Video,
-    @CurrentActor() actor: Actor | null,
-    @OperationLoaders() loaders: Loaders,
-  ): Promise<boolean> {
+  async viewerCanEdit(video: Video, _: unknown, { actor, loaders }: OperationContext): Promise<boolean> {
     if (!actor) return false;
-    const role = await loaders
-      .loader('channel roles', async (ids: readonly string[]) => this.channels.rolesOf(actor.userId, ids))
-      .load(video.row.channelId);
-    return canEdit(actor, role);
+    return canEdit(actor, await this.channels.roleOfActor(actor, video.row.channelId, loaders));
   }
 }
 
 @Resolver(() => Channel)
 export class ChannelVideosResolver {
-  constructor(private readonly videos: VideosService) {}
+  constructor(
+    private readonly videos: VideosService,
+    private readonly channels: ChannelsService,
+  ) {}
 
   @ResolveField('videos', () => VideoConnection, {
     description: 'Newest first. Owners and editors see all, others what is public and plays.',
     complexity: 5,
   })
-  async list(@Parent() channel: Channel, @Args() args: PageArgs, @CurrentActor() actor: Actor | null) {
-    const page = await this.videos.ofChannel(channel.row.id, actor, args.first, args.after);
+  async list(
+    @Parent() channel: Channel,
+    @Args() args: PageArgs,
+    @CurrentActor() actor: Actor | null,
+    @OperationLoaders() loaders: Loaders,
+  ) {
+    const all = canEdit(actor, await this.channels.roleOfActor(actor, channel.row.id, loaders));
+    const page = await this.videos.ofChannel(channel.row.id, all, args.first, args.after);
     return toConnection(page, args, VideosService.cursorOf, Video.of, () =>
-      this.videos.countOfChannel(channel.row.id, actor),
+      this.videos.countOfChannel(channel.row.id, all),
     );
   }
 }

@@ -74,26 +74,29 @@ export class VideosService {
     return video;
   }
 
-  /** @param after cursor of the page before */
+  /**
+   * @param all also what only owners and editors may see
+   * @param after cursor of the page before
+   */
   async ofChannel(
     channelId: string,
-    actor: Actor | null,
+    all: boolean,
     first: number,
     after?: string | null,
   ): Promise<{ rows: (Video & { cursorTime: string })[]; hasNextPage: boolean }> {
     const [time, id] = after ? decodeCursor(after, 'time', 'uuid') : [null, null];
     const rows = await this.db.query<Video & { cursorTime: string }>(
       `SELECT ${this.columns}, v.created_at::text AS "cursorTime" FROM video v
-       WHERE ${await this.listedIn(channelId, actor)} ${time ? 'AND (v.created_at, v.id) < ($3, $4)' : ''}
+       WHERE ${listed(all)} ${time ? 'AND (v.created_at, v.id) < ($3, $4)' : ''}
        ORDER BY v.created_at DESC, v.id DESC LIMIT $2`,
       [channelId, first + 1, ...(time ? [time, id] : [])],
     );
     return { rows: rows.slice(0, first), hasNextPage: rows.length > first };
   }
 
-  async countOfChannel(channelId: string, actor: Actor | null): Promise<number> {
+  async countOfChannel(channelId: string, all: boolean): Promise<number> {
     const [row] = await this.db.query<{ count: number }>(
-      `SELECT count(*)::int AS count FROM video v WHERE ${await this.listedIn(channelId, actor)}`,
+      `SELECT count(*)::int AS count FROM video v WHERE ${listed(all)}`,
       [channelId],
     );
     return row?.count ?? 0;
@@ -278,15 +281,14 @@ export class VideosService {
   private async roleIn(video: { channelId: string }, actor: Actor | null) {
     return actor ? this.channels.roleOf(actor.userId, video.channelId) : null;
   }
+}
 
-  /** The condition, with the channel as `$1`, for what this actor may see in the channel's list. */
-  private async listedIn(channelId: string, actor: Actor | null): Promise<string> {
-    const all = canEdit(actor, await this.roleIn({ channelId }, actor));
-    return `v.channel_id = $1 AND v.deleted_at IS NULL ${
-      all
-        ? ''
-        : `AND v.visibility = 'PUBLIC' AND v.verified_at IS NOT NULL AND v.state IN ('PLAYABLE', 'READY')
-           AND (v.publish_at IS NULL OR v.publish_at <= now())`
-    }`;
-  }
+/** The condition, with the channel as `$1`, for what is in the channel's list. */
+function listed(all: boolean): string {
+  return `v.channel_id = $1 AND v.deleted_at IS NULL ${
+    all
+      ? ''
+      : `AND v.visibility = 'PUBLIC' AND v.verified_at IS NOT NULL AND v.state IN ('PLAYABLE', 'READY')
+         AND (v.publish_at IS NULL OR v.publish_at <= now())`
+  }`;
 }
