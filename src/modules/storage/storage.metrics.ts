@@ -8,6 +8,7 @@ import { StorageError } from './storage.errors.js';
 
 const STATES = ['PENDING', 'KEPT', 'DELETING'] as const;
 const FOLDED_AT_ONCE = 10_000;
+const LEFT = 100;
 
 const objects = gauge('sluice_storage_objects', 'Objects that the database knows, by the state of their rows', {
   state: STATES,
@@ -41,16 +42,17 @@ export class StorageUsage {
     replace(bytes, of('bytes'));
   }
 
-  /** One statement, so whoever sums meanwhile sees the rows before or the row after. */
+  /** One statement, so whoever sums meanwhile sees the rows before or the row after. Few are left: idling writes nothing. */
   @Periodically(10_000)
   async fold(): Promise<void> {
     await this.db.query(
       `WITH gone AS (DELETE FROM stored_object_change WHERE id IN
                        (SELECT id FROM stored_object_change ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
+                       AND (SELECT count(*) FROM (SELECT FROM stored_object_change LIMIT $2) t) = $2
                      RETURNING state, objects, bytes)
        INSERT INTO stored_object_change (state, objects, bytes)
        SELECT state, sum(objects), sum(bytes) FROM gone GROUP BY state`,
-      [FOLDED_AT_ONCE],
+      [FOLDED_AT_ONCE, LEFT],
     );
   }
 }
