@@ -3,6 +3,7 @@ import { Controller, Get, Logger, type OnModuleDestroy, Req, Res } from '@nestjs
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { addressBlock } from '../../common/http/index.js';
 import { Live } from '../../common/live/index.js';
+import { Recent } from '../../common/recent/index.js';
 import { segmentTopic, TranscodingService } from '../transcoding/index.js';
 import { select } from './conditional.js';
 import { dashManifest } from './dash.js';
@@ -12,7 +13,6 @@ import { type MediaBytes, MediaLibrary, PLANNED } from './media-library.js';
 import { type MediaResource, mediaResource } from './media-resource.js';
 import { type OpenVideo, PlaybackService } from './playback.service.js';
 import { listed, type Track } from './presentation.js';
-import { Recent } from './recent.js';
 import { storyboardTrack } from './storyboard.js';
 
 /** Players give a segment up after 10 s and then ask again (measured). */
