@@ -7,6 +7,8 @@ import { HealthModule } from './common/health/index.js';
 import { HttpModule } from './common/http/index.js';
 import { JobsModule } from './common/jobs/index.js';
 import { LiveModule } from './common/live/index.js';
+import { MetricsModule } from './common/metrics/index.js';
+import { TracingModule } from './common/tracing/index.js';
 import { AuthModule } from './modules/auth/index.js';
 import { ChannelsModule } from './modules/channels/index.js';
 import { StorageModule } from './modules/storage/index.js';
@@ -26,6 +28,8 @@ const common = [
   HttpModule,
   GraphqlModule,
   HealthModule,
+  MetricsModule,
+  TracingModule,
 ];
 
 /** The domains by rank: each imports only from those before it. */

@@ -64,6 +64,15 @@ it('says for whom it was written', async () => {
   expect(lines()).toEqual([expect.objectContaining({ jobId: 'j1', msg: 'working' })]);
 });
 
+it('says of each line only what belongs to it', () => {
+  runWithLogContext({ jobId: 'j2' }, () => {
+    log.warn({ err: new Error('of the first') }, 'first');
+    log.log('second');
+  });
+  const [, second] = lines();
+  expect(Object.keys(second).sort()).toEqual(['jobId', 'level', 'logger', 'msg', 'time']);
+});
+
 it('keeps requests apart', async () => {
   const ids = await Promise.all(
     Array.from({ length: 20 }, async () => (await edge.graphql('{ knock(password: "x") }')).data.knock),

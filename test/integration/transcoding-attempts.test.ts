@@ -40,7 +40,7 @@ afterAll(async () => {
 afterEach(() => jest.restoreAllMocks());
 
 const context = (): JobContext => ({
-  ...{ jobId: randomUUID(), attempt: 1, lease: randomUUID() },
+  ...{ jobId: randomUUID(), attempt: 1, waitedSeconds: 0, lease: randomUUID() },
   signal: new AbortController().signal,
 });
 

@@ -9,6 +9,7 @@
 export * from './app.js';
 export * from './client.js';
 export * from './database.js';
+export * from './edge.js';
 export * from './graphql.js';
 export * from './redis.js';
 export * from './server.js';

@@ -107,6 +107,29 @@ it('wants a sender for mail', () => {
   });
 });
 
+it('reads where traces go as OpenTelemetry has it', () => {
+  expect(readSettings({ OTEL_SERVICE_NAME: 'mine' }).tracing).toBeNull();
+  const env = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318/',
+    OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Basic%20dTpw==, x-tenant=a%2Cb',
+    OTEL_TRACES_SAMPLER_ARG: '0.25',
+  };
+  expect(readSettings(env).tracing).toEqual({
+    endpoint: 'http://collector:4318',
+    headers: { authorization: 'Basic dTpw==', 'x-tenant': 'a,b' },
+    serviceName: 'sluice',
+    sampled: 0.25,
+  });
+  expect(problemsOf({ OTEL_TRACES_SAMPLER_ARG: '1.5' })).toEqual([
+    'OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1; it is "1.5".',
+  ]);
+  for (const wrong of ['hunter2', 'a=%E0%A4%A']) {
+    expect(problemsOf({ ...env, OTEL_EXPORTER_OTLP_HEADERS: wrong })).toEqual([
+      'OTEL_EXPORTER_OTLP_HEADERS must be name=value pairs separated by commas, values percent-encoded.',
+    ]);
+  }
+});
+
 describe('NAME_FILE', () => {
   const dir = mkdtempSync(join(tmpdir(), 'sluice-config-'));
   const file = join(dir, 'redis');

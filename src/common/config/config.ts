@@ -11,6 +11,15 @@ export interface S3Config {
   readonly pathStyle: boolean;
 }
 
+export interface TracingConfig {
+  /** The receiver's address, without `/v1/traces`. */
+  readonly endpoint: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly serviceName: string;
+  /** From 0 to 1: of uploads. */
+  readonly sampled: number;
+}
+
 /** What the environment says. `null`: not configured, so `embedded` fills it in. */
 export interface Settings extends Omit<Config, Filled> {
   readonly databaseUrl: string | null;
@@ -50,6 +59,10 @@ export interface Config {
   readonly sandbox: 'auto' | 'strict';
   readonly ffmpegPath: string;
   readonly graphqlIntrospection: boolean;
+  /** `null`: `/metrics` is for direct requests from private networks alone. */
+  readonly metricsToken: string | null;
+  /** `null`: no traces. */
+  readonly tracing: TracingConfig | null;
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 }
 
@@ -113,6 +126,15 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     sandbox: o.SANDBOX,
     ffmpegPath: o.FFMPEG_PATH,
     graphqlIntrospection: o.GRAPHQL_INTROSPECTION,
+    metricsToken: o.METRICS_TOKEN ?? null,
+    tracing: o.OTEL_EXPORTER_OTLP_ENDPOINT
+      ? Object.freeze({
+          endpoint: o.OTEL_EXPORTER_OTLP_ENDPOINT.replace(/\/+$/, ''),
+          headers: Object.freeze(o.OTEL_EXPORTER_OTLP_HEADERS ?? {}),
+          serviceName: o.OTEL_SERVICE_NAME,
+          sampled: o.OTEL_TRACES_SAMPLER_ARG,
+        })
+      : null,
     logLevel: o.LOG_LEVEL,
   });
 }

@@ -219,6 +219,46 @@ export const options = z.object({
     description: 'Whether clients may ask for the schema (GraphiQL needs it).',
     accepts: 'true or false',
   }),
+  METRICS_TOKEN: option(z.string().min(16).optional(), {
+    description:
+      'Who sends it as a bearer token may read /metrics from anywhere. Without it, only who asks directly (through no proxy) from this machine or a private network.',
+    accepts: 'at least 16 characters',
+    default: 'none',
+    secret: true,
+  }),
+  OTEL_EXPORTER_OTLP_ENDPOINT: option(url('http:', 'https:').optional(), {
+    description: 'Where traces of uploads go, as OTLP over HTTP: to /v1/traces below this address.',
+    accepts: 'an http or https address',
+    default: 'no traces',
+  }),
+  OTEL_EXPORTER_OTLP_HEADERS: option(
+    z
+      .string()
+      .regex(/^\s*[\w-]+\s*=[^,]*(?:,\s*[\w-]+\s*=[^,]*)*$/)
+      .transform(headers)
+      .optional(),
+    {
+      description: 'Headers to send there, for a token that the receiver wants.',
+      accepts: 'name=value pairs separated by commas, values percent-encoded',
+      default: 'none',
+      secret: true,
+    },
+  ),
+  OTEL_SERVICE_NAME: option(z.string().min(1).max(255).default('sluice'), {
+    description: 'The name of this service in traces.',
+    accepts: 'a name of at most 255 characters',
+  }),
+  OTEL_TRACES_SAMPLER_ARG: option(
+    z
+      .string()
+      .regex(/^(?:0(?:\.\d+)?|1(?:\.0+)?)$/)
+      .transform(Number)
+      .default(1),
+    {
+      description: 'The share of uploads that are traced. Every process must have the same.',
+      accepts: 'a number from 0 to 1',
+    },
+  ),
   LOG_LEVEL: option(z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'), {
     description: 'The least severe log lines to write.',
     accepts: 'fatal, error, warn, info, debug, trace or silent',
@@ -269,6 +309,21 @@ export function optionsTable(): string {
     return `| \`${name}\`${secret ? ` or \`${name}_FILE\`` : ''} | ${description} | ${accepts} | ${value} |`;
   });
   return ['| option | what it is | accepts | default |', '| --- | --- | --- | --- |', ...rows].join('\n');
+}
+
+/** As W3C baggage: `name=value,…`, percent-encoded. */
+function headers(text: string, context: z.RefinementCtx): Record<string, string> {
+  try {
+    return Object.fromEntries(
+      text.split(',').map((pair) => {
+        const equals = pair.indexOf('=');
+        return [pair.slice(0, equals).trim(), decodeURIComponent(pair.slice(equals + 1).trim())];
+      }),
+    );
+  } catch {
+    context.addIssue({ code: 'custom' });
+    return z.NEVER;
+  }
 }
 
 function parsed(text: string): URL | undefined {

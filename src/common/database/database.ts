@@ -1,6 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import pg from 'pg';
 import { DataSource, type EntityManager, type EntityTarget, type ObjectLiteral, QueryFailedError } from 'typeorm';
+import { counter, gauge, OnScrape } from '../metrics/index.js';
 
 // int8 counts bytes here, always below 2^53: a number, where pg would give text. OID 20 is int8.
 pg.types.setTypeParser(20, Number);
@@ -21,6 +22,18 @@ export interface Tx extends Sql {
 const REPEATABLE = new Set(['40001', '40P01', '55P03']);
 const MAX_ATTEMPTS = 8;
 
+const connections = gauge('sluice_database_pool_connections', 'Connections of this process to PostgreSQL', {
+  state: ['busy', 'idle'],
+});
+const most = gauge('sluice_database_pool_max_connections', 'The most that it opens');
+const waiting = gauge(
+  'sluice_database_pool_waiting_requests',
+  'Statements and transactions that wait for a connection',
+);
+const repeats = counter('sluice_database_transaction_repeats_total', 'Transactions that PostgreSQL had repeated', {
+  sqlstate: [...REPEATABLE],
+});
+
 @Injectable()
 export class Database implements Sql {
   private readonly logger = new Logger(Database.name);
@@ -29,6 +42,7 @@ export class Database implements Sql {
   private readonly pool: pg.Pool;
 
   constructor(@Inject(DataSource) readonly dataSource: DataSource) {
+    // Under this name its driver has the pool of `pg`.
     this.pool = (dataSource.driver as unknown as { master: pg.Pool }).master;
   }
 
@@ -56,10 +70,20 @@ export class Database implements Sql {
         return result;
       } catch (error) {
         if (attempt >= MAX_ATTEMPTS || !REPEATABLE.has(sqlState(error) ?? '')) throw error;
+        repeats.inc({ sqlstate: sqlState(error) ?? '' });
         this.logger.debug(`transaction repeated after ${sqlState(error)}, attempt ${attempt}`);
         await new Promise((resolve) => setTimeout(resolve, Math.random() * 20 * 2 ** attempt));
       }
     }
+  }
+
+  @OnScrape({ sets: [connections, most, waiting] })
+  measurePool(): void {
+    const { pool } = this;
+    connections.set({ state: 'busy' }, pool.totalCount - pool.idleCount);
+    connections.set({ state: 'idle' }, pool.idleCount);
+    waiting.set(pool.waitingCount);
+    most.set(pool.options.max);
   }
 }
 

@@ -6,6 +6,7 @@ import { createHandler } from 'graphql-sse';
 import { LoginSessions } from '../access/index.js';
 import { addressBlock } from '../http/index.js';
 import { ConnectionLimits } from './connection-limits.js';
+import { liveConnections } from './graphql-metrics.js';
 import type { OperationContext } from './operation-context.js';
 import { type OperationRequest, Operations } from './operations.js';
 
@@ -121,6 +122,7 @@ export class EventStreams implements OnModuleInit, BeforeApplicationShutdown {
       'x-accel-buffering': 'no',
     });
     this.open.add(reply);
+    liveConnections.inc({ transport: 'sse' });
     const closed = () => {
       stream.pushed();
       void body.return(undefined);
@@ -138,6 +140,7 @@ export class EventStreams implements OnModuleInit, BeforeApplicationShutdown {
       raw.off('close', closed);
       closed();
       this.open.delete(reply);
+      liveConnections.dec({ transport: 'sse' });
       raw.end();
     }
   }

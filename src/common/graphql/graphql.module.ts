@@ -10,6 +10,7 @@ import { CONFIG, type Config } from '../config/index.js';
 import { Pages } from '../http/index.js';
 import { DocumentCache } from './document-cache.js';
 import { EventStreams } from './event-streams.js';
+import { countOperation } from './graphql-metrics.js';
 import { inputValidation } from './input-validation.js';
 import { costError, LIMITS, limitRules } from './limits.js';
 import { Node } from './node.graphql.js';
@@ -56,7 +57,7 @@ function apolloOptions(config: Config, operations: Operations, pages: Pages): Om
     includeStacktraceInErrorResponses: false,
     nodeEnv: 'production',
     graphiql: false,
-    plugins: [ApolloServerPluginCacheControlDisabled(), costLimit, graphiqlPage(pages)],
+    plugins: [ApolloServerPluginCacheControlDisabled(), costLimit, measured, graphiqlPage(pages)],
     logger: apolloLogger,
     stopOnTerminationSignals: false,
     // After the HTTP server has answered what was under way.
@@ -75,6 +76,18 @@ const costLimit: ApolloServerPlugin = {
       });
     },
   }),
+};
+
+/** What was refused before it could run has no root field that is known to be the schema's. */
+const measured: ApolloServerPlugin = {
+  requestDidStart: async () => {
+    const startedAt = performance.now();
+    return {
+      async willSendResponse({ document, operation }) {
+        if (document && operation) countOperation(document, operation, startedAt);
+      },
+    };
+  },
 };
 
 const graphiqlPage = (pages: Pages): ApolloServerPlugin => ({

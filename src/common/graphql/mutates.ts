@@ -9,6 +9,7 @@ import {
 import { Mutation, type MutationOptions } from '@nestjs/graphql';
 import { catchError, type Observable, of } from 'rxjs';
 import { DomainError, SeveralErrors } from '../errors/index.js';
+import { userErrors as counted } from './graphql-metrics.js';
 
 export interface Payload {
   userErrors: DomainError[];
@@ -31,6 +32,7 @@ class UserErrors implements NestInterceptor {
       catchError((error: unknown) => {
         const userErrors = domainErrors(error);
         if (userErrors.length === 0) throw error;
+        for (const { code } of userErrors) counted.inc({ code });
         return of(Object.assign(new (this.payload())(), { userErrors: userErrors.map(asData) }));
       }),
     );

@@ -18,6 +18,7 @@ import { ActorResolver } from '../access/index.js';
 import { CONFIG, type Config } from '../config/index.js';
 import { noteInLog } from '../logging/index.js';
 import { DocumentCache } from './document-cache.js';
+import { labelsOf, liveSubscriptions } from './graphql-metrics.js';
 import { costError, LIMITS, validationRules } from './limits.js';
 import { Loaders } from './loaders.js';
 import type { OperationContext } from './operation-context.js';
@@ -89,7 +90,11 @@ export class Operations implements OnModuleInit {
     const events = source[Symbol.asyncIterator]();
     const run = async (event: unknown) =>
       present(await execute({ ...args, rootValue: event, contextValue: { ...context, loaders: new Loaders() } }));
-    return resultsOf(events, run);
+    const { document, operationName } = args;
+    const operation = getOperationAST(document, operationName);
+    const labels = { field: operation ? labelsOf(document, operation).field : 'none' };
+    liveSubscriptions.inc(labels);
+    return resultsOf(events, run, () => liveSubscriptions.dec(labels));
   }
 
   isSubscription({ document, operationName }: ExecutionArgs): boolean {
@@ -117,12 +122,22 @@ export class Operations implements OnModuleInit {
   }
 }
 
-/** A generator would keep `return()` waiting until the next event: this hands it on to the source at once. */
+/**
+ * A generator would keep `return()` waiting until the next event: this hands it on to the source at once.
+ * @param ended is called once, however it ends
+ */
 function resultsOf(
   events: AsyncIterator<unknown>,
   run: (event: unknown) => Promise<ExecutionResult>,
+  ended: () => void,
 ): AsyncGenerator<ExecutionResult> {
+  let isOver = false;
+  const over = () => {
+    if (!isOver) ended();
+    isOver = true;
+  };
   const end = async (): Promise<IteratorResult<ExecutionResult>> => {
+    over();
     await events.return?.();
     return { value: undefined, done: true };
   };
@@ -130,6 +145,7 @@ function resultsOf(
     async next() {
       try {
         const { value, done } = await events.next();
+        if (done) over();
         return done ? { value: undefined, done } : { value: await run(value), done: false };
       } catch (error) {
         // The source failed: its error is the last event.

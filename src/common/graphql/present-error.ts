@@ -2,6 +2,7 @@ import { HttpException, Logger } from '@nestjs/common';
 import { GraphQLError } from 'graphql';
 import { DomainError, Refusal, SeveralErrors } from '../errors/index.js';
 import { logContext } from '../logging/index.js';
+import { graphqlErrors } from './graphql-metrics.js';
 
 const logger = new Logger('GraphQL');
 
@@ -28,6 +29,7 @@ const HTTP_CODES: Record<number, string> = {
  */
 export function presentError(error: GraphQLError): GraphQLError {
   const { message, extensions } = describe(error);
+  graphqlErrors.inc({ code: String(extensions.code) });
   return new GraphQLError(message, {
     nodes: error.nodes,
     source: error.source,

@@ -17,6 +17,7 @@ import { CONFIG, type Config } from '../config/index.js';
 import { addressBlock, allowsOrigin, clientAddress } from '../http/index.js';
 import { type LogContext, runWithLogContext } from '../logging/index.js';
 import { ConnectionLimits } from './connection-limits.js';
+import { liveConnections } from './graphql-metrics.js';
 import type { OperationContext } from './operation-context.js';
 import { Operations } from './operations.js';
 
@@ -97,6 +98,8 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
       return;
     }
     const extra: Extra = { socket, request, undo: [] };
+    liveConnections.inc({ transport: 'websocket' });
+    extra.undo.push(() => liveConnections.dec({ transport: 'websocket' }));
     const logContext: LogContext = { requestId: randomUUID() };
     const log = <T>(fn: () => T): T => runWithLogContext(logContext, fn);
 

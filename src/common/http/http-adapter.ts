@@ -1,17 +1,26 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import cors from '@fastify/cors';
+import cors, { type FastifyCorsOptions } from '@fastify/cors';
 import { Logger } from '@nestjs/common';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyRequest } from 'fastify';
 import type { Config } from '../config/index.js';
 import { type LogContext, runWithLogContext } from '../logging/index.js';
+import { histogram } from '../metrics/index.js';
 
 /** Of what is parsed: GraphQL and small JSON. Routes that take files read their body as a stream and bound it themselves. */
 const BODY_LIMIT_BYTES = 100 * 1024;
 /** For such a body to arrive: one that trickles would hold its connection for as long as its sender likes. */
 const BODY_MS = 30_000;
 const REQUEST_ID = /^[\w.-]{8,128}$/;
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+const duration = histogram(
+  'sluice_http_request_duration_seconds',
+  'Requests that were answered, by the pattern of their route',
+  [0.005, 0.02, 0.1, 0.5, 2, 10],
+  ['route', 'method', 'status'],
+);
 
 /** The HTTP server with what belongs to every answer: request id, CORS, security headers, small bodies. */
 export function httpAdapter(config: Config, bodyMs = BODY_MS): FastifyAdapter {
@@ -51,9 +60,11 @@ export function httpAdapter(config: Config, bodyMs = BODY_MS): FastifyAdapter {
   // The route's pattern, never the address: that may hold a token. Reads are many, and tell little.
   fastify.addHook('onResponse', (request, reply, done) => {
     clearTimeout(bodyDeadlines.get(request));
+    const { method, routeOptions } = request;
+    const route = routeOptions.url ?? 'none';
+    duration.observe({ route, method, status: reply.statusCode }, reply.elapsedTime / 1000);
     withRequest(request, () => {
       const level = request.method === 'GET' || request.method === 'HEAD' ? 'debug' : 'log';
-      const { method, routeOptions } = request;
       log[level](
         { method, route: routeOptions.url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
         'answered',
@@ -73,12 +84,23 @@ export function httpAdapter(config: Config, bodyMs = BODY_MS): FastifyAdapter {
   });
 
   // Without credentials: cookies are for pages of PUBLIC_URL itself, others send a bearer token.
-  fastify.register(cors, {
+  const options = {
     origin: config.corsOrigins === '*' ? '*' : [...config.corsOrigins],
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-    exposedHeaders: ['X-Request-Id', 'Content-Range', 'Accept-Ranges', 'Content-Length', 'ETag', 'Retry-After'],
+    exposedHeaders: [
+      ...['X-Request-Id', 'Content-Range', 'Accept-Ranges', 'Content-Length', 'ETag', 'Retry-After', 'Location'],
+      ...['Upload-Offset', 'Upload-Length', 'Upload-Expires'],
+      ...['Tus-Version', 'Tus-Resumable', 'Tus-Max-Size', 'Tus-Extension', 'Tus-Checksum-Algorithm'],
+    ],
     maxAge: 86_400,
-  });
+  };
+  const askedByClient = { ...options, preflight: false };
+  // An OPTIONS that no browser sent ahead of another request is for the route itself.
+  fastify.register(
+    cors,
+    () => (request: FastifyRequest, done: (error: null, options: FastifyCorsOptions) => void) =>
+      done(null, request.headers['access-control-request-method'] === undefined ? askedByClient : options),
+  );
   return adapter;
 }
 
@@ -89,7 +111,9 @@ const bodyDeadlines = new WeakMap<FastifyRequest, NodeJS.Timeout>();
 function withRequest(request: FastifyRequest, run: () => void): void {
   let context = logContexts.get(request);
   if (!context) {
-    context = { requestId: request.id };
+    const { traceparent } = request.headers;
+    const isTraced = typeof traceparent === 'string' && TRACEPARENT.test(traceparent);
+    context = isTraced ? { requestId: request.id, traceparent } : { requestId: request.id };
     logContexts.set(request, context);
   }
   runWithLogContext(context, run);

@@ -31,6 +31,8 @@ export interface JobContext {
   readonly jobId: string;
   /** Counted from 1. */
   readonly attempt: number;
+  /** From when it was due until this attempt began, by the database's clock. */
+  readonly waitedSeconds: number;
   /** A UUID, new for each attempt: name the prefix of whatever this attempt writes after it. */
   readonly lease: string;
   /** Aborts when the lease is lost or the process drains: stop, clean up, throw. */

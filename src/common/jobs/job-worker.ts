@@ -3,6 +3,7 @@ import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { CONFIG, type Config } from '../config/index.js';
 import { Database } from '../database/index.js';
 import { runWithLogContext } from '../logging/index.js';
+import { gauge, histogram, OnScrape, replace } from '../metrics/index.js';
 import { backoffMs } from './backoff.js';
 import { decoratedMethods, type Handler } from './decorated-methods.js';
 import { definedJobs, type JobDefinition, QUEUES, type QueueName } from './define-job.js';
@@ -16,13 +17,27 @@ const POLL_MS = 1_000;
 const DRAIN_GRACE_MS = 3_000;
 const KEEP_FINISHED_DAYS = 7;
 const FORGET_AT_ONCE = 1_000;
+const COUNTED = 10_000;
+
+const jobs = gauge('sluice_jobs', `Jobs that are not done; of each queue and state at most ${COUNTED} are counted`, {
+  queue: QUEUES,
+  state: ['due', 'later', 'running'],
+});
+const oldest = gauge('sluice_job_oldest_due_age_seconds', 'How long the longest waiting due job has been due', {
+  queue: QUEUES,
+});
+const SECONDS = [0.05, 0.2, 1, 5, 30, 120, 600, 3600];
+const duration = histogram('sluice_job_duration_seconds', 'Attempts at jobs', SECONDS, ['name', 'outcome']);
+const wait = histogram('sluice_job_wait_seconds', 'From due to begun', SECONDS, ['queue']);
 
 interface ClaimedJob {
   id: string;
   name: string;
+  queue: QueueName;
   payload: object;
   attempts: number;
   lease: string;
+  waitedSeconds: number;
 }
 interface RunningJob {
   abort: AbortController;
@@ -164,7 +179,7 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
               lease_until = now() + $3 * interval '1 s'
        WHERE id = (SELECT id FROM job WHERE queue = $1 AND state = 'QUEUED' AND run_at <= now() AND name = ANY($2)
                    ORDER BY priority, run_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-       RETURNING id, name, payload, attempts, lease`,
+       RETURNING id, name, queue, payload, attempts, lease, extract(epoch FROM now() - run_at)::float8 AS "waitedSeconds"`,
       // A newer build's jobs wait for a worker of that build.
       [queue, [...this.handlers.keys()], LEASE_SECONDS],
     );
@@ -175,13 +190,27 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     const abort = new AbortController();
     const handler = this.handlers.get(job.name);
     if (!handler) throw new Error(`No handler does ${job.name}.`);
-    const context = { jobId: job.id, attempt: job.attempts, lease: job.lease, signal: abort.signal };
-    this.running.set(job.lease, { abort, leaseEnds: performance.now() + LEASE_SECONDS * 1000 });
-    await runWithLogContext({ jobId: job.id }, () => handler(job.payload, context))
-      .then(() => this.finish(job))
-      .catch((error: Error) => this.putBack(job, abort.signal.reason ?? error))
-      .catch((error: Error) => this.logger.warn(`${job.name} ${job.id}: left to its lease: ${error.message}`));
-    this.running.delete(job.lease);
+    const { id: jobId, attempts: attempt, lease, waitedSeconds } = job;
+    const context = { jobId, attempt, waitedSeconds, lease, signal: abort.signal };
+    wait.observe({ queue: job.queue }, waitedSeconds);
+    const begun = performance.now();
+    const ended = (outcome: 'done' | 'failed' | 'interrupted') => {
+      const ms = performance.now() - begun;
+      duration.observe({ name: job.name, outcome }, ms / 1000);
+      this.logger.debug({ job: job.name, attempt, ms: Math.round(ms) }, `job ${outcome}`);
+    };
+    this.running.set(lease, { abort, leaseEnds: performance.now() + LEASE_SECONDS * 1000 });
+    await runWithLogContext({ jobId }, () =>
+      handler(job.payload, context)
+        .then(() => this.finish(job))
+        .then(() => ended('done'))
+        .catch((error: Error) => {
+          ended(abort.signal.aborted ? 'interrupted' : 'failed');
+          return this.putBack(job, abort.signal.reason ?? error);
+        })
+        .catch((error: Error) => this.logger.warn(`${job.name} ${jobId}: left to its lease: ${error.message}`)),
+    );
+    this.running.delete(lease);
   }
 
   private async finish(job: ClaimedJob): Promise<void> {
@@ -232,6 +261,31 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
         if (performance.now() > job.leaseEnds) job.abort.abort(new Error('The lease could not be renewed.'));
       }
     }
+  }
+
+  /** Reads the front of each index at most, so that a long queue costs no more than a short one. */
+  @OnScrape({ sets: [jobs, oldest], everyMs: 5_000 })
+  async countJobs(): Promise<void> {
+    const rows = await this.db.query<{ queue: QueueName; due: number; later: number; running: number; age: number }>(
+      `SELECT q.queue, least(due.n, $2)::float8 AS due, least(later.n, $2)::float8 AS later,
+              (SELECT count(*) FROM job WHERE state = 'RUNNING' AND queue = q.queue)::float8 AS running,
+              coalesce(extract(epoch FROM now() - (SELECT run_at FROM job WHERE state = 'QUEUED' AND queue = q.queue
+                AND run_at <= now() ORDER BY run_at LIMIT 1)), 0)::float8 AS age
+       FROM unnest($1::text[]) AS q(queue),
+            LATERAL (SELECT count(*) AS n FROM (SELECT FROM job WHERE state = 'QUEUED' AND queue = q.queue AND run_at <= now() LIMIT $2) t) due,
+            LATERAL (SELECT count(*) AS n FROM (SELECT FROM job WHERE state = 'QUEUED' AND queue = q.queue AND run_at > now() LIMIT $2) t) later`,
+      [QUEUES, COUNTED],
+    );
+    replace(
+      jobs,
+      rows.flatMap(({ queue, due, later, running }) =>
+        Object.entries({ due, later, running }).map(([state, value]) => ({ labels: { queue, state }, value })),
+      ),
+    );
+    replace(
+      oldest,
+      rows.map(({ queue, age }) => ({ labels: { queue }, value: age })),
+    );
   }
 
   private async reclaim(): Promise<void> {

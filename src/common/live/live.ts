@@ -5,9 +5,13 @@ import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/
 import { Redis } from 'ioredis';
 import { CONFIG, type Config } from '../config/index.js';
 import { DomainError, Refusal } from '../errors/index.js';
+import { counter, gauge, OnScrape } from '../metrics/index.js';
 
 const POLL_MS = 5_000;
 const MIN_INTERVAL_MS = 250;
+
+const up = gauge('sluice_redis_up', 'Whether the connections to Redis that carry hints are open: 1 or 0');
+const outages = counter('sluice_redis_outages_total', 'How often such a connection was lost');
 
 export interface StateStreamOptions<T> {
   /** Whose ticks announce a change: `video:<id>`. */
@@ -168,6 +172,7 @@ export class Live implements OnApplicationShutdown {
   private logOutages(client: Redis, name: string): void {
     let away = false;
     client.on('error', (error: Error) => {
+      if (!away) outages.inc();
       if (!away) this.logger.warn(`Redis is away (${name}): ${error.message || error.name}`);
       away = true;
     });
@@ -175,6 +180,11 @@ export class Live implements OnApplicationShutdown {
       if (away) this.logger.log(`Redis is back (${name})`);
       away = false;
     });
+  }
+
+  @OnScrape({ sets: [up] })
+  lookAtRedis(): void {
+    up.set(this.publisher.status === 'ready' && this.subscriber.status === 'ready' ? 1 : 0);
   }
 
   onApplicationShutdown(): void {

@@ -5,6 +5,10 @@ export interface LogContext {
   requestId?: string;
   userId?: string;
   jobId?: string;
+  /** The upload's trace: its video's id without hyphens. Also where no traces are sent anywhere. */
+  trace_id?: string;
+  /** The caller's own trace, as W3C Trace Context has it. */
+  traceparent?: string;
 }
 
 const storage = new AsyncLocalStorage<LogContext>();

@@ -12,23 +12,22 @@ export class StructuredLogger implements LoggerService {
 
   constructor(
     config: Pick<Config, 'logLevel'> &
-      Partial<Pick<Config, 'tokenSecret' | 'storageSecret' | 'playbackSecret' | 's3' | 'smtp'>>,
+      Partial<Pick<Config, 'tokenSecret' | 'storageSecret' | 'playbackSecret' | 'metricsToken' | 's3' | 'smtp'>>,
     output: DestinationStream = destination({ fd: 1, sync: true }),
   ) {
-    const secrets = [
-      config.tokenSecret,
-      config.storageSecret,
-      config.playbackSecret,
-      config.s3?.secretKey,
-      config.smtp && decodeURIComponent(new URL(config.smtp.url).password),
-    ].filter((secret): secret is string => Boolean(secret));
+    const { tokenSecret, storageSecret, playbackSecret, metricsToken, s3, smtp } = config;
+    const smtpPassword = smtp && decodeURIComponent(new URL(smtp.url).password);
+    const secrets = [tokenSecret, storageSecret, playbackSecret, metricsToken, s3?.secretKey, smtpPassword].filter(
+      (secret): secret is string => Boolean(secret),
+    );
     this.pino = pino(
       {
         level: config.logLevel,
         base: null,
         timestamp: stdTimeFunctions.isoTime,
         formatters: { level: (level) => ({ level }) },
-        mixin: logContext,
+        // A copy: pino puts the line's own fields into it.
+        mixin: () => ({ ...logContext() }),
       },
       { write: (line: string) => output.write(redact(line, secrets)) },
     );

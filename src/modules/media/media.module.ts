@@ -1,8 +1,30 @@
 import { Logger, Module, type OnApplicationBootstrap } from '@nestjs/common';
 import { CONFIG, type Config } from '../../common/config/index.js';
+import { histogram } from '../../common/metrics/index.js';
+import { traceStep } from '../../common/tracing/index.js';
 import { FfmpegEngine } from './ffmpeg-engine.js';
-import { MediaEngine, type MediaJob } from './media-engine.js';
+import { MediaEngine, type MediaJob, MediaRunError } from './media-engine.js';
 import type { Probe } from './probe.js';
+
+const duration = histogram(
+  'sluice_media_run_duration_seconds',
+  'Runs of ffmpeg and ffprobe, and why they ended',
+  [0.1, 0.5, 2, 10, 60, 600],
+  ['program', 'outcome'],
+);
+
+async function measured<T>(program: 'ffmpeg' | 'ffprobe', run: () => Promise<T>): Promise<T> {
+  const begun = performance.now();
+  const ended = (outcome: string) => duration.observe({ program, outcome }, (performance.now() - begun) / 1000);
+  try {
+    const result = await traceStep(program, {}, run);
+    ended('done');
+    return result;
+  } catch (error) {
+    ended(error instanceof MediaRunError ? error.failure : 'failed');
+    throw error;
+  }
+}
 
 /**
  * Tries its sandbox while the rest of the application starts: what is asked of it meanwhile waits, and the start fails
@@ -22,11 +44,13 @@ class EngineOnTrial extends MediaEngine implements OnApplicationBootstrap {
   }
 
   async probe(path: string, signal?: AbortSignal): Promise<Probe> {
-    return (await this.engine).probe(path, signal);
+    const engine = await this.engine;
+    return measured('ffprobe', () => engine.probe(path, signal));
   }
 
   async run(job: MediaJob): Promise<{ log: string }> {
-    return (await this.engine).run(job);
+    const engine = await this.engine;
+    return measured('ffmpeg', () => engine.run(job));
   }
 }
 

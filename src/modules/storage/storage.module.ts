@@ -4,6 +4,7 @@ import { CONFIG, type Config } from '../../common/config/index.js';
 import { DiskIngress } from './disk-ingress.js';
 import { DiskStorage } from './disk-storage.js';
 import { ObjectStorage } from './object-storage.js';
+import { measured, StorageUsage } from './storage.metrics.js';
 import { StorageCollector } from './storage-collector.js';
 import { StoredObjects } from './stored-objects.service.js';
 
@@ -16,7 +17,7 @@ import { StoredObjects } from './stored-objects.service.js';
         if (config.s3) {
           // Its client is a tenth of what there is to load at start: only for those who need it.
           const { S3Storage } = await import('./s3-storage.js');
-          return new S3Storage(config.s3);
+          return measured(new S3Storage(config.s3));
         }
         const disk = new DiskStorage({
           root: join(config.dataDir, 'storage'),
@@ -24,11 +25,12 @@ import { StoredObjects } from './stored-objects.service.js';
           signingSecret: config.storageSecret,
         });
         await disk.prepare();
-        return disk;
+        return measured(disk);
       },
     },
     StoredObjects,
     StorageCollector,
+    StorageUsage,
     DiskIngress,
   ],
   exports: [ObjectStorage, StoredObjects],

@@ -3,6 +3,7 @@ import { Controller, Get, Logger, type OnModuleDestroy, Req, Res } from '@nestjs
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { addressBlock } from '../../common/http/index.js';
 import { Live } from '../../common/live/index.js';
+import { counter } from '../../common/metrics/index.js';
 import { Recent } from '../../common/recent/index.js';
 import { segmentTopic, TranscodingService } from '../transcoding/index.js';
 import { select } from './conditional.js';
@@ -30,6 +31,10 @@ const HURRY_LIFE_MS = 2_000;
 /** `private`: a cache that others share would go on after the video is closed. Our own edge asks before it serves. */
 const IMMUTABLE = 'private, max-age=31536000, immutable';
 const NOT_KEPT = 'private, no-store';
+
+const delivered = counter('sluice_media_bytes_total', 'Bytes that were sent to players, with the head of each answer', {
+  kind: ['segment', 'init', 'still', 'master', 'playlist', 'manifest', 'storyboard'],
+});
 
 interface MediaRequest {
   Params: { token: string; videoId: string; '*': string };
@@ -68,6 +73,11 @@ export class MediaController implements OnModuleDestroy {
     reply.header('cross-origin-resource-policy', 'cross-origin');
 
     const resource = mediaResource(path);
+    const { socket } = reply.raw;
+    const before = socket?.bytesWritten ?? 0;
+    reply.raw.once('close', () => {
+      if (resource && socket) delivered.inc({ kind: resource.kind }, Math.max(0, socket.bytesWritten - before));
+    });
     const open = async () => {
       const video = await this.playback.open(token, videoId);
       return video && resource && (!('run' in resource) || resource.run === video.run) ? video : null;

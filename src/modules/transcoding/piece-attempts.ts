@@ -1,7 +1,8 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Database } from '../../common/database/index.js';
-import type { JobContext } from '../../common/jobs/index.js';
+import { type JobContext, jobAttributes } from '../../common/jobs/index.js';
 import { Live } from '../../common/live/index.js';
+import { traceUpload } from '../../common/tracing/index.js';
 import {
   MalformedFragments,
   type MediaProgress,
@@ -13,10 +14,11 @@ import {
 } from '../media/index.js';
 import { UploadsService } from '../uploads/index.js';
 import { VideosService, videoTopic } from '../videos/index.js';
-import type { PieceKind } from './plan.js';
+import { type PieceKind, rungsOf } from './plan.js';
 import { Publisher } from './publisher.js';
 import { Scratch } from './scratch.js';
 import { PieceRefused } from './transcoding.errors.js';
+import { encodeSpeed, pieces, piecesRunning, videosEnded } from './transcoding.metrics.js';
 
 /** A piece to be made, with all that its making needs. */
 export interface PieceWork {
@@ -42,6 +44,7 @@ export interface PieceWork {
 /** An input that ended so many attempts gets no further one. */
 const MAX_STRIKES = 3;
 const PROGRESS_MS = 1_000;
+const SPANS = { FIRST: 'encode first', VIDEO: 'encode', AUDIO: 'encode sound', STILLS: 'make stills' } as const;
 /** Why an attempt ended that never said why. */
 const WORKER_KILLED = 'WORKER_KILLED';
 const MESSAGES: Record<string, string> = {
@@ -80,14 +83,33 @@ export class PieceAttempts {
     if (!work.done) {
       const verdict = await this.begin(work);
       if (verdict !== null) return this.giveUp(work, verdict);
-      try {
-        await this.scratch.folder((folder) => make(work, folder));
-      } catch (error) {
-        await this.endBadly(work, error, context.signal);
-        throw error;
-      }
+      await this.measured(work, context, () => this.scratch.folder((folder) => make(work, folder)));
     }
     await this.publisher.advance(work.videoId, work.run);
+  }
+
+  private async measured(work: PieceWork, context: JobContext, make: () => Promise<void>): Promise<void> {
+    const { kind, number, timing } = work;
+    const attributes = {
+      'sluice.piece.kind': kind,
+      'sluice.piece.number': number,
+      'sluice.piece.frames': work.frameCount,
+      ...(kind === 'AUDIO' ? {} : { 'sluice.rungs': rungsOf(kind, work.rungs).map(({ name }) => name) }),
+      ...jobAttributes(context),
+    };
+    piecesRunning.inc({ kind });
+    const begun = performance.now();
+    try {
+      await traceUpload(work.videoId, SPANS[kind], attributes, make);
+      pieces.inc({ kind, outcome: 'done' });
+      const seconds = (work.frameCount * timing.fpsDen) / timing.fpsNum;
+      encodeSpeed.observe({ kind }, (seconds * 1000) / (performance.now() - begun));
+    } catch (error) {
+      await this.endBadly(work, error, context.signal);
+      throw error;
+    } finally {
+      piecesRunning.dec({ kind });
+    }
   }
 
   /** To be called as often as one likes: writes at most once a second. */
@@ -168,11 +190,14 @@ export class PieceAttempts {
 
   private async giveUp({ videoId, run }: PieceWork, code: string): Promise<void> {
     const failure = { code, message: MESSAGES[code] ?? code, retryable: true };
-    await this.db.tx((tx) => this.videos.transition(tx, { videoId, run, to: 'FAILED', stage: 'FAILED', failure }));
+    const step = { videoId, run, to: 'FAILED', stage: 'FAILED', failure } as const;
+    const isOver = await this.db.tx((tx) => this.videos.transition(tx, step));
+    if (isOver) videosEnded.inc({ outcome: 'failed', code });
   }
 
   private async endBadly(work: PieceWork, error: unknown, signal: AbortSignal): Promise<void> {
     const fault = !signal.aborted && isFaultOfInput(error);
+    pieces.inc({ kind: work.kind, outcome: fault ? 'struck' : 'interrupted' });
     await this.db.query(
       fault
         ? `UPDATE piece SET fault = 'ENCODE_FAILED' WHERE id = $1`

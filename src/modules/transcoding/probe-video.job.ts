@@ -2,7 +2,8 @@ import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import { Database } from '../../common/database/index.js';
-import { HandlesJob, type JobContext } from '../../common/jobs/index.js';
+import { HandlesJob, type JobContext, jobAttributes } from '../../common/jobs/index.js';
+import { type Span, traceUpload } from '../../common/tracing/index.js';
 import { MediaEngine, MediaRunError, needsRemux, type Probe, remuxArguments, verdict } from '../media/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { UploadsService } from '../uploads/index.js';
@@ -33,9 +34,20 @@ export class ProbeVideoJob {
     const master = await this.uploads.masterOf(this.db, videoId);
     if (!master || video?.run !== run || video.state !== 'PROCESSING') return;
 
+    const attributes = { 'sluice.run': run, ...jobAttributes(context) };
+    await traceUpload(videoId, 'probe', attributes, (span) => this.probe({ videoId, run }, master, context, span));
+  }
+
+  private async probe(
+    { videoId, run }: { videoId: string; run: number },
+    master: { key: string; sizeBytes: number },
+    context: JobContext,
+    span: Span,
+  ): Promise<void> {
     await this.scratch.object(master, context.signal, async (path) => {
       const probe = await this.engine.probe(path, context.signal);
       const judged = verdict(probe);
+      span.set({ 'sluice.verdict': judged.accepted ? 'ACCEPTED' : judged.code });
       if (!judged.accepted) {
         await this.transcoding.refuse({ videoId, run }, judged);
       } else if (needsRemux(probe)) {

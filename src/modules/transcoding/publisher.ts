@@ -1,10 +1,12 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Database, type Tx } from '../../common/database/index.js';
 import { Jobs, Periodically } from '../../common/jobs/index.js';
+import { traceUpload } from '../../common/tracing/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { VideosService } from '../videos/index.js';
 import type { PieceKind } from './plan.js';
 import { jobOf, PIECE_JOB_KEY, ProbeVideo, pieceJobKey, probeJobKey } from './transcoding.jobs.js';
+import { processing, videosEnded } from './transcoding.metrics.js';
 
 const SWEEP_PAGE = 100;
 const PIECES_A_SWEEP = 500;
@@ -30,8 +32,8 @@ export class Publisher {
    * within one: of two last finishers in two open transactions neither would see the other.
    */
   async advance(videoId: string, run: number): Promise<void> {
-    const [now] = await this.db.query<{ starts: boolean; stills: string | null; finished: boolean }>(
-      `SELECT v.state = 'PROCESSING' AND NOT EXISTS (
+    const [now] = await this.db.query<{ starts: boolean; stills: string | null; finished: boolean; seconds: number }>(
+      `SELECT extract(epoch FROM now() - v.processing_started_at)::float8 AS seconds, v.state = 'PROCESSING' AND NOT EXISTS (
                 SELECT FROM rendition r WHERE r.video_id = v.id AND r.run = v.run AND (r.position = 0 OR r.kind = 'AUDIO')
                   AND NOT EXISTS (SELECT FROM segment s WHERE s.video_id = v.id AND s.run = v.run AND s.rendition = r.name AND s.number = 1)) AS starts,
               (SELECT p.id FROM piece p WHERE p.video_id = v.id AND p.run = v.run AND p.kind = 'STILLS' AND p.done_at IS NULL
@@ -44,13 +46,23 @@ export class Publisher {
     );
     if (!now) return;
     if (now.starts) {
-      await this.db.tx((tx) => this.videos.transition(tx, { videoId, run, to: 'PLAYABLE', stage: 'ENCODING' }));
+      const step = { videoId, run, to: 'PLAYABLE', stage: 'ENCODING' } as const;
+      const plays = await this.db.tx((tx) => this.videos.transition(tx, step));
+      if (plays) processing.observe({ until: 'playable' }, now.seconds);
     }
     if (now.stills) {
       const piece = { id: now.stills, kind: 'STILLS', number: 0 } as const;
       await this.db.tx((tx) => this.ask(tx, [piece]));
     }
-    if (now.finished) await this.db.tx((tx) => this.publish(tx, videoId, run));
+    if (now.finished) {
+      await traceUpload(videoId, 'publish', { 'sluice.run': run }, (span) =>
+        this.db.tx(async (tx) => {
+          const outcome = await this.publish(tx, videoId, run);
+          span.set({ 'sluice.outcome': outcome });
+          if (outcome === 'ready') tx.afterCommit(() => processing.observe({ until: 'ready' }, now.seconds));
+        }),
+      );
+    }
   }
 
   /** One page of the runs under way: takes each as far as it goes, and asks again for work that no job is left for. */
@@ -72,7 +84,7 @@ export class Publisher {
     }
   }
 
-  private async publish(tx: Tx, videoId: string, run: number): Promise<void> {
+  private async publish(tx: Tx, videoId: string, run: number): Promise<'ready' | 'failed' | 'over before'> {
     // Every piece was checked for itself; this is the look at the whole.
     const wrong = await tx.query<{ name: string }>(
       `SELECT r.name FROM rendition r,
@@ -87,10 +99,12 @@ export class Publisher {
       this.logger.error(`video ${videoId}, run ${run}: incomplete renditions: ${wrong.map((r) => r.name).join(', ')}`);
       const message = 'What was made of this file has gaps. Processing it again may help.';
       const failure = { code: 'INCOMPLETE_RENDITION', message, retryable: true };
-      await this.videos.transition(tx, { videoId, run, to: 'FAILED', stage: 'FAILED', failure });
-      return;
+      const failed = await this.videos.transition(tx, { videoId, run, to: 'FAILED', stage: 'FAILED', failure });
+      if (failed) tx.afterCommit(() => videosEnded.inc({ outcome: 'failed', code: failure.code }));
+      return failed ? 'failed' : 'over before';
     }
-    if (!(await this.videos.transition(tx, { videoId, run, to: 'READY', stage: 'DONE' }))) return;
+    if (!(await this.videos.transition(tx, { videoId, run, to: 'READY', stage: 'DONE' }))) return 'over before';
+    tx.afterCommit(() => videosEnded.inc({ outcome: 'ready', code: '' }));
     await tx.query(
       `UPDATE rendition r SET average_bits_per_second = 8 * made.bytes * r.timescale / made.length
        FROM (SELECT rendition, sum(byte_size) AS bytes, sum(duration) AS length FROM segment
@@ -109,6 +123,7 @@ export class Publisher {
         tx,
         copies.map((copy) => copy.key),
       );
+    return 'ready';
   }
 
   /** Has pieces made; asking twice is asking once. */

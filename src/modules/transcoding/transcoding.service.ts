@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { Actor } from '../../common/access/index.js';
 import { Database, type Tx } from '../../common/database/index.js';
 import { Jobs } from '../../common/jobs/index.js';
+import { traceStep } from '../../common/tracing/index.js';
 import { mainAudio, type Probe, timing } from '../media/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { UploadsService } from '../uploads/index.js';
@@ -12,6 +13,7 @@ import { type KindProgress, type RenditionState, renditionState } from './progre
 import { Publisher } from './publisher.js';
 import { CannotRetry, NothingToProcess } from './transcoding.errors.js';
 import { ASKED_FOR, FreeRuns, PIECE_JOB_KEY, ProbeVideo, probeJobKey } from './transcoding.jobs.js';
+import { videosEnded } from './transcoding.metrics.js';
 
 export interface RenditionView {
   name: string;
@@ -62,63 +64,71 @@ export class TranscodingService {
     const times = timing(found.picture?.probe ?? found.probe);
     const frameRate = times.fpsNum / times.fpsDen;
     const { renditions, pieces } = plan(times, ladder(picture, frameRate), mainAudio(found.probe) !== null);
-    return this.db.tx(async (tx) => {
-      const [planned] = await tx.query(`SELECT FROM transcode_source WHERE video_id = $1 AND run = $2`, [videoId, run]);
-      const described =
-        !planned &&
-        (await this.videos.describe(tx, videoId, run, {
-          durationMs: Math.round((times.frames * 1000) / frameRate),
-          width: picture.width,
-          height: picture.height,
-          frameRate,
-        }));
-      if (!described) {
-        if (found.picture) await this.objects.drop(tx, [found.picture.key]);
-        return false;
-      }
-      await tx.query(
-        `INSERT INTO transcode_source (video_id, run, probe, picture, picture_key) VALUES ($1, $2, $3, $4, $5)`,
-        [
+    const about = { 'sluice.rungs': renditions.map(({ name }) => name), 'sluice.pieces': pieces.length };
+    return traceStep('plan', about, () =>
+      this.db.tx(async (tx) => {
+        const [planned] = await tx.query(`SELECT FROM transcode_source WHERE video_id = $1 AND run = $2`, [
           videoId,
           run,
-          JSON.stringify(found.probe),
-          found.picture ? JSON.stringify(found.picture.probe) : null,
-          found.picture?.key ?? null,
-        ],
-      );
-      if (found.picture && (await this.objects.keep(tx, [found.picture])).length === 0) {
-        throw new Error('The copy of the picture was collected before it was planned with.');
-      }
-      await tx.query(
-        `INSERT INTO rendition (video_id, run, name, kind, position, width, height, frame_rate_num, frame_rate_den, timescale,
+        ]);
+        const described =
+          !planned &&
+          (await this.videos.describe(tx, videoId, run, {
+            durationMs: Math.round((times.frames * 1000) / frameRate),
+            width: picture.width,
+            height: picture.height,
+            frameRate,
+          }));
+        if (!described) {
+          if (found.picture) await this.objects.drop(tx, [found.picture.key]);
+          return false;
+        }
+        await tx.query(
+          `INSERT INTO transcode_source (video_id, run, probe, picture, picture_key) VALUES ($1, $2, $3, $4, $5)`,
+          [
+            videoId,
+            run,
+            JSON.stringify(found.probe),
+            found.picture ? JSON.stringify(found.picture.probe) : null,
+            found.picture?.key ?? null,
+          ],
+        );
+        if (found.picture && (await this.objects.keep(tx, [found.picture])).length === 0) {
+          throw new Error('The copy of the picture was collected before it was planned with.');
+        }
+        await tx.query(
+          `INSERT INTO rendition (video_id, run, name, kind, position, width, height, frame_rate_num, frame_rate_den, timescale,
                                 max_bits_per_second, segment_count, segment_duration, total_duration)
          SELECT $1, $2, name, kind, position, width, height, "frameRateNum", "frameRateDen", timescale,
                 "maxBitsPerSecond", "segmentCount", "segmentDuration", "totalDuration"
          FROM json_to_recordset($3) AS t(name text, kind text, position int, width int, height int, "frameRateNum" int,
                 "frameRateDen" int, timescale int, "maxBitsPerSecond" int, "segmentCount" int,
                 "segmentDuration" bigint, "totalDuration" bigint)`,
-        [videoId, run, JSON.stringify(renditions)],
-      );
-      const rows = await tx.query<{ id: string; kind: PieceKind; number: number }>(
-        `INSERT INTO piece (video_id, run, kind, number, first_frame, frame_count)
+          [videoId, run, JSON.stringify(renditions)],
+        );
+        const rows = await tx.query<{ id: string; kind: PieceKind; number: number }>(
+          `INSERT INTO piece (video_id, run, kind, number, first_frame, frame_count)
          SELECT $1, $2, kind, number, "firstFrame", "frameCount"
          FROM json_to_recordset($3) AS t(kind text, number int, "firstFrame" int, "frameCount" int)
          RETURNING id, kind, number`,
-        [videoId, run, JSON.stringify(pieces)],
-      );
-      await this.publisher.ask(
-        tx,
-        rows.filter((row) => row.kind !== 'STILLS'),
-      );
-      return true;
-    });
+          [videoId, run, JSON.stringify(pieces)],
+        );
+        await this.publisher.ask(
+          tx,
+          rows.filter((row) => row.kind !== 'STILLS'),
+        );
+        return true;
+      }),
+    );
   }
 
   /** The file will never do: its video fails for good, and nothing of it stays stored. */
   async refuse(video: { videoId: string; run: number }, failure: { code: string; message: string }): Promise<void> {
     await this.db.tx(async (tx) => {
       const step = { ...video, to: 'FAILED', stage: 'FAILED', failure: { ...failure, retryable: false } } as const;
-      if (await this.videos.transition(tx, step)) await this.uploads.releaseMaster(tx, video.videoId);
+      if (!(await this.videos.transition(tx, step))) return;
+      await this.uploads.releaseMaster(tx, video.videoId);
+      tx.afterCommit(() => videosEnded.inc({ outcome: 'failed', code: failure.code }));
     });
   }
 

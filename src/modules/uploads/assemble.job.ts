@@ -2,7 +2,8 @@ import { Readable } from 'node:stream';
 import { Injectable, Logger } from '@nestjs/common';
 import { Database } from '../../common/database/index.js';
 import { Events } from '../../common/events/index.js';
-import { HandlesJob, type JobContext } from '../../common/jobs/index.js';
+import { HandlesJob, type JobContext, jobAttributes } from '../../common/jobs/index.js';
+import { traceUpload } from '../../common/tracing/index.js';
 import { ObjectStorage, StoredObjects } from '../storage/index.js';
 import { VideosService } from '../videos/index.js';
 import { ChunksService } from './chunks.service.js';
@@ -10,7 +11,8 @@ import * as ledger from './upload-ledger.js';
 import { FILE_DIGEST_MISMATCH } from './uploads.errors.js';
 import { UploadCompleted } from './uploads.events.js';
 import { AssembleMaster, FreeChunks } from './uploads.jobs.js';
-import { UploadsService } from './uploads.service.js';
+import { sessionsEnded } from './uploads.metrics.js';
+import { type UploadSessionRow, UploadsService } from './uploads.service.js';
 
 const FREED_AT_ONCE = 500;
 
@@ -37,6 +39,16 @@ export class AssembleJob {
   async assemble({ sessionId, epoch }: { sessionId: string; epoch: number }, context: JobContext): Promise<void> {
     const session = await this.uploads.byId(sessionId);
     if (session?.state !== 'COMPLETING' || session.epoch !== epoch) return;
+    const attributes = {
+      'sluice.session.id': sessionId,
+      'sluice.file.bytes': session.sizeBytes,
+      ...jobAttributes(context),
+    };
+    await traceUpload(session.videoId, 'assemble', attributes, () => this.write(session, context));
+  }
+
+  private async write(session: UploadSessionRow, context: JobContext): Promise<void> {
+    const { id: sessionId, epoch } = session;
     const key = `masters/${sessionId}/${context.lease}`;
     const parts = await ledger.parts(this.db, sessionId);
     const master = await this.objects.write(key, Readable.from(this.bytes(parts, context.signal)), {
@@ -57,6 +69,7 @@ export class AssembleJob {
         const video = await this.videos.markVerified(tx, session.videoId);
         if (video) await this.events.publish(tx, UploadCompleted, { sessionId, videoId: session.videoId, ...video });
         await this.uploads.freeChunksLater(tx, sessionId);
+        tx.afterCommit(() => sessionsEnded.inc({ state: 'COMPLETED' }));
       } else {
         await this.objects.drop(tx, [key]);
       }

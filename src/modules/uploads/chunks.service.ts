@@ -1,11 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import type { Actor } from '../../common/access/index.js';
 import { Database, type Tx } from '../../common/database/index.js';
+import { traceUpload } from '../../common/tracing/index.js';
 import { ObjectStorage, type PresignedRequest, StoredObjects } from '../storage/index.js';
 import { formatRange, isCovered, parseMultirange } from './byte-ranges.js';
 import { MAX_CHUNK_BYTES, MAX_CHUNKS, maxSignedBytes } from './chunk-size.js';
 import * as ledger from './upload-ledger.js';
 import { type ChunkCode, ChunkRefused, SessionEnded } from './uploads.errors.js';
+import { committedBytes, committedChunks } from './uploads.metrics.js';
 import { type UploadSessionRow, UploadsService } from './uploads.service.js';
 
 export interface Chunk {
@@ -14,6 +16,11 @@ export interface Chunk {
   sha256: string;
 }
 export type Target = Pick<Chunk, 'offset' | 'sizeBytes'> & PresignedRequest;
+export interface Batch {
+  stored: readonly Chunk[];
+  failed: readonly { offset: number; sizeBytes: number; reason: string }[];
+  next: readonly Chunk[];
+}
 export type Outcome = 'COMMITTED' | 'ALREADY_COVERED' | ChunkCode;
 
 /** How many HEAD requests to the store one commit has under way at once. */
@@ -43,14 +50,23 @@ export class ChunksService {
   async commit(
     actor: Actor,
     sessionId: string,
-    batch: {
-      stored: readonly Chunk[];
-      failed: readonly { offset: number; sizeBytes: number; reason: string }[];
-      next: readonly Chunk[];
-    },
+    batch: Batch,
   ): Promise<{ session: UploadSessionRow; outcomes: Outcome[]; targets: Target[] }> {
     const session = await this.uploads.get(sessionId, actor);
-    const { state } = session;
+    const attributes = {
+      'sluice.session.id': sessionId,
+      'sluice.chunks.stored': batch.stored.length,
+      'sluice.chunks.failed': batch.failed.length,
+      'sluice.chunks.next': batch.next.length,
+    };
+    return traceUpload(session.videoId, 'commitChunks', attributes, () => this.commitTo(session, batch));
+  }
+
+  private async commitTo(
+    session: UploadSessionRow,
+    batch: Batch,
+  ): Promise<{ session: UploadSessionRow; outcomes: Outcome[]; targets: Target[] }> {
+    const { id: sessionId, state } = session;
     if (state !== 'OPEN' && state !== 'COMPLETING') throw new SessionEnded(state);
     checkSignable(session, batch.next);
 
@@ -93,7 +109,9 @@ export class ChunksService {
               t AS (DELETE FROM upload_target WHERE object_key IN
                       (SELECT object_key FROM upload_target old, s WHERE session_id = s.id
                          -- An object is given up with the last row that names it, or it could not be deleted.
-                         AND NOT EXISTS (SELECT FROM upload_chunk held WHERE held.object_key = old.object_key) LIMIT $2) RETURNING object_key)
+                         AND NOT EXISTS (SELECT FROM upload_chunk held WHERE held.object_key = old.object_key) LIMIT $2) RETURNING object_key),
+              -- Of a process that died while it appended.
+              w AS (DELETE FROM upload_writer USING s WHERE session_id = s.id)
          SELECT object_key AS key FROM c UNION SELECT object_key FROM t`,
         [sessionId, limit],
       );
@@ -148,6 +166,10 @@ export class ChunksService {
       return looked.map((one) => (typeof one === 'object' ? 'ALREADY_COVERED' : one));
     }
     this.uploads.tickAfter(tx, session.id);
+    tx.afterCommit(() => {
+      committedChunks.inc({ lane: 'direct' }, result.contributing.length);
+      committedBytes.inc({ lane: 'direct' }, result.addedBytes);
+    });
     const contributing = new Set(result.contributing);
     return looked.map((one) => {
       if (typeof one === 'string') return one;

@@ -15,37 +15,42 @@ export interface StoredChunk {
 /**
  * Counts stored chunks, or only renews the session when there are none.
  *
- * @returns what is covered now and the keys that contribute to it, or null when the session is not OPEN
+ * @param verified whether the client told the digests, or a checksum of the whole; false: they are the server's own
+ * @returns what is covered now, the keys of this batch that contribute to it and how much, or null when the session is
+ * not OPEN
  */
 export async function commit(
   sql: Sql,
   sessionId: string,
   chunks: readonly StoredChunk[],
-): Promise<{ covered: ByteRange[]; contributing: string[] } | null> {
+  verified = true,
+): Promise<{ covered: ByteRange[]; contributing: string[]; addedBytes: number } | null> {
   // A chunk contributes what neither the session nor an earlier chunk of this batch covers. Only objects that are
   // still PENDING count: one that was counted before adds nothing, one that is being deleted is gone.
-  const [row] = await sql.query<{ covered: string; contributing: string[] }>(
+  const [row] = await sql.query<{ covered: string; contributing: string[]; addedBytes: number }>(
     `WITH s AS MATERIALIZED (SELECT id, covered FROM upload_session WHERE id = $1 AND state = 'OPEN' FOR NO KEY UPDATE),
           n AS (SELECT * FROM unnest($2::int8range[], $3::text[], $4::bytea[]) WITH ORDINALITY AS n(span, key, sha, k)),
           o AS (UPDATE stored_object o SET state = 'KEPT', size_bytes = upper(n.span) - lower(n.span), changed_at = now()
                 FROM s, n
                 WHERE o.key = n.key AND o.state = 'PENDING' AND NOT int8multirange(n.span) <@ s.covered RETURNING n.*),
-          i AS (INSERT INTO upload_chunk (session_id, object_key, span, sha256, covers)
-                SELECT s.id, o.key, o.span, o.sha, int8multirange(o.span) - s.covered
+          i AS (INSERT INTO upload_chunk (session_id, object_key, span, sha256, verified, covers)
+                SELECT s.id, o.key, o.span, o.sha, $5, int8multirange(o.span) - s.covered
                        - coalesce(range_agg(o.span) OVER (ORDER BY o.k ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), '{}')
                 FROM s, o RETURNING object_key, span, covers)
      UPDATE upload_session u SET covered = s.covered + (SELECT coalesce(range_agg(span), '{}') FROM i),
                                  expires_at = now() + interval '7 days'
      FROM s WHERE u.id = s.id
-     RETURNING u.covered, (SELECT coalesce(array_agg(object_key), '{}') FROM i WHERE NOT isempty(covers)) AS contributing`,
+     RETURNING u.covered, (SELECT coalesce(array_agg(object_key), '{}') FROM i WHERE NOT isempty(covers)) AS contributing,
+               (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM i, unnest(covers) r)::float8 AS "addedBytes"`,
     [
       sessionId,
       chunks.map((chunk) => formatRange(chunk.range)),
       chunks.map((chunk) => chunk.key),
       chunks.map((chunk) => Buffer.from(chunk.sha256, 'hex')),
+      verified,
     ],
   );
-  return row ? { covered: parseMultirange(row.covered), contributing: row.contributing } : null;
+  return row ? { ...row, covered: parseMultirange(row.covered) } : null;
 }
 
 /**

@@ -4,15 +4,21 @@ import { ChannelsModule } from '../channels/index.js';
 import { StorageModule } from '../storage/index.js';
 import { UsersModule } from '../users/index.js';
 import { VideosModule } from '../videos/index.js';
+import { AppendLane } from './append-lane.service.js';
 import { AssembleJob } from './assemble.job.js';
 import { ChunksService } from './chunks.service.js';
+import { TusIngress } from './tus-ingress.js';
 import { UploadSessionEntity } from './upload-session.entity.js';
+import { UploadsMetrics } from './uploads.metrics.js';
 import { UploadsResolver, UserUploadsResolver, VideoUploadResolver } from './uploads.resolver.js';
 import { UploadsService } from './uploads.service.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([UploadSessionEntity]), StorageModule, UsersModule, ChannelsModule, VideosModule],
-  providers: [UploadsService, ChunksService, AssembleJob, UploadsResolver, UserUploadsResolver, VideoUploadResolver],
+  providers: [
+    ...[UploadsService, ChunksService, AppendLane, TusIngress, AssembleJob, UploadsMetrics],
+    ...[UploadsResolver, UserUploadsResolver, VideoUploadResolver],
+  ],
   exports: [UploadsService],
 })
 export class UploadsModule {}

@@ -1,3 +1,4 @@
+import { Inject } from '@nestjs/common';
 import {
   Args,
   ArgsType,
@@ -14,9 +15,11 @@ import {
 import { Transform } from 'class-transformer';
 import { IsOptional, Length, Max, Min, NotContains } from 'class-validator';
 import { type Actor, Authenticated, CurrentActor, Public } from '../../common/access/index.js';
+import { CONFIG, type Config } from '../../common/config/index.js';
 import {
   decodeId,
   encodeCursor,
+  GraphQLUrl,
   Loaders,
   MAX_PAGE,
   Mutates,
@@ -32,6 +35,7 @@ import { canEdit, Video, VideosService } from '../videos/index.js';
 import { missingRanges, parseMultirange } from './byte-ranges.js';
 import { MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, recommendedChunkBytes } from './chunk-size.js';
 import { ChunksService, checkSignable } from './chunks.service.js';
+import { TusIngress } from './tus-ingress.js';
 import type { UploadSessionState } from './upload-session.entity.js';
 import {
   ByteRange,
@@ -92,6 +96,7 @@ export class UploadsResolver {
     private readonly chunksService: ChunksService,
     private readonly videos: VideosService,
     private readonly live: Live,
+    @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   @Query(() => UploadSession, { nullable: true, description: 'Null when it is missing, or not yours.' })
@@ -229,6 +234,14 @@ export class UploadsResolver {
   })
   wantedRanges(): ByteRange[] {
     return [];
+  }
+
+  @ResolveField(() => GraphQLUrl, {
+    description:
+      'Takes bytes by tus 1.0, and keeps whatever arrived when a link is cut. Whoever has the address can use it: for this session alone.',
+  })
+  tusUrl(@Parent() session: UploadSession): string {
+    return TusIngress.urlOf(session.row.id, this.config);
   }
 
   @ResolveField(() => UploadChunkConnection, {

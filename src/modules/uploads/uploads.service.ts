@@ -8,6 +8,7 @@ import { OnEvent } from '../../common/events/index.js';
 import { decodeCursor, encodeCursor } from '../../common/graphql/index.js';
 import { Jobs, Periodically } from '../../common/jobs/index.js';
 import { Live } from '../../common/live/index.js';
+import { beginUpload, traceUpload } from '../../common/tracing/index.js';
 import { ChannelsService, canUpload } from '../channels/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { cleanName, UsersService } from '../users/index.js';
@@ -17,6 +18,7 @@ import * as ledger from './upload-ledger.js';
 import { UploadSessionEntity, type UploadSessionState } from './upload-session.entity.js';
 import { FileRefused, IdempotencyKeyReused, QuotaExceeded, SessionEnded, UploadIncomplete } from './uploads.errors.js';
 import { AssembleMaster, FreeChunks } from './uploads.jobs.js';
+import { sessionsEnded } from './uploads.metrics.js';
 import { canManageUpload } from './uploads.policy.js';
 
 export type UploadSessionRow = UploadSessionEntity;
@@ -193,6 +195,7 @@ export class UploadsService {
       idempotencyKey: string;
     },
   ): Promise<UploadSessionRow> {
+    const startedAt = new Date();
     const fileName = cleanName(input.fileName, 'fileName', 255);
     const title = VideosService.cleanTitle(input.title ?? [...fileName].slice(0, 100).join(''));
     const description = VideosService.cleanDescription(input.description ?? '');
@@ -253,6 +256,13 @@ export class UploadsService {
         );
         // The same key won a race: what this transaction reserved and made goes with its roll-back.
         if (!row) throw new LostRace();
+        tx.afterCommit(() =>
+          beginUpload(videoId, 'createUploadSession', startedAt, {
+            'sluice.session.id': row.id,
+            'sluice.video.id': videoId,
+            'sluice.file.bytes': sizeBytes,
+          }),
+        );
         return row;
       })
       .catch(async (error: unknown) => {
@@ -285,12 +295,13 @@ export class UploadsService {
   /** @throws UploadIncomplete, SessionEnded, InvalidInput when another digest was declared */
   async complete(actor: Actor, id: string, sha256: string | null): Promise<UploadSessionRow> {
     const session = await this.get(id, actor);
-    await this.db.tx(async (tx) => {
-      const epoch = await ledger.complete(tx, id, sha256);
-      if (epoch === null) return;
-      await this.jobs.enqueue(tx, AssembleMaster, { sessionId: id, epoch }, { dedupeKey: `assemble:${id}:${epoch}` });
-      this.tickAfter(tx, id);
-    });
+    const attributes = { 'sluice.session.id': id };
+    return traceUpload(session.videoId, 'completeUploadSession', attributes, () => this.completeIt(session, sha256));
+  }
+
+  private async completeIt(session: UploadSessionRow, sha256: string | null): Promise<UploadSessionRow> {
+    const { id } = session;
+    await this.db.tx((tx) => this.completeIfWhole(tx, id, sha256));
     const now = (await this.byId(id)) ?? session;
     if (now.state === 'CANCELLED' || now.state === 'EXPIRED') throw new SessionEnded(now.state);
     // It may also have been completed and reopened meanwhile: then its failure says why, and its ranges are whole.
@@ -304,13 +315,25 @@ export class UploadsService {
     return now;
   }
 
+  async completeIfWhole(tx: Tx, id: string, sha256: string | null): Promise<void> {
+    const epoch = await ledger.complete(tx, id, sha256);
+    if (epoch === null) return;
+    await this.jobs.enqueue(tx, AssembleMaster, { sessionId: id, epoch }, { dedupeKey: `assemble:${id}:${epoch}` });
+    this.tickAfter(tx, id);
+  }
+
   /** The video goes too. Cancelling what is cancelled answers the same; what is COMPLETED is deleted as a video. */
   async cancel(actor: Actor, id: string): Promise<UploadSessionRow> {
     await this.get(id, actor);
-    await this.db.tx((tx) => this.end(tx, 'CANCELLED', `id = $2 AND state IN ('OPEN', 'COMPLETING')`, [id]));
+    await this.cancelSession(id);
     const session = await this.get(id, actor);
     if (session.state !== 'CANCELLED') throw new SessionEnded(session.state);
     return session;
+  }
+
+  /** For who was let in already. */
+  async cancelSession(id: string): Promise<void> {
+    await this.db.tx((tx) => this.end(tx, 'CANCELLED', `id = $2 AND state IN ('OPEN', 'COMPLETING')`, [id]));
   }
 
   /** @throws SessionEnded, or, when the state allows the call after all, an error that makes the caller try again */
@@ -388,6 +411,7 @@ export class UploadsService {
       await this.videos.remove(tx, session.videoId);
       await this.jobs.enqueue(tx, FreeChunks, { sessionId: session.id });
       this.tickAfter(tx, session.id);
+      tx.afterCommit(() => sessionsEnded.inc({ state: to }));
     }
   }
 

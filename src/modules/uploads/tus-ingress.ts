@@ -1,0 +1,329 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type Actor, ActorResolver } from '../../common/access/index.js';
+import { CONFIG, type Config } from '../../common/config/index.js';
+import { DomainError, Refusal } from '../../common/errors/index.js';
+import { decodeId } from '../../common/graphql/index.js';
+import { ChannelsService } from '../channels/index.js';
+import { AppendLane, prefixOf } from './append-lane.service.js';
+import { IncomingBytes } from './incoming-bytes.js';
+import {
+  bytesOf,
+  CHECKSUM_ALGORITHMS,
+  CHECKSUM_MISMATCH,
+  type Checksum,
+  checksumOf,
+  MAX_CHECKED_BYTES,
+  metadataOf,
+  TUS_EXTENSIONS,
+  TUS_VERSION,
+} from './tus-protocol.js';
+import { capabilityOf, sessionOf } from './upload-capability.js';
+import { type UploadSessionRow, UploadsService } from './uploads.service.js';
+
+export const TUS_PATH = '/tus';
+const BYTES = 'application/offset+octet-stream';
+/** Of a refused body, so that its sender comes to reading the answer. */
+const UNWANTED_BYTES = 1024 * 1024;
+
+/** What the client is told: a status, and why in words and as a code. */
+class TusRefusal extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+const GONE = () => new TusRefusal(410, 'SESSION_ENDED', 'This upload was cancelled or has expired: begin a new one.');
+
+/**
+ * tus 1.0 at `/tus`, for stock clients: creation wants an access token, everything after that the address that creation
+ * answered, and nothing else. `/tus/…/ranges/{offset}` takes bytes at any place, by the same code.
+ * A scope of Fastify's own and not a controller: no body parser stands between the socket and the store.
+ * https://tus.io/protocols/resumable-upload
+ */
+@Injectable()
+export class TusIngress implements OnModuleInit {
+  private readonly logger = new Logger(TusIngress.name);
+
+  constructor(
+    private readonly host: HttpAdapterHost,
+    private readonly modules: ModuleRef,
+    private readonly lane: AppendLane,
+    private readonly uploads: UploadsService,
+    private readonly channels: ChannelsService,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  onModuleInit(): void {
+    if (this.config.role === 'worker' || !this.host.httpAdapter) return;
+    const server: FastifyInstance = this.host.httpAdapter.getInstance();
+    server.register(async (scope) => {
+      scope.removeAllContentTypeParsers();
+      scope.addContentTypeParser('*', (_request, _body, done) => done(null));
+      scope.addHook('onRequest', async (request, reply) => this.greet(request, reply));
+      scope.setErrorHandler((error, request, reply) => this.refuse(error, request, reply));
+      scope.options(TUS_PATH, (_, reply) => this.options(reply));
+      scope.options(`${TUS_PATH}/*`, (_, reply) => this.options(reply));
+      scope.post(TUS_PATH, (request, reply) => this.create(request, reply));
+      scope.head<Addressed>(`${TUS_PATH}/:capability`, (request, reply) => this.head(request, reply));
+      scope.patch<Addressed>(`${TUS_PATH}/:capability`, (request, reply) => this.patch(request, reply));
+      scope.delete<Addressed>(`${TUS_PATH}/:capability`, (request, reply) => this.terminate(request, reply));
+      scope.patch<Addressed>(`${TUS_PATH}/:capability/ranges/:offset`, (request, reply) => this.range(request, reply));
+      // For clients in places that let no PATCH or DELETE through.
+      scope.post<Addressed>(`${TUS_PATH}/:capability`, async (request, reply) => {
+        const method = header(request, 'x-http-method-override');
+        if (method === 'PATCH') return this.patch(request, reply);
+        if (method === 'DELETE') return this.terminate(request, reply);
+        throw new TusRefusal(405, 'METHOD_NOT_ALLOWED', 'POST here needs X-HTTP-Method-Override: PATCH or DELETE.');
+      });
+    });
+  }
+
+  /** The address of a session's append lane. */
+  static urlOf(sessionId: string, config: Pick<Config, 'publicUrl' | 'storageSecret'>): string {
+    return `${config.publicUrl}${TUS_PATH}/${capabilityOf(sessionId, config.storageSecret)}`;
+  }
+
+  private greet(request: FastifyRequest, reply: FastifyReply): void {
+    reply.header('tus-resumable', TUS_VERSION);
+    if (request.method === 'OPTIONS') return;
+    if (header(request, 'tus-resumable') !== TUS_VERSION) {
+      reply.header('tus-version', TUS_VERSION);
+      throw new TusRefusal(412, 'TUS_VERSION', `Send Tus-Resumable: ${TUS_VERSION}.`);
+    }
+  }
+
+  private options(reply: FastifyReply): FastifyReply {
+    return reply
+      .code(204)
+      .headers({
+        'tus-version': TUS_VERSION,
+        'tus-extension': TUS_EXTENSIONS,
+        'tus-max-size': this.config.maxUploadBytes,
+        'tus-checksum-algorithm': CHECKSUM_ALGORITHMS.join(','),
+      })
+      .send();
+  }
+
+  /** Goes on with the user's unfinished upload of the same fingerprint, or begins one. */
+  private async create(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const actor = await this.actorOf(request);
+    const sizeBytes = bytesOf(header(request, 'upload-length'));
+    const metadata = metadataOf(header(request, 'upload-metadata'));
+    if (sizeBytes === null) {
+      throw new TusRefusal(400, 'UPLOAD_LENGTH', 'Upload-Length must say how many bytes the file has.');
+    }
+    if (metadata === null) throw new TusRefusal(400, 'UPLOAD_METADATA', 'Upload-Metadata is not what tus says it is.');
+    if (sizeBytes > this.config.maxUploadBytes) {
+      throw new TusRefusal(413, 'FILE_TOO_LARGE', `A file may have at most ${this.config.maxUploadBytes} bytes.`);
+    }
+    const text = (...names: string[]) => names.map((name) => metadata.get(name)).find(Boolean) ?? null;
+    const fingerprint = text('fingerprint');
+    const unfinished =
+      fingerprint && (await this.uploads.ofUser(actor.userId, { state: 'OPEN', fingerprint }, 1)).rows[0];
+    const session =
+      unfinished && unfinished.sizeBytes === sizeBytes
+        ? unfinished
+        : await this.uploads.create(actor, {
+            channelId: await this.channelOf(actor, text('channel')),
+            fileName: text('filename', 'name') ?? 'upload',
+            contentType: text('filetype', 'type'),
+            title: text('title'),
+            description: text('description'),
+            sizeBytes,
+            fingerprint,
+            visibility: 'PRIVATE',
+            idempotencyKey: `tus-${randomUUID()}`,
+          });
+    reply.code(201).header('location', TusIngress.urlOf(session.id, this.config));
+    if (header(request, 'content-type') !== BYTES) return this.expiring(reply, session).send();
+    await this.lane.evict(session.id, prefixOf(session.covered));
+    return this.append((await this.uploads.byId(session.id)) ?? session, 0, request, reply, { status: 201 });
+  }
+
+  private async head(request: FastifyRequest<Addressed>, reply: FastifyReply): Promise<FastifyReply> {
+    const session = await this.sessionOf(request);
+    await this.lane.evict(session.id, prefixOf(session.covered));
+    const now = (await this.uploads.byId(session.id)) ?? session;
+    return this.expiring(reply, now)
+      .code(200)
+      .headers({ 'upload-offset': offsetOf(now), 'upload-length': now.sizeBytes, 'cache-control': 'no-store' })
+      .send();
+  }
+
+  private async patch(request: FastifyRequest<Addressed>, reply: FastifyReply): Promise<FastifyReply> {
+    const session = await this.sessionOf(request);
+    if (header(request, 'content-type') !== BYTES) {
+      throw new TusRefusal(415, 'CONTENT_TYPE', `The Content-Type of a PATCH is ${BYTES}.`);
+    }
+    const offset = bytesOf(header(request, 'upload-offset'));
+    if (offset === null) throw new TusRefusal(400, 'UPLOAD_OFFSET', 'Upload-Offset must be a number of bytes.');
+    if (session.state === 'OPEN') await this.lane.evict(session.id, offset);
+    const now = (await this.uploads.byId(session.id)) ?? session;
+    if (offset !== offsetOf(now)) {
+      reply.header('upload-offset', offsetOf(now));
+      throw new TusRefusal(
+        409,
+        'UPLOAD_OFFSET',
+        `The upload stands at ${offsetOf(now)}: ask with HEAD, and go on there.`,
+      );
+    }
+    return this.append(now, offset, request, reply, { status: 204 });
+  }
+
+  private async range(request: FastifyRequest<Addressed>, reply: FastifyReply): Promise<FastifyReply> {
+    const session = await this.sessionOf(request);
+    const offset = bytesOf(request.params.offset);
+    if (offset === null || offset >= session.sizeBytes) {
+      throw new TusRefusal(400, 'UPLOAD_OFFSET', 'There is no such place in the file.');
+    }
+    if (session.state === 'OPEN') await this.lane.evict(session.id, offset);
+    const now = (await this.uploads.byId(session.id)) ?? session;
+    return this.append(now, offset, request, reply, { status: 204, completes: false });
+  }
+
+  private async terminate(request: FastifyRequest<Addressed>, reply: FastifyReply): Promise<FastifyReply> {
+    const session = await this.sessionOf(request);
+    if (session.state === 'COMPLETED') {
+      throw new TusRefusal(403, 'SESSION_ENDED', 'This upload is complete: delete its video instead.');
+    }
+    await this.uploads.cancelSession(session.id);
+    return reply.code(204).send();
+  }
+
+  private async append(
+    session: UploadSessionRow,
+    offset: number,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    // Clients of tus never say that an upload is complete; ours do, with its digest.
+    { status, completes = true }: { status: 201 | 204; completes?: boolean },
+  ): Promise<FastifyReply> {
+    const given = header(request, 'content-length');
+    const length = bytesOf(given);
+    if (given !== undefined && length === null) {
+      throw new TusRefusal(400, 'CONTENT_LENGTH', 'Content-Length must be a number of bytes.');
+    }
+    if (offset + (length ?? 0) > session.sizeBytes) {
+      throw new TusRefusal(413, 'CHUNK_OUT_OF_BOUNDS', 'These bytes go beyond the end of the file.');
+    }
+    const checksum = this.checksumIn(request, length);
+    if (session.state !== 'OPEN') {
+      return reply.code(status).header('upload-offset', session.sizeBytes).send();
+    }
+    const body = new IncomingBytes(request.raw.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>);
+    const { stop, reached } = await this.lane.append(session, offset, body, { length, checksum, completes });
+    if (stop === 'CUT') {
+      request.raw.destroy();
+      return reply.hijack();
+    }
+    const now = (await this.uploads.byId(session.id)) ?? session;
+    if (stop === 'MISMATCH') {
+      throw new TusRefusal(
+        CHECKSUM_MISMATCH,
+        'CHUNK_DIGEST_MISMATCH',
+        'The bytes do not have the checksum sent with them.',
+      );
+    }
+    if (stop === 'SESSION_ENDED' && now.state !== 'COMPLETING' && now.state !== 'COMPLETED') throw GONE();
+    if (stop !== 'END') {
+      throw new TusRefusal(423, 'EVICTED', 'Another request goes on at this place: ask with HEAD where it stands.');
+    }
+    return this.expiring(reply, now).code(status).header('upload-offset', reached).send();
+  }
+
+  private checksumIn(request: FastifyRequest, length: number | null): Checksum | null {
+    const given = header(request, 'upload-checksum');
+    if (given === undefined) return null;
+    const checksum = checksumOf(given);
+    if (!checksum) {
+      const offered = CHECKSUM_ALGORITHMS.join(', ');
+      throw new TusRefusal(400, 'UPLOAD_CHECKSUM', `Upload-Checksum is one of ${offered}, and the digest in base64.`);
+    }
+    if (length === null || length > MAX_CHECKED_BYTES) {
+      throw new TusRefusal(
+        413,
+        'CHUNK_TOO_LARGE',
+        `With Upload-Checksum, send at most ${MAX_CHECKED_BYTES} bytes at once.`,
+      );
+    }
+    return checksum;
+  }
+
+  private async actorOf(request: FastifyRequest): Promise<Actor> {
+    const [, token] = /^Bearer (\S+)$/i.exec(header(request, 'authorization') ?? '') ?? [];
+    const actor = token && (await this.modules.get(ActorResolver, { strict: false }).resolve(token));
+    if (!actor) throw new TusRefusal(401, 'UNAUTHENTICATED', 'Beginning an upload needs Authorization: Bearer TOKEN.');
+    return actor;
+  }
+
+  /** By id or handle; the user's only one where none is named. */
+  private async channelOf(actor: Actor, named: string | null): Promise<string> {
+    if (named !== null) return (await this.channels.byHandle(named))?.id ?? decodeId('Channel', named, ['channel']);
+    const { rows } = await this.channels.ofUser(actor.userId, 2, null);
+    if (rows.length === 1 && rows[0]) return rows[0].channel.id;
+    throw new TusRefusal(400, 'CHANNEL', 'Upload-Metadata must name the channel: its id or handle.');
+  }
+
+  private async sessionOf(request: FastifyRequest<Addressed>): Promise<UploadSessionRow> {
+    const id = sessionOf(request.params.capability, this.config.storageSecret);
+    const session = id && (await this.uploads.byId(id));
+    if (!session) throw new TusRefusal(404, 'NOT_FOUND', 'There is no such upload.');
+    if (session.state === 'CANCELLED' || session.state === 'EXPIRED') throw GONE();
+    return session;
+  }
+
+  private expiring(reply: FastifyReply, session: UploadSessionRow): FastifyReply {
+    return session.state === 'OPEN' ? reply.header('upload-expires', session.expiresAt.toUTCString()) : reply;
+  }
+
+  private refuse(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+    const { status, code, message } = refusalOf(error);
+    if (status === 500) this.logger.error({ err: error }, 'unexpected error');
+    endOfBody(request.raw, reply);
+    reply.code(status).type('application/json').send({ code, message });
+  }
+}
+
+interface Addressed {
+  Params: { capability: string; offset: string };
+}
+
+function header(request: FastifyRequest, name: string): string | undefined {
+  const values = request.raw.headersDistinct[name];
+  return values?.length === 1 ? values[0] : undefined;
+}
+
+/** What is stored of an upload that is whole is all of it, also while it is put together. */
+function offsetOf(session: UploadSessionRow): number {
+  return session.state === 'OPEN' ? prefixOf(session.covered) : session.sizeBytes;
+}
+
+const STATUS_OF: Record<string, number> = {
+  NOT_FOUND: 404,
+  FILE_TOO_LARGE: 413,
+  QUOTA_EXCEEDED: 413,
+  SESSION_ENDED: 410,
+};
+
+function refusalOf(error: unknown): { status: number; code: string; message: string } {
+  if (error instanceof TusRefusal) return error;
+  if (error instanceof DomainError)
+    return { status: STATUS_OF[error.code] ?? 400, code: error.code, message: error.message };
+  if (error instanceof Refusal) return { status: 403, code: error.code, message: error.message };
+  return { status: 500, code: 'INTERNAL', message: 'Something went wrong on our side: try again.' };
+}
+
+/** A body that nobody wants is read and dropped where it is short, or its sender would see a reset instead of the answer. */
+function endOfBody(request: IncomingMessage, reply: FastifyReply): void {
+  if (request.complete || request.destroyed) return;
+  if (Number(request.headers['content-length']) <= UNWANTED_BYTES) request.resume();
+  else reply.header('connection', 'close');
+}

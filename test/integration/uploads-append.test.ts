@@ -1,0 +1,419 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import http, { type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import { Upload } from 'tus-js-client';
+import { makeClip } from '../support/clip.js';
+import { type Answer, ApiClient, sha256, startApp, type TestApp, until } from '../support/index.js';
+import { brokenInvariants, digestOf, storageOf, storeDifferences } from '../support/invariants.js';
+
+/** The append lane over real sockets: what tus 1.0 asks of a server, and that no byte that arrived is lost. */
+
+const BYTES = 'application/offset+octet-stream';
+let app: TestApp;
+/** A second process' worth of application on the same database, store and Redis. */
+let other: TestApp;
+let ada: ApiClient;
+let channelId: string;
+
+beforeAll(async () => {
+  app = await startApp({ trustProxy: false });
+  const { databaseUrl, redisUrl, redisPrefix, dataDir, tokenSecret, storageSecret, playbackSecret } = app.config;
+  other = await startApp({
+    ...{ databaseUrl, redisUrl, redisPrefix, dataDir, tokenSecret, storageSecret, playbackSecret, role: 'api' },
+  });
+  ada = await ApiClient.signUp(app.url);
+  channelId = await ada.createChannel();
+});
+afterAll(async () => {
+  expect(await brokenInvariants(app.database)).toEqual({});
+  expect(await storeDifferences(app.database, storageOf(app.config.dataDir))).toEqual([]);
+  await other.stop();
+  await app.stop();
+});
+
+interface Reply {
+  status: number;
+  headers: IncomingHttpHeaders;
+  body: string;
+}
+
+function open(method: string, url: string, headers: Record<string, string | number> = {}): http.ClientRequest {
+  return http.request(url, { method, headers: { 'tus-resumable': '1.0.0', ...headers }, agent: false });
+}
+async function replyTo(request: http.ClientRequest): Promise<Reply> {
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  let body = '';
+  for await (const chunk of response) body += chunk;
+  return { status: response.statusCode ?? 0, headers: response.headers, body };
+}
+async function ask(
+  method: string,
+  url: string,
+  headers: Record<string, string | number> = {},
+  body: Buffer | string = '',
+): Promise<Reply> {
+  const request = open(method, url, headers);
+  const reply = replyTo(request);
+  request.end(body);
+  return reply;
+}
+const patch = (url: string, offset: number, body: Buffer, headers: Record<string, string> = {}): Promise<Reply> =>
+  ask(
+    'PATCH',
+    url,
+    { 'content-type': BYTES, 'content-length': body.length, 'upload-offset': offset, ...headers },
+    body,
+  );
+const offsetAt = async (url: string): Promise<number> => Number((await ask('HEAD', url)).headers['upload-offset']);
+
+const encoded = (values: Record<string, string>) =>
+  Object.entries(values)
+    .map(([key, value]) => `${key} ${Buffer.from(value).toString('base64')}`)
+    .join(',');
+
+async function begin(sizeBytes: number): Promise<{ id: string; url: string; session: Answer }> {
+  const { session } = await ada.createSession({ channelId, sizeBytes });
+  const { uploadSession } = await ada.query('query ($id: ID!) { uploadSession(id: $id) { tusUrl } }', {
+    id: session.id,
+  });
+  return { id: session.id, url: uploadSession.tusUrl, session };
+}
+const at = (url: string, app: TestApp) => url.replace(/^http:\/\/[^/]+/, app.url);
+
+/** Sends the head and these bytes of a longer body, and leaves the rest out. */
+async function halfPatch(url: string, offset: number, length: number, sent: Buffer): Promise<http.ClientRequest> {
+  const request = open('PATCH', url, { 'content-type': BYTES, 'content-length': length, 'upload-offset': offset });
+  request.on('error', () => undefined);
+  request.write(sent);
+  // Its writer is known to the server: what follows races nothing.
+  await until(
+    () => app.database.query('SELECT id FROM upload_writer WHERE lower(span) = $1', [offset]),
+    (writers) => writers.length > 0,
+    20,
+  );
+  return request;
+}
+
+const settled = () =>
+  until(
+    () => app.database.query('SELECT id FROM upload_writer'),
+    (writers) => writers.length === 0,
+    20,
+  );
+
+async function committed(id: string): Promise<[number, number][]> {
+  const { committedRanges } = (
+    await ada.query('query ($id: ID!) { uploadSession(id: $id) { committedRanges { start end } } }', { id })
+  ).uploadSession;
+  return committedRanges.map(({ start, end }: { start: number; end: number }) => [start, end]);
+}
+
+describe('what tus asks', () => {
+  it('says what it can do', async () => {
+    const { status, headers } = await ask('OPTIONS', `${app.url}/tus`);
+    expect(status).toBe(204);
+    expect(headers).toMatchObject({
+      'tus-resumable': '1.0.0',
+      'tus-version': '1.0.0',
+      'tus-extension': 'creation,creation-with-upload,termination,expiration,checksum',
+      'tus-max-size': String(app.config.maxUploadBytes),
+      'tus-checksum-algorithm': 'sha256,sha1,md5',
+    });
+  });
+
+  it('answers preflights of other origins, and shows them its headers', async () => {
+    const { headers } = await ask('OPTIONS', `${app.url}/tus`, {
+      origin: 'https://elsewhere.example',
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'authorization,tus-resumable,upload-length,upload-metadata',
+    });
+    expect(headers['access-control-allow-origin']).toBe('*');
+    expect(headers['access-control-allow-headers']).toContain('upload-metadata');
+    const { url } = await begin(10);
+    const head = await ask('HEAD', url, { origin: 'https://elsewhere.example' });
+    for (const name of ['Upload-Offset', 'Upload-Length', 'Location', 'Upload-Expires', 'Tus-Resumable']) {
+      expect(head.headers['access-control-expose-headers']).toContain(name);
+    }
+  });
+
+  it('creates with a token alone, into the only channel or the one that is named', async () => {
+    const ben = await ApiClient.signUp(app.url);
+    const headers = { authorization: `Bearer ${ben.token}`, 'upload-length': '100' };
+    expect(await ask('POST', `${app.url}/tus`, headers)).toMatchObject({
+      status: 400,
+      body: expect.stringContaining('CHANNEL'),
+    });
+    await ben.createChannel();
+    const made = await ask('POST', `${app.url}/tus`, {
+      ...headers,
+      'upload-metadata': encoded({ filename: 'früh am Kanal.mp4', filetype: 'video/mp4', title: 'Früh' }),
+    });
+    expect(made.status).toBe(201);
+    expect(made.headers['upload-expires']).toMatch(/GMT$/);
+    expect(await offsetAt(made.headers.location as string)).toBe(0);
+    const { viewer } = await ben.query(
+      '{ viewer { uploadSessions(first: 5) { nodes { fileName sizeBytes video { title visibility } } } } }',
+    );
+    expect(viewer.uploadSessions.nodes).toEqual([
+      { fileName: 'früh am Kanal.mp4', sizeBytes: 100, video: { title: 'Früh', visibility: 'PRIVATE' } },
+    ]);
+    const foreign = await ask('POST', `${app.url}/tus`, {
+      ...headers,
+      'upload-metadata': encoded({ channel: channelId }),
+    });
+    const none = await ask('POST', `${app.url}/tus`, {
+      ...headers,
+      'upload-metadata': encoded({ channel: 'nobody-has-this' }),
+    });
+    expect([foreign.status, none.status]).toEqual([404, 404]);
+  });
+
+  it('goes on with the unfinished upload of the same fingerprint', async () => {
+    const headers = {
+      authorization: `Bearer ${ada.token}`,
+      'upload-length': '10',
+      'upload-metadata': encoded({ filename: 'a.mp4', channel: channelId, fingerprint: 'same file' }),
+    };
+    const first = await ask('POST', `${app.url}/tus`, headers);
+    await patch(first.headers.location as string, 0, Buffer.from('abcd'));
+    const again = await ask('POST', `${app.url}/tus`, headers);
+    expect(again.headers.location).toBe(first.headers.location);
+    expect(await offsetAt(again.headers.location as string)).toBe(4);
+    const longer = await ask('POST', `${app.url}/tus`, { ...headers, 'upload-length': '11' });
+    expect(longer.headers.location).not.toBe(first.headers.location);
+  });
+
+  it('takes the first bytes with the creation', async () => {
+    const made = await ask(
+      'POST',
+      `${app.url}/tus`,
+      {
+        authorization: `Bearer ${ada.token}`,
+        'upload-length': '10',
+        'upload-metadata': encoded({ channel: channelId }),
+        'content-type': BYTES,
+        'content-length': 4,
+      },
+      'abcd',
+    );
+    expect(made).toMatchObject({ status: 201, headers: { 'upload-offset': '4' } });
+    expect(await offsetAt(made.headers.location as string)).toBe(4);
+  });
+
+  it.each<[string, number, () => Promise<Reply>]>([
+    ['no token', 401, () => ask('POST', `${app.url}/tus`, { 'upload-length': '1' })],
+    [
+      'a token that is none',
+      401,
+      () => ask('POST', `${app.url}/tus`, { 'upload-length': '1', authorization: 'Bearer x' }),
+    ],
+    ['no length', 400, () => ask('POST', `${app.url}/tus`, { authorization: `Bearer ${ada.token}` })],
+    [
+      'an empty file',
+      400,
+      () =>
+        ask('POST', `${app.url}/tus`, {
+          authorization: `Bearer ${ada.token}`,
+          'upload-length': '0',
+          'upload-metadata': encoded({ channel: channelId }),
+        }),
+    ],
+    [
+      'a file too large',
+      413,
+      () => ask('POST', `${app.url}/tus`, { authorization: `Bearer ${ada.token}`, 'upload-length': '900000000000000' }),
+    ],
+    [
+      'metadata that is none',
+      400,
+      () =>
+        ask('POST', `${app.url}/tus`, {
+          authorization: `Bearer ${ada.token}`,
+          'upload-length': '1',
+          'upload-metadata': 'a !',
+        }),
+    ],
+    ['an address that nobody made', 404, () => ask('HEAD', `${app.url}/tus/${'A'.repeat(22)}.${'A'.repeat(43)}`)],
+    ['another version of tus', 412, () => ask('HEAD', `${app.url}/tus/x`, { 'tus-resumable': '0.2.2' })],
+  ])('refuses %s with %i', async (_, status, request) => {
+    const reply = await request();
+    expect(reply.status).toBe(status);
+    expect(reply.headers['tus-resumable']).toBe('1.0.0');
+  });
+
+  it('refuses what a PATCH must not be, and counts nothing of it', async () => {
+    const { url, id } = await begin(10);
+    const bytes = Buffer.from('abcd');
+    expect((await patch(url, 3, bytes)).status).toBe(409);
+    expect((await patch(url, 0, bytes, { 'content-type': 'text/plain' })).status).toBe(415);
+    expect((await patch(url, 0, Buffer.alloc(11))).status).toBe(413);
+    expect((await ask('PATCH', url, { 'content-type': BYTES }, bytes)).status).toBe(400);
+    expect((await patch(`${url}x`, 0, bytes)).status).toBe(404);
+    expect(await committed(id)).toEqual([]);
+    expect(
+      (await ask('POST', url, { 'x-http-method-override': 'PATCH', 'content-type': BYTES, 'upload-offset': 0 }, bytes))
+        .status,
+    ).toBe(204);
+    expect(await offsetAt(url)).toBe(4);
+  });
+
+  it('ends with DELETE, and says so ever after', async () => {
+    const { url, id } = await begin(10);
+    expect((await ask('DELETE', url)).status).toBe(204);
+    expect((await ada.session(id)).state).toBe('CANCELLED');
+    for (const method of ['HEAD', 'DELETE']) expect((await ask(method, url)).status).toBe(410);
+    expect((await patch(url, 0, Buffer.from('a'))).status).toBe(410);
+  });
+
+  it.each(['sha256', 'sha1', 'md5'])('counts nothing of bytes that do not have their %s', async (algorithm) => {
+    const { url, id } = await begin(10);
+    const bytes = Buffer.from('abcd');
+    const checksum = `${algorithm} ${createHash(algorithm).update(bytes).digest('base64')}`;
+    expect((await patch(url, 0, Buffer.from('abcx'), { 'upload-checksum': checksum })).status).toBe(460);
+    expect(await committed(id)).toEqual([]);
+    expect(await patch(url, 0, bytes, { 'upload-checksum': checksum })).toMatchObject({
+      status: 204,
+      headers: { 'upload-offset': '4' },
+    });
+    expect(await committed(id)).toEqual([[0, 4]]);
+    expect((await patch(url, 4, bytes, { 'upload-checksum': 'crc32 AAAA' })).status).toBe(400);
+  });
+
+  it('counts nothing of a checked request that is cut', async () => {
+    const { url, id } = await begin(1_000_000);
+    const bytes = randomBytes(1_000_000);
+    const request = open('PATCH', url, {
+      ...{ 'content-type': BYTES, 'content-length': bytes.length, 'upload-offset': 0 },
+      'upload-checksum': `sha256 ${createHash('sha256').update(bytes).digest('base64')}`,
+    });
+    request.on('error', () => undefined);
+    request.write(bytes.subarray(0, 600_000));
+    await until(
+      () => app.database.query('SELECT id FROM upload_writer'),
+      (rows) => rows.length > 0,
+      20,
+    );
+    request.destroy();
+    await until(
+      () => app.database.query('SELECT id FROM upload_writer'),
+      (rows) => rows.length === 0,
+      20,
+    );
+    expect(await committed(id)).toEqual([]);
+  });
+});
+
+describe('what arrived', () => {
+  const file = randomBytes(20_000_000);
+
+  it('is kept when the link is cut, and is all that is asked for again', async () => {
+    const { url, id } = await begin(file.length);
+    const request = await halfPatch(url, 0, file.length, file.subarray(0, 11_000_000));
+    // The connection ends after the bytes and not in place of them, as a reset would.
+    request.socket?.end();
+    await settled();
+    const reached = await offsetAt(url);
+    // But for what stood between two reads.
+    expect(reached).toBeGreaterThan(10_900_000);
+    expect(reached).toBeLessThanOrEqual(11_000_000);
+    expect(await committed(id)).toEqual([[0, reached]]);
+    expect((await patch(url, reached, file.subarray(reached, 15_000_000))).headers['upload-offset']).toBe('15000000');
+    const chunks = await app.database.query<{ sha: string; span: string; verified: boolean }>(
+      `SELECT encode(sha256, 'hex') AS sha, span::text, verified FROM upload_chunk WHERE session_id =
+         (SELECT id FROM upload_session WHERE size_bytes = $1) ORDER BY lower(span)`,
+      [file.length],
+    );
+    for (const { sha, span, verified } of chunks) {
+      const [, start, end] = /\[(\d+),(\d+)\)/.exec(span) ?? [];
+      expect(sha).toBe(sha256(file.subarray(Number(start), Number(end))));
+      expect(verified).toBe(false);
+    }
+    await ada.move('cancel', id);
+  });
+
+  it.each([
+    'the same process',
+    'another process',
+  ])('is settled at once when a new request comes to %s', async (where) => {
+    const { url, id } = await begin(1_000_000);
+    const old = await halfPatch(url, 0, 1_000_000, file.subarray(0, 300_000));
+    const started = performance.now();
+    const reached = await offsetAt(where === 'another process' ? at(url, other) : url);
+    expect(reached).toBe(300_000);
+    expect(performance.now() - started).toBeLessThan(1_900);
+    // Whoever was evicted can write no more, however alive.
+    old.write(file.subarray(300_000, 400_000));
+    expect((await patch(at(url, other), reached, file.subarray(300_000, 350_000))).status).toBe(204);
+    expect(await committed(id)).toEqual([[0, 350_000]]);
+    old.destroy();
+    await ada.move('cancel', id);
+  });
+
+  it('evicts only at its own place', async () => {
+    const { url, id } = await begin(1_000_000);
+    const head = await halfPatch(url, 0, 400_000, file.subarray(0, 100_000));
+    expect((await patch(`${url}/ranges/500000`, 0, file.subarray(500_000, 600_000))).status).toBe(204);
+    head.end(file.subarray(100_000, 400_000));
+    expect((await replyTo(head)).status).toBe(204);
+    expect(await committed(id)).toEqual([
+      [0, 400_000],
+      [500_000, 600_000],
+    ]);
+    // What is there already is dropped on the way, and only the hole between is stored.
+    expect((await patch(url, 400_000, file.subarray(400_000, 700_000))).headers['upload-offset']).toBe('700000');
+    expect(await committed(id)).toEqual([[0, 700_000]]);
+    const rows = await app.database.query<{ bytes: number }>(
+      `SELECT sum(upper(span) - lower(span))::int AS bytes FROM upload_chunk c JOIN upload_session s ON s.id = c.session_id
+       WHERE s.size_bytes = 1000000 AND s.state = 'OPEN'`,
+    );
+    expect(rows).toEqual([{ bytes: 700_000 }]);
+    await ada.move('cancel', id);
+  });
+
+  it('does not count when its writer was fenced off', async () => {
+    const { url, id } = await begin(1_000_000);
+    const zombie = await halfPatch(url, 0, 1_000_000, file.subarray(0, 300_000));
+    await app.database.query('DELETE FROM upload_writer');
+    zombie.end(file.subarray(300_000, 1_000_000));
+    expect((await replyTo(zombie)).status).toBe(423);
+    expect(await committed(id)).toEqual([]);
+    await ada.move('cancel', id);
+  });
+
+  it('is refused once the session was cancelled under way', async () => {
+    const { url, id } = await begin(1_000_000);
+    const request = await halfPatch(url, 0, 1_000_000, file.subarray(0, 300_000));
+    await ada.move('cancel', id);
+    request.end(file.subarray(300_000, 1_000_000));
+    expect((await replyTo(request)).status).toBe(410);
+  });
+});
+
+it('completes with its last byte, once, and becomes a video', async () => {
+  const clip = await makeClip({ seconds: 2, size: '320x180' });
+  const location = await new Promise<string>((resolve, reject) => {
+    const upload = new Upload(clip as never, {
+      endpoint: `${app.url}/tus`,
+      headers: { authorization: `Bearer ${ada.token}` },
+      metadata: { filename: 'clip.mp4', filetype: 'video/mp4', channel: channelId },
+      chunkSize: 100_000,
+      retryDelays: [100, 300],
+      onSuccess: () => resolve(upload.url as string),
+      onError: reject,
+    });
+    upload.start();
+  });
+  expect(await offsetAt(location)).toBe(clip.length);
+  const { viewer } = await ada.query('{ viewer { uploadSessions(first: 1) { nodes { id state video { id } } } } }');
+  const [session] = viewer.uploadSessions.nodes;
+  expect(['COMPLETING', 'COMPLETED']).toContain(session.state);
+  await until(
+    () => ada.video(session.video.id),
+    ({ state }) => state === 'READY',
+  );
+  const [master] = await app.database.query<{ key: string }>(
+    'SELECT master_key AS key FROM upload_session WHERE size_bytes = $1',
+    [clip.length],
+  );
+  expect(await digestOf(storageOf(app.config.dataDir), master?.key as string)).toBe(sha256(clip));
+});
