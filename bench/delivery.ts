@@ -10,7 +10,7 @@ import { startEdge } from '../test/support/edge.js';
 import { cpuSeconds, family } from './cpu.js';
 import { freePort, type Place } from './place.js';
 import { median, shuffled, spread, table } from './report.js';
-import type { Options } from './requests.js';
+import { type Options, warmUp } from './requests.js';
 
 const SEGMENT_BYTES = 1_000_000;
 const SEGMENTS = 32;
@@ -49,8 +49,13 @@ export async function measureDelivery(place: Place, options: Options): Promise<D
     place.load({ requests: asked.map((path) => ({ url: `${url}${path}` })), headers: {}, connections, seconds });
 
   for (const cell of cells) {
-    const { requests, bytes } = await run(cell, 2);
-    if (bytes !== requests * SEGMENT_BYTES) throw new Error(`${cell.name} gave ${bytes} bytes in ${requests} answers.`);
+    await warmUp(async (seconds) => {
+      const result = await run(cell, seconds);
+      const { requests, bytes } = result;
+      if (bytes !== requests * SEGMENT_BYTES)
+        throw new Error(`${cell.name} gave ${bytes} bytes in ${requests} answers.`);
+      return result;
+    });
   }
   const delivered = new Map(
     cells.map(({ name, connections }) => [

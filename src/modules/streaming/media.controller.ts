@@ -88,7 +88,8 @@ export class MediaController implements OnModuleDestroy {
     switch (resource.kind) {
       case 'segment':
       case 'init': {
-        const find = async () => ((await open()) ? this.library.timed(videoId, resource) : null);
+        // Whether it may be seen is asked again only after a wait.
+        const find = async (first: boolean) => (first || (await open()) ? this.library.timed(videoId, resource) : null);
         const number = resource.kind === 'segment' ? resource.number : 1;
         const asked = `${videoId}/${resource.run}/${resource.rendition}/${number}`;
         const bytes = await this.held(find, asked, addressBlock(request.ip), gone.signal);
@@ -144,12 +145,12 @@ export class MediaController implements OnModuleDestroy {
    * @param asked the segment: `{videoId}/{run}/{rendition}/{number}`
    */
   private async held<T>(
-    find: () => Promise<T | typeof PLANNED>,
+    find: (first: boolean) => Promise<T | typeof PLANNED>,
     asked: string,
     client: string,
     gone: AbortSignal,
   ): Promise<T | typeof PLANNED> {
-    const found = await find();
+    const found = await find(true);
     if (found !== PLANNED) return found;
     const leave = this.holds.enter(client);
     if (!leave) return PLANNED;
@@ -162,7 +163,7 @@ export class MediaController implements OnModuleDestroy {
       while (!over.aborted && performance.now() < until) {
         const wait = Math.min(POLL_MS, until - performance.now());
         const tick = this.live.waitFor(topic, wait, over);
-        const found = await find();
+        const found = await find(false);
         if (found !== PLANNED) return found;
         await tick;
       }
