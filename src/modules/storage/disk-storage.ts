@@ -26,7 +26,7 @@ import {
 /** A name that no segment of a key has, so that `a` and `a/b` can both be objects. */
 const LEAF = '@';
 /** As much as is read at once: with Node's 64 KiB the turns between its threads cost more than the bytes. */
-const READ_BYTES = 1024 * 1024;
+const READ_BYTES = 256 * 1024;
 const DIGEST = /^[0-9a-f]{64}$/;
 const DIRECTORY_ENTRY = /^[a-z0-9_-][a-z0-9_.-]*@?$/;
 /** No live put leaves its scratch folder untouched for as long. */
@@ -112,10 +112,7 @@ export class DiskStorage extends ObjectStorage {
 
   override async read(key: string, range?: ByteRange, signal?: AbortSignal): Promise<Readable> {
     signal?.throwIfAborted();
-    const leaf = this.leafOf(key);
-    const sha256 = await this.digestOf(leaf);
-    const file = sha256 && (await unlessMissing(open(join(leaf, sha256))));
-    if (!file) throw new ObjectMissing(key);
+    const file = await this.openFile(key);
     try {
       const { size } = await file.stat();
       if (range && !(range.start >= 0 && range.start < Math.min(range.end, size))) {
@@ -130,6 +127,14 @@ export class DiskStorage extends ObjectStorage {
       await file.close();
       throw error;
     }
+  }
+
+  override async openFile(key: string): Promise<FileHandle> {
+    const leaf = this.leafOf(key);
+    const sha256 = await this.digestOf(leaf);
+    const file = sha256 && (await unlessMissing(open(join(leaf, sha256))));
+    if (!file) throw new ObjectMissing(key);
+    return file;
   }
 
   override async list(

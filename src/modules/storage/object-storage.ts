@@ -1,3 +1,4 @@
+import type { FileHandle } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 
 export interface StoredBytes {
@@ -71,6 +72,14 @@ export abstract class ObjectStorage {
    * @throws INVALID_KEY also for a key that is not under `incoming/`
    */
   abstract presignPut(object: { key: string; sizeBytes: number; sha256: string }): Promise<PresignedRequest>;
+
+  /**
+   * The object's bytes as a file opened for reading, which the caller closes; null where the store has no files.
+   * @throws OBJECT_MISSING
+   */
+  async openFile(_key: string): Promise<FileHandle | null> {
+    return null;
+  }
 
   /** A file that holds exactly the object's bytes, to be read only; null where the store has none. */
   abstract localPath(key: string): string | null;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
 import { Database } from '../../common/database/index.js';
@@ -15,6 +16,8 @@ export interface MediaBytes {
   readonly etag: string;
   /** A half-open range of them. */
   read(start: number, end: number, signal: AbortSignal): Promise<Readable>;
+  /** The file in which they are, from `offset` on, where they are in one. */
+  open?(): Promise<{ file: FileHandle; offset: number } | null>;
 }
 
 /** In the plan, and not made yet. */
@@ -136,6 +139,10 @@ export class MediaLibrary {
       sizeBytes,
       etag: etagOf(`${key}:${offset}:${sizeBytes}`),
       read: (start, end, signal) => this.storage.read(key, { start: offset + start, end: offset + end }, signal),
+      open: async () => {
+        const file = await this.storage.openFile(key);
+        return file && { file, offset };
+      },
     };
   }
 

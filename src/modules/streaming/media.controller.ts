@@ -14,6 +14,7 @@ import { type MediaBytes, MediaLibrary, PLANNED } from './media-library.js';
 import { type MediaResource, mediaResource } from './media-resource.js';
 import { type OpenVideo, PlaybackService } from './playback.service.js';
 import { listed, type Track } from './presentation.js';
+import { sendFile } from './send-file.js';
 import { storyboardTrack } from './storyboard.js';
 
 /** Players give a segment up after 10 s and then ask again (measured). */
@@ -196,20 +197,25 @@ export class MediaController implements OnModuleDestroy {
     const { start, end } = selection;
     // Fastify leaves the length that a GET would have as it is where an empty stream answers a HEAD. Bytes are asked for
     // before anything is said of them: where the store fails, so does the answer, and nobody keeps it.
-    const source = request.method === 'HEAD' ? null : await bytes.read(start, end, gone);
+    const wanted = request.method !== 'HEAD';
+    const opened = wanted ? await bytes.open?.() : null;
+    const source = wanted && !opened ? await bytes.read(start, end, gone) : null;
     reply
       .code(status)
       .headers(kept)
       .type(bytes.contentType)
       .header('content-length', end - start);
     if (status === 206) reply.header('content-range', `bytes ${start}-${end - 1}/${bytes.sizeBytes}`);
-    if (!source) return void reply.send(Readable.from([]));
+    if (!wanted) return void reply.send(Readable.from([]));
     reply.raw.setTimeout(STALLED_MS);
-    reply.send(
-      pipeline(source, exactly(end - start), (error) => {
-        if (error) this.logger.debug(`media sent in part: ${error.message}`);
-      }),
-    );
+    const inPart = (error: Error) => this.logger.debug(`media sent in part: ${error.message}`);
+    if (opened) {
+      // biome-ignore lint/suspicious/noExplicitAny: Fastify's headers and Node's differ in name only
+      reply.hijack().raw.writeHead(status, reply.getHeaders() as any);
+      await sendFile(opened.file, opened.offset + start, opened.offset + end, reply.raw).catch(inPart);
+    } else if (source) {
+      reply.send(pipeline(source, exactly(end - start), (error) => void (error && inPart(error))));
+    }
   }
 
   private notFound(reply: FastifyReply): void {
