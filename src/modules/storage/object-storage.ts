@@ -1,4 +1,3 @@
-import type { FileHandle } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 
 export interface StoredBytes {
@@ -74,10 +73,10 @@ export abstract class ObjectStorage {
   abstract presignPut(object: { key: string; sizeBytes: number; sha256: string }): Promise<PresignedRequest>;
 
   /**
-   * The object's bytes as a file opened for reading, which the caller closes; null where the store has no files.
+   * The object's bytes as the descriptor of a file opened for reading, which the caller closes; null where the store has no files.
    * @throws OBJECT_MISSING
    */
-  async openFile(_key: string): Promise<FileHandle | null> {
+  async openFile(_key: string): Promise<number | null> {
     return null;
   }
 

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
 import { Database } from '../../common/database/index.js';
@@ -16,8 +15,8 @@ export interface MediaBytes {
   readonly etag: string;
   /** A half-open range of them. */
   read(start: number, end: number, signal: AbortSignal): Promise<Readable>;
-  /** The file in which they are, from `offset` on, where they are in one. */
-  open?(): Promise<{ file: FileHandle; offset: number } | null>;
+  /** The descriptor of the file in which they are, from `offset` on; null where they are in none. The caller closes it. */
+  open?(): Promise<{ file: number; offset: number } | null>;
 }
 
 /** In the plan, and not made yet. */
@@ -141,7 +140,7 @@ export class MediaLibrary {
       read: (start, end, signal) => this.storage.read(key, { start: offset + start, end: offset + end }, signal),
       open: async () => {
         const file = await this.storage.openFile(key);
-        return file && { file, offset };
+        return file === null ? null : { file, offset };
       },
     };
   }
