@@ -9,7 +9,7 @@ import {
 } from '../modules/storage/index.js';
 import { CommandError, runCommand, withModules } from './command.js';
 import { brokenInvariants } from './invariants.js';
-import { everyFewSeconds, formatBytes } from './progress.js';
+import { bytesInWords, everyFewSeconds } from './progress.js';
 
 type Finding = Difference | { kind: 'INVARIANT'; rule: string; rows: Record<string, unknown>[] };
 
@@ -77,7 +77,7 @@ Exit code: 0 nothing found (or all of it freed), 1 something found, 2 the check 
       };
       const progress = everyFewSeconds(
         () =>
-          `${sums.objects} objects checked${values.digests ? `, ${formatBytes(sums.bytes)} read` : ''}, ${sums.found} findings`,
+          `${sums.objects} objects checked${values.digests ? `, ${bytesInWords(sums.bytes)} read` : ''}, ${sums.found} findings`,
       );
       try {
         for await (const broken of brokenInvariants(db)) tell({ kind: 'INVARIANT', ...broken });

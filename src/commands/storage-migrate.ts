@@ -1,7 +1,7 @@
 import { DatabaseModule } from '../common/database/index.js';
 import { StorageModule, StorageMover, StorageUnavailable } from '../modules/storage/index.js';
 import { CommandError, runCommand, withModules } from './command.js';
-import { everyFewSeconds, formatBytes } from './progress.js';
+import { bytesInWords, everyFewSeconds } from './progress.js';
 
 const WHY = {
   UNKNOWN: 'the database knows nothing of it (npm run check -- --free-unknown)',
@@ -35,7 +35,7 @@ Exit code: 0 the old store is empty, 1 something stays there (each a line on sta
         throw new CommandError('Nothing is set to move: see npm run storage:migrate -- --help, steps 1 and 2.');
       }
       let [objects, bytes, staying] = [0, 0, 0];
-      const sums = () => `${objects} objects moved, ${formatBytes(bytes)}`;
+      const sums = () => `${objects} objects moved, ${bytesInWords(bytes)}`;
       const told = new Set<string>();
       const progress = everyFewSeconds(sums);
       try {

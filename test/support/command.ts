@@ -17,7 +17,7 @@ export function startCommand(
 ): { process: ChildProcess; ended: Promise<Ended> } {
   const file = join(import.meta.dirname, '../../dist/commands', `${name}.js`);
   const process_ = spawn(process.execPath, ['--enable-source-maps', file, ...args], {
-    env: { PATH: process.env.PATH, ...env },
+    env: { PATH: process.env.PATH, NODE_ENV: 'production', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const { stdout, stderr } = process_;
@@ -30,4 +30,8 @@ export function startCommand(
 }
 
 export const runCommand = (name: string, env: Record<string, string>, args?: readonly string[]): Promise<Ended> =>
+  startCommand(name, env, args).ended;
+
+/** The same, for who gives arguments first. */
+export const operate = (name: string, args: readonly string[], env: Readonly<Record<string, string>>): Promise<Ended> =>
   startCommand(name, env, args).ended;

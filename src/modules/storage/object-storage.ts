@@ -86,6 +86,14 @@ export abstract class ObjectStorage {
    */
   abstract presignPut(object: { key: string; sizeBytes: number; sha256: string }): Promise<PresignedRequest>;
 
+  /**
+   * The object's bytes as the descriptor of a file opened for reading, which the caller closes; null where the store has no files.
+   * @throws OBJECT_MISSING
+   */
+  async openFile(_key: string): Promise<number | null> {
+    return null;
+  }
+
   /** A file that holds exactly the object's bytes, to be read only; null where the store has none. */
   abstract localPath(key: string): string | null;
 
