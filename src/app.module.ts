@@ -18,7 +18,7 @@ import { UploadsModule } from './modules/uploads/index.js';
 import { UsersModule } from './modules/users/index.js';
 import { VideosModule } from './modules/videos/index.js';
 
-/** What every domain stands on. The configuration comes in from outside, beside this module. */
+/** What every domain stands on. The configuration comes in from outside, beside these modules. */
 const common = [
   DatabaseModule,
   JobsModule,
@@ -26,7 +26,6 @@ const common = [
   LiveModule,
   AccessModule,
   HttpModule,
-  GraphqlModule,
   HealthModule,
   MetricsModule,
   TracingModule,
@@ -44,5 +43,10 @@ const domains = [
   StreamingModule,
 ];
 
+/** Works off jobs, and has no API. */
 @Module({ imports: [...common, ...domains] })
+export class WorkerModule {}
+
+/** All of it. */
+@Module({ imports: [WorkerModule, GraphqlModule] })
 export class AppModule {}

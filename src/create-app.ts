@@ -1,7 +1,7 @@
 import type { Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { AppModule } from './app.module.js';
+import { AppModule, WorkerModule } from './app.module.js';
 import { type Config, configModule } from './common/config/index.js';
 import { httpAdapter } from './common/http/index.js';
 import { StructuredLogger } from './common/logging/index.js';
@@ -12,7 +12,7 @@ import { StructuredLogger } from './common/logging/index.js';
  */
 export function createApp(config: Config, more: Type[] = []): Promise<NestFastifyApplication> {
   return NestFactory.create<NestFastifyApplication>(
-    { module: AppModule, imports: [configModule(config), ...more] },
+    { module: config.role === 'worker' ? WorkerModule : AppModule, imports: [configModule(config), ...more] },
     httpAdapter(config),
     { logger: new StructuredLogger(config), abortOnError: false },
   );

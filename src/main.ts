@@ -56,6 +56,10 @@ async function start(settings: Settings): Promise<void> {
   stops.push(() => app.close());
   await app.listen(config.port, config.host);
 
+  if (config.role === 'worker') {
+    process.stdout.write(`Sluice works off jobs, and answers /livez, /readyz and /metrics at port ${config.port}.\n`);
+    return;
+  }
   const { SetupService } = await import('./modules/auth/index.js');
   const setupLink = await app.get(SetupService, { strict: false }).linkOnFirstStart();
   process.stdout.write(`Sluice is ready: ${config.publicUrl}\n`);

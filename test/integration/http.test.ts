@@ -5,8 +5,7 @@ import pg from 'pg';
 import { ensureBuilt } from '../../scripts/setup.mjs';
 import { Public } from '../../src/common/access/index.js';
 import type { Config } from '../../src/common/config/index.js';
-import { HealthController } from '../../src/common/health/health.controller.js';
-import { httpAdapter } from '../../src/common/http/index.js';
+import { type HttpServer, httpAdapter } from '../../src/common/http/index.js';
 import { startApp, type TestApp, testRedis } from '../support/index.js';
 import { type EdgeApp, startEdge } from './edge/edge-app.js';
 
@@ -152,7 +151,7 @@ describe('health', () => {
     await admin.query(`ALTER DATABASE ${name} WITH ALLOW_CONNECTIONS true`);
     await admin.end();
     expect(await ask('/readyz')).toMatchObject({ status: 200, body: { database: 'ok' } });
-    app.get(HealthController).onModuleDestroy();
+    (app.nest.getHttpAdapter() as unknown as HttpServer).beforeClose();
     expect(await ask('/readyz')).toMatchObject({ status: 503, body: { status: 'draining' } });
   });
 });

@@ -123,6 +123,9 @@ export class ApiClient {
   }
 }
 
+/** An id of the API as the database has it. */
+export const rowId = (id: string): string => Buffer.from(id, 'base64url').toString().split(':')[1] as string;
+
 export function chunkOf(file: Buffer, start: number, end: number): Chunk {
   return { offset: start, sizeBytes: end - start, sha256: sha256(file.subarray(start, end)) };
 }

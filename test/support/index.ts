@@ -8,9 +8,11 @@
  */
 export * from './app.js';
 export * from './client.js';
+export * from './cluster.js';
 export * from './database.js';
 export * from './edge.js';
 export * from './graphql.js';
 export * from './redis.js';
 export * from './server.js';
+export type { ServerProcess } from './server-process.js';
 export { temporaryFolder } from './servers.js';

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { DiskStorage } from '../../src/modules/storage/disk-storage.js';
+import type { ObjectStorage } from '../../src/modules/storage/index.js';
 import type { TestDatabase } from './database.js';
 
 type Rows = Record<string, unknown>[];
@@ -63,7 +64,7 @@ export function storageOf(dataDir: string): DiskStorage {
  * Every difference between the store and the rows that say what it holds; rows that are not settled (being written,
  * being deleted) may or may not have an object.
  */
-export async function storeDifferences(database: TestDatabase, storage: DiskStorage): Promise<string[]> {
+export async function storeDifferences(database: TestDatabase, storage: ObjectStorage): Promise<string[]> {
   const rows = await database.query<{ key: string; state: string; size_bytes: number | null }>(
     'SELECT key, state, size_bytes::float8 FROM stored_object',
   );
@@ -77,7 +78,7 @@ export async function storeDifferences(database: TestDatabase, storage: DiskStor
   ];
 }
 
-export async function digestOf(storage: DiskStorage, key: string): Promise<string> {
+export async function digestOf(storage: ObjectStorage, key: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const bytes of await storage.read(key)) hash.update(bytes);
   return hash.digest('hex');

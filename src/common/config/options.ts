@@ -36,7 +36,8 @@ const GiB = 2 ** 30;
 
 export const options = z.object({
   ROLE: option(z.enum(['all', 'api', 'worker']).default('all'), {
-    description: 'What this process does: answer requests, work off jobs, or both.',
+    description:
+      'What this process does: answer requests, work off jobs, or both. A worker listens for /livez, /readyz and /metrics alone.',
     accepts: 'all, api or worker',
   }),
   HOST: option(z.string().min(1).default('127.0.0.1'), {

@@ -191,13 +191,9 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
   }
 
   /** Clients come back, to another process. */
-  async beforeApplicationShutdown(): Promise<void> {
+  beforeApplicationShutdown(): void {
     this.adapterHost.httpAdapter?.getHttpServer().off('upgrade', this.upgrade);
-    const closed = [...this.sockets.clients].map(
-      (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
-    );
     for (const socket of this.sockets.clients) closeSoon(socket, SERVICE_RESTART, 'The server restarts');
-    await Promise.all(closed);
   }
 }
 

@@ -1,21 +1,23 @@
-import { Controller, Get, HttpStatus, Inject, type OnModuleDestroy, Res } from '@nestjs/common';
+import { Controller, Get, HttpStatus, Inject, type OnApplicationShutdown, Res } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyReply } from 'fastify';
 import { Redis } from 'ioredis';
 import { CONFIG, type Config } from '../config/index.js';
 import { Database } from '../database/index.js';
+import type { HttpServer } from '../http/index.js';
 
 const TIMEOUT_MS = 1_000;
 type Check = 'ok' | 'away';
 
 /** For whoever decides whether this process is restarted (`/livez`) and whether it gets requests (`/readyz`). */
 @Controller()
-export class HealthController implements OnModuleDestroy {
+export class HealthController implements OnApplicationShutdown {
   private readonly redis: Redis;
-  private draining = false;
 
   constructor(
     @Inject(CONFIG) config: Config,
     private readonly database: Database,
+    private readonly adapterHost: HttpAdapterHost<HttpServer>,
   ) {
     // Of its own, and refusing at once: a check that hangs is worse than none.
     this.redis = new Redis(config.redisUrl, {
@@ -40,9 +42,10 @@ export class HealthController implements OnModuleDestroy {
    */
   @Get('readyz')
   async ready(@Res() reply: FastifyReply): Promise<void> {
+    const draining = this.adapterHost.httpAdapter.isDraining;
     const [database, redis] = await Promise.all([check(this.askDatabase()), check(this.askRedis())]);
-    const ready = database === 'ok' && !this.draining;
-    const status = this.draining ? 'draining' : !ready ? 'unavailable' : redis === 'ok' ? 'ok' : 'degraded';
+    const ready = database === 'ok' && !draining;
+    const status = draining ? 'draining' : !ready ? 'unavailable' : redis === 'ok' ? 'ok' : 'degraded';
     await reply
       .status(ready ? HttpStatus.OK : HttpStatus.SERVICE_UNAVAILABLE)
       .header('cache-control', 'no-store')
@@ -58,8 +61,7 @@ export class HealthController implements OnModuleDestroy {
     return this.redis.ping();
   }
 
-  onModuleDestroy(): void {
-    this.draining = true;
+  onApplicationShutdown(): void {
     this.redis.disconnect();
   }
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import cors, { type FastifyCorsOptions } from '@fastify/cors';
 import { Logger } from '@nestjs/common';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
@@ -12,6 +12,8 @@ import { histogram } from '../metrics/index.js';
 const BODY_LIMIT_BYTES = 100 * 1024;
 /** For such a body to arrive: one that trickles would hold its connection for as long as its sender likes. */
 const BODY_MS = 30_000;
+/** For what is under way when the process stops. */
+const CLOSE_MS = 5_000;
 const REQUEST_ID = /^[\w.-]{8,128}$/;
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
@@ -22,17 +24,47 @@ const duration = histogram(
   ['route', 'method', 'status'],
 );
 
+/** What a worker listens for: it stands on a network that nobody comes in from. */
+const OF_WORKERS = new Set(['/livez', '/readyz', '/metrics']);
+
+/** Nest calls `beforeClose` ahead of every other step of a shutdown. */
+export class HttpServer extends FastifyAdapter {
+  /** Still answers, and tells whoever sends requests to send them elsewhere. */
+  isDraining = false;
+
+  override beforeClose(): void {
+    super.beforeClose();
+    this.isDraining = true;
+  }
+
+  /** Takes no more connections; what is under way may come to its end, for 5 s. Clients repeat what is cut then. */
+  override async close(): Promise<void> {
+    const server: Server = this.getHttpServer();
+    // Node itself does this once, at the beginning: a connection that ended a stream later would stay for a minute.
+    const idle = setInterval(() => server.closeIdleConnections(), 50);
+    const late = setTimeout(() => server.closeAllConnections(), CLOSE_MS);
+    try {
+      await super.close();
+    } finally {
+      clearInterval(idle);
+      clearTimeout(late);
+    }
+  }
+}
+
 /** The HTTP server with what belongs to every answer: request id, CORS, security headers, small bodies. */
-export function httpAdapter(config: Config, bodyMs = BODY_MS): FastifyAdapter {
+export function httpAdapter(config: Config, bodyMs = BODY_MS): HttpServer {
   const hops = config.trustProxy;
   const trust = typeof hops === 'number' ? (_address: string, hop: number) => hop < hops : hops;
-  const adapter = new FastifyAdapter({
+  const adapter = new HttpServer({
     bodyLimit: BODY_LIMIT_BYTES,
     trustProxy: trust,
     genReqId: (request: IncomingMessage) => {
       const given = request.headers['x-request-id'];
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
     },
+    // What has come this far is answered, also in the last moment: a client could not know whether a 503 did anything.
+    return503OnClosing: false,
     // Playback tokens are path segments.
     routerOptions: { maxParamLength: 1024 },
   });
@@ -45,6 +77,10 @@ export function httpAdapter(config: Config, bodyMs = BODY_MS): FastifyAdapter {
       // Addresses of private media carry their token.
       'referrer-policy': 'no-referrer',
     });
+    if (config.role === 'worker' && !OF_WORKERS.has(request.routeOptions.url ?? '')) {
+      reply.status(404).send({ message: 'A worker answers no requests.' });
+      return;
+    }
     withRequest(request, done);
   });
   fastify.addHook('preParsing', (request, _reply, payload, done) => {
@@ -78,6 +114,8 @@ export function httpAdapter(config: Config, bodyMs = BODY_MS): FastifyAdapter {
     if (String(reply.getHeader('content-type') ?? '').startsWith('text/html')) {
       reply.headers({ 'content-security-policy': csp, 'cache-control': 'no-cache', vary: 'accept, origin' });
     }
+    // Whoever keeps the connection would send its next request to a process that goes.
+    if (adapter.isDraining) reply.header('connection', 'close');
     // Answers are somebody's own, tokens among them: what may be kept says so itself.
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
     done(null, payload);

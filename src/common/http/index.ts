@@ -1,6 +1,6 @@
 export { addressBlock } from './address-block.js';
 export { clientAddress } from './client-address.js';
 export { HttpModule } from './http.module.js';
-export { httpAdapter } from './http-adapter.js';
+export { HttpServer, httpAdapter } from './http-adapter.js';
 export { allowsOrigin } from './origins.js';
 export { Pages } from './pages.js';

@@ -16,8 +16,8 @@ export const HandlesJob = <Payload>(definition: JobDefinition<Payload>): MethodD
 export const PERIODICALLY = 'sluice:periodically';
 
 /**
- * Marks a method without parameters that every worker calls again and again, `milliseconds` after it last ended at the
- * earliest: for sweeps. Several workers may run it at once, so it claims what it works on with SKIP LOCKED, in bounded
- * batches.
+ * Marks a method that every worker calls every `milliseconds`, never twice at once in one process: for sweeps. Several
+ * workers may run it at once, so it claims what it works on with SKIP LOCKED, in bounded batches. A drain waits for it:
+ * one of many batches takes the AbortSignal that it is called with, and looks at it between them.
  */
 export const Periodically = (milliseconds: number): MethodDecorator => SetMetadata(PERIODICALLY, milliseconds);

@@ -47,6 +47,8 @@ interface RunningJob {
 
 class Draining extends Error {}
 
+type PeriodicTask = (signal: AbortSignal) => Promise<void>;
+
 /**
  * Claims due rows of `job` under a lease, renews it, runs the handler and finishes by the lease, so that a worker that
  * was stopped, cut off or killed loses its job to another one and can no longer finish it.
@@ -59,7 +61,7 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly working = new Set<Promise<void>>();
   private readonly slots = new Map<QueueName, { limit: number; used: number; waiting: (() => void)[] }>();
   private readonly timers: NodeJS.Timeout[] = [];
-  private draining = false;
+  private readonly drained = new AbortController();
 
   constructor(
     private readonly db: Database,
@@ -91,22 +93,23 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
       });
     }
     for (const found of decoratedMethods<number>(this.discovery, this.scanner, PERIODICALLY)) {
-      this.every(found.mark, found.call as () => Promise<void>);
+      this.every(found.mark, found.call as PeriodicTask);
     }
     this.every(POLL_MS, async () => {
       for (const queue of QUEUES) this.pump(queue);
     });
     this.every(RENEW_MS, () => this.renew());
     this.every(POLL_MS * 5, () => this.reclaim());
-    this.every(3_600_000, () => this.forget());
+    this.every(3_600_000, (signal) => this.forget(signal));
   }
 
+  /** Resolves once nothing of this process is under way any more: jobs, and periodic tasks. */
   async onModuleDestroy(): Promise<void> {
-    this.draining = true;
+    this.drained.abort(new Draining('The process is stopping.'));
     for (const timer of this.timers) clearInterval(timer);
     for (const slot of this.slots.values()) for (const resume of slot.waiting.splice(0)) resume();
     const grace = setTimeout(() => {
-      for (const job of this.running.values()) job.abort.abort(new Draining('The process is stopping.'));
+      for (const job of this.running.values()) job.abort.abort(this.drained.signal.reason);
     }, DRAIN_GRACE_MS);
     await Promise.all(this.working);
     clearTimeout(grace);
@@ -121,30 +124,32 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     return { default: 4, events: 8, assemble: 2, probe: 2, first: 1, encode: this.config.encodeConcurrency }[queue];
   }
 
-  private every(milliseconds: number, task: () => Promise<void>): void {
+  private every(milliseconds: number, task: PeriodicTask): void {
     let busy = false;
     const timer = setInterval(() => {
       if (busy) return;
       busy = true;
-      task()
+      const working = task(this.drained.signal)
         .catch((error: Error) => this.logger.warn(`jobs: ${error.message}`))
         .finally(() => {
+          this.working.delete(working);
           busy = false;
         });
+      this.working.add(working);
     }, milliseconds);
     this.timers.push(timer);
   }
 
   private roomIn(queue: QueueName): Promise<void> {
     const slot = this.slots.get(queue);
-    if (!slot || this.draining || slot.used < slot.limit) return Promise.resolve();
+    if (!slot || this.drained.signal.aborted || slot.used < slot.limit) return Promise.resolve();
     return new Promise((resolve) => slot.waiting.push(resolve));
   }
 
   /** Fills the queue's free slots with due jobs; each that ends looks for the next. */
   private pump(queue: QueueName): void {
     const slot = this.slots.get(queue);
-    if (!slot || this.draining || slot.used >= slot.limit) return;
+    if (!slot || this.drained.signal.aborted || slot.used >= slot.limit) return;
     slot.used++;
     const working = this.work(queue).then((more) => {
       this.working.delete(working);
@@ -160,8 +165,8 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     try {
       const job = await this.claim(queue);
       if (!job) return false;
-      if (this.draining) {
-        await this.putBack(job, new Draining());
+      if (this.drained.signal.aborted) {
+        await this.putBack(job, this.drained.signal.reason);
         return false;
       }
       this.pump(queue);
@@ -199,6 +204,7 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
       duration.observe({ name: job.name, outcome }, ms / 1000);
       this.logger.debug({ job: job.name, attempt, ms: Math.round(ms) }, `job ${outcome}`);
     };
+    this.logger.debug({ jobId, job: job.name, attempt, lease }, 'job claimed');
     this.running.set(lease, { abort, leaseEnds: performance.now() + LEASE_SECONDS * 1000 });
     await runWithLogContext({ jobId }, () =>
       handler(job.payload, context)
@@ -295,8 +301,8 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     );
   }
 
-  private async forget(): Promise<void> {
-    for (let gone = FORGET_AT_ONCE; gone === FORGET_AT_ONCE && !this.draining; ) {
+  private async forget(signal: AbortSignal): Promise<void> {
+    for (let gone = FORGET_AT_ONCE; gone === FORGET_AT_ONCE && !signal.aborted; ) {
       const rows = await this.db.query(
         `DELETE FROM job WHERE id IN (SELECT id FROM job WHERE state = 'DONE'
            AND finished_at < now() - $1 * interval '1 day' LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING id`,

@@ -2,6 +2,7 @@ import { BullModule, getQueueToken } from '@nestjs/bull';
 import { Global, Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import type { Queue } from 'bull';
+import type { Redis } from 'ioredis';
 import { CONFIG, type Config } from '../config/index.js';
 import { BullConnections } from './bull-connections.js';
 import { QUEUES, type QueueName } from './define-job.js';
@@ -20,14 +21,17 @@ class BullConnectionsModule {}
       imports: [BullConnectionsModule],
       inject: [CONFIG, BullConnections],
       useFactory: (config: Config, connections: BullConnections) => {
-        const connect = () => connections.connect();
         // One connection each for commands and for events serves all queues; only blocking reads need their own.
-        const shared = { client: connect(), subscriber: connect() };
-        // Each queue listens on them: that many listeners are no leak.
-        for (const client of Object.values(shared)) client.setMaxListeners(0);
+        const shared = new Map<string, Redis>();
         return {
           prefix: `${config.redisPrefix}bull`,
-          createClient: (type: 'client' | 'subscriber' | 'bclient') => (type === 'bclient' ? connect() : shared[type]),
+          createClient: (type: 'client' | 'subscriber' | 'bclient') => {
+            if (type === 'bclient') return connections.connect();
+            // Each queue listens on it: that many listeners are no leak.
+            const client = shared.get(type) ?? connections.connect().setMaxListeners(0);
+            shared.set(type, client);
+            return client;
+          },
         };
       },
     }),

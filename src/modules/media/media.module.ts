@@ -28,18 +28,26 @@ async function measured<T>(program: 'ffmpeg' | 'ffprobe', run: () => Promise<T>)
 
 /**
  * Tries its sandbox while the rest of the application starts: what is asked of it meanwhile waits, and the start fails
- * at its end where nothing works.
+ * at its end where nothing works. A process without jobs needs no ffmpeg, and looks for none.
  */
 class EngineOnTrial extends MediaEngine implements OnApplicationBootstrap {
   private readonly logger = new Logger('MediaModule');
 
-  constructor(private readonly engine: Promise<FfmpegEngine>) {
+  private trial: Promise<FfmpegEngine> | undefined;
+
+  constructor(private readonly config: Config) {
     super();
     // A failure is for onApplicationBootstrap, which comes later.
-    void Promise.allSettled([engine]);
+    if (config.role !== 'api') void Promise.allSettled([this.engine]);
+  }
+
+  private get engine(): Promise<FfmpegEngine> {
+    this.trial ??= FfmpegEngine.find(this.config);
+    return this.trial;
   }
 
   async onApplicationBootstrap(): Promise<void> {
+    if (this.config.role === 'api') return;
     this.logger.log(`ffmpeg runs in the sandbox: ${(await this.engine).sandboxInWords}`);
   }
 
@@ -59,7 +67,7 @@ class EngineOnTrial extends MediaEngine implements OnApplicationBootstrap {
     {
       provide: MediaEngine,
       inject: [CONFIG],
-      useFactory: (config: Config): MediaEngine => new EngineOnTrial(FfmpegEngine.find(config)),
+      useFactory: (config: Config): MediaEngine => new EngineOnTrial(config),
     },
   ],
   exports: [MediaEngine],

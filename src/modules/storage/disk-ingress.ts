@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { type BeforeApplicationShutdown, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Refusal } from './disk-signature.js';
@@ -15,10 +15,8 @@ const IDLE_MS = 60_000;
 /** What a refused client may go on sending, so that it comes to reading the answer. */
 const UNWANTED_BYTES = 32 * 1024 * 1024;
 const UNWANTED_MS = 60_000;
-const DRAIN_MS = 5_000;
 
 const OTHER_KEY: Refusal = { status: 403, code: 'AccessDenied', message: 'Nothing can be put under such a key.' };
-const DRAINING: Refusal = { status: 503, code: 'ServiceUnavailable', message: 'This server is stopping: try again.' };
 const CUT: Refusal = { status: 400, code: 'IncompleteBody', message: 'The connection was cut.' };
 const TOO_SLOW: Refusal = { status: 400, code: 'RequestTimeout', message: 'The body came too slowly.' };
 const FAILED: Refusal = { status: 500, code: 'InternalError', message: 'The object could not be stored: try again.' };
@@ -36,12 +34,10 @@ class BodyTooSlow extends Error {}
  * the signature is the permission, and covers all that the request does. CORS is the server's, as for every path.
  */
 @Injectable()
-export class DiskIngress implements OnModuleInit, BeforeApplicationShutdown {
+export class DiskIngress implements OnModuleInit {
   private readonly logger = new Logger(DiskIngress.name);
   /** Replaced by tests, which have no minute. */
   idleMs = IDLE_MS;
-  private readonly active = new Map<IncomingMessage, Promise<Refusal | null>>();
-  private draining = false;
 
   constructor(
     private readonly storage: ObjectStorage,
@@ -59,22 +55,9 @@ export class DiskIngress implements OnModuleInit, BeforeApplicationShutdown {
     });
   }
 
-  /** What is nearly there may come to its end; what is cut stores nothing, and its client sends it again. */
-  async beforeApplicationShutdown(): Promise<void> {
-    this.draining = true;
-    const cut = setTimeout(() => {
-      for (const request of this.active.keys()) request.destroy();
-    }, DRAIN_MS);
-    await Promise.all(this.active.values());
-    clearTimeout(cut);
-  }
-
   private async put(storage: DiskStorage, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { raw } = request;
-    const receiving = this.receive(storage, raw);
-    this.active.set(raw, receiving);
-    const refusal = await receiving;
-    this.active.delete(raw);
+    const refusal = await this.receive(storage, raw);
     if (!refusal) {
       const checksum = String(raw.headers['x-amz-checksum-sha256']);
       return reply.code(200).header('etag', `"${checksum}"`).header('x-amz-checksum-sha256', checksum).send();
@@ -96,7 +79,6 @@ export class DiskIngress implements OnModuleInit, BeforeApplicationShutdown {
 
   /** null: the object is stored. */
   private async receive(storage: DiskStorage, request: IncomingMessage): Promise<Refusal | null> {
-    if (this.draining) return DRAINING;
     const [path = '', query] = (request.url ?? '').split('?', 2);
     const key = path.slice(PATH.length);
     // Never decoded: no key has a character that needs it.

@@ -206,13 +206,13 @@ export class DiskStorage extends ObjectStorage {
   private async publish(key: string, folder: string, leaf: string): Promise<void> {
     const parent = dirname(leaf);
     for (let attempt = 1; ; attempt++) {
-      await mkdir(parent, { recursive: true });
       try {
+        await mkdir(parent, { recursive: true });
         await rename(folder, leaf);
         break;
       } catch (error) {
         if (codeOf(error) === 'ENOTEMPTY' || codeOf(error) === 'EEXIST') throw new ObjectExists(key);
-        // A delete of a neighbour removed the empty parent between the two calls.
+        // A delete of a neighbour removed an empty parent between the two calls, or while the first made them.
         if (!isMissing(error) || attempt >= 100) throw error;
       }
     }

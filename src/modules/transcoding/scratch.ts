@@ -37,13 +37,14 @@ export class Scratch implements OnModuleInit, OnApplicationShutdown {
 
   constructor(
     private readonly storage: ObjectStorage,
-    @Inject(CONFIG) config: Config,
+    @Inject(CONFIG) private readonly config: Config,
   ) {
     this.root = join(config.dataDir, 'scratch');
     this.own = join(this.root, `${this.host}.${process.pid}`);
   }
 
   async onModuleInit(): Promise<void> {
+    if (this.config.role === 'api') return;
     await mkdir(this.root, { recursive: true, mode: PASSABLE });
     for (const name of await readdir(this.root)) {
       if (await this.isLeft(name)) await rm(join(this.root, name), { recursive: true, force: true });
