@@ -82,7 +82,7 @@ describe('an api and a worker', () => {
   });
 
   it('differ in what they listen for', async () => {
-    for (const path of ['/livez', '/readyz']) {
+    for (const path of ['/livez', '/readyz', '/metrics']) {
       for (const { url } of [api, worker]) expect((await fetch(url + path)).status).toBe(200);
     }
     const statusOf = async (url: string, method: string, path: string) =>
