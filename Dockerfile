@@ -23,11 +23,14 @@ RUN npm ci --omit=dev --omit=optional --no-audit --no-fund \
 
 FROM ${NODE}
 # util-linux brings prlimit and setpriv, bubblewrap the sandbox, tini the reaping of what a killed ffmpeg leaves.
-# Node's image has what builds packages beside it, which nothing here runs.
+# What goes again: package managers, which nothing here runs, and Mesa's compiler for pictures on a screen (158 MB), which
+# ffmpeg's package brings along and neither ffmpeg nor ffprobe links.
 RUN apt-get update \
   && apt-get upgrade -y \
   && apt-get install -y --no-install-recommends bubblewrap ffmpeg tini util-linux \
   && rm -rf /var/lib/apt/lists/* /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /opt/yarn-* /usr/local/bin/yarn* \
+    /usr/lib/*-linux-gnu/dri /usr/lib/*-linux-gnu/libLLVM* /usr/lib/*-linux-gnu/libz3.so* \
+  && ffmpeg -v error -f lavfi -i testsrc2=duration=1 -c:v libx264 -f null - \
   && install -d -o node -g node -m 711 /data
 WORKDIR /app
 COPY --from=packages /app/node_modules node_modules

@@ -59,7 +59,8 @@ export function ensurePackages() {
 // ── programs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function findInPath(...names) {
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+  // Debian has nginx where only root looks.
+  for (const folder of [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin']) {
     for (const name of names) {
       const file = join(folder, name);
       try {
@@ -81,6 +82,11 @@ const SERVER_PROGRAMS = [
   ...(process.platform === 'linux' ? [{ names: ['bwrap'], apt: 'bubblewrap', brew: null }] : []),
 ];
 const CHROMIUM = { names: ['chromium', 'chromium-browser', 'google-chrome'], apt: 'chromium', brew: 'chromium' };
+/** What `npm run test:deploy` runs beside the server. */
+const EDGE_PROGRAMS = [
+  { names: ['nginx'], apt: 'nginx', brew: 'nginx' },
+  { names: ['openssl'], apt: 'openssl', brew: 'openssl' },
+];
 const CHROMIUM_OF_PLAYWRIGHT = ['Library/Caches/ms-playwright', '.cache/ms-playwright'];
 
 function chromiumIsThere() {
@@ -92,8 +98,8 @@ function chromiumIsThere() {
   });
 }
 
-export function ensurePrograms({ forTests = false } = {}) {
-  const missing = SERVER_PROGRAMS.filter(
+export function ensurePrograms({ forTests = false, forEdge = false } = {}) {
+  const missing = [...SERVER_PROGRAMS, ...(forEdge ? EDGE_PROGRAMS : [])].filter(
     ({ names, unless = [] }) => !findInPath(...names) && !unless.some((name) => process.env[name]),
   );
   if (forTests && !chromiumIsThere()) missing.push(CHROMIUM);
@@ -200,5 +206,6 @@ export function setUp({ forTests = false } = {}) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   if (process.argv.includes('--packages')) ensurePackages();
   else if (process.argv.includes('--server')) ensureBuilt({ parts: ['server'] });
+  else if (process.argv.includes('--edge')) ensurePrograms({ forEdge: true });
   else setUp({ forTests: process.argv.includes('--tests') });
 }

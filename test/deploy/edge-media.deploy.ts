@@ -194,12 +194,20 @@ describe('what is kept', () => {
     ],
     ['a fragment', () => `/media/${token(otherId)}/${videoId}/${file}#${token(videoId)}`],
     ['an end of line', () => `/media/${token(otherId)}/${videoId}/${file}%0a`],
-    ['the place where it is kept', () => `/edge/access`],
-    ['the question to the app', () => `/media-access/${token(videoId)}/${videoId}/1`],
-    ['the question, encoded', () => `/%6dedia-access/${token(videoId)}/${videoId}/1`],
-    ['the question, by a detour', () => `/media/x/../../media-access/${token(videoId)}/${videoId}/1`],
   ])('is not given to %s', async (_, address) => {
     expect(await rawStatus(address())).toBe(404);
+  });
+
+  it.each<[string, () => string]>([
+    ['the edge itself has for it', () => '/edge/access'],
+    ['sockets have', () => '/edge/socket'],
+    ['the app has for it', () => `/media-access/${token(videoId)}/${videoId}/1`],
+    ['the app has, encoded', () => `/%6dedia-access/${token(videoId)}/${videoId}/1`],
+    ['the app has, by a detour', () => `/media/x/../../media-access/${token(videoId)}/${videoId}/1`],
+  ])('cannot be asked for at the address that %s', async (_, address) => {
+    arrived.length = 0;
+    expect(await rawStatus(address())).toBe(404);
+    expect(arrived).toEqual([]);
   });
 
   it('cannot be had by headers that the question might carry', async () => {

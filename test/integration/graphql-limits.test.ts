@@ -119,7 +119,7 @@ describe.each(['http', 'socket', 'stream'] as const)('over %s', (kind) => {
       .join(' ');
     const started = Date.now();
     const answer = await run(kind, '{ ...F0 }', rest);
-    expect(Date.now() - started).toBeLessThan(1_000);
+    expect(Date.now() - started).toBeLessThan(10_000);
     expect(answer.errors?.[0]?.message).toMatch(/nodes/);
   });
 

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { Global, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { CONFIG, type Config } from '../config/index.js';
@@ -16,6 +17,8 @@ import { Database } from './database.js';
         installExtensions: false,
         uuidExtension: 'pgcrypto',
         poolSize: config.databasePoolSize,
+        // Who else is connected, and how much each may take: `npm run doctor` adds it up.
+        applicationName: `sluice ${config.databasePoolSize} ${config.role} ${process.pid}@${hostname()}`.slice(0, 63),
         extra: {
           connectionTimeoutMillis: 10_000,
           // Sent as start-up parameters: every statement of ours is short, and nobody waits long for a lock.

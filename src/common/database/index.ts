@@ -1,3 +1,3 @@
 export { columnsOf, Database, type Sql, sqlState, type Tx } from './database.js';
 export { DatabaseModule } from './database.module.js';
-export { migrate } from './migrations.js';
+export { MIGRATION_LOCK, migrate, RESTORE_MARK } from './migrations.js';

@@ -3,22 +3,31 @@ import { join } from 'node:path';
 import pg from 'pg';
 
 /** Any number that nobody else's advisory lock uses in this database. */
-const LOCK = 7_481_920_113;
+export const MIGRATION_LOCK = 7_481_920_113;
+/** Exists while a restore is under way: what is in the database then is nobody's yet. */
+export const RESTORE_MARK = 'restore_under_way';
 const FILE_NAME = /^(\d{14})-([a-z0-9-]+)\.sql$/;
 
 /**
  * Brings the database to the newest schema: runs each file of `folder` that was not run yet, in order of its time
  * stamp, in a transaction of its own. Any number of processes may call it at once; an advisory lock lets one work.
  *
+ * @param only names of the only files to know of, in the order to run them: a restore makes the schema of its backup
  * @returns the names of the files that were run now
  * @throws when a file that was run before is gone or changed: an older build must not start on a newer schema
  */
-export async function migrate(databaseUrl: string, folder: string): Promise<string[]> {
-  const files = (await readdir(folder)).filter((name) => FILE_NAME.test(name)).sort();
+export async function migrate(databaseUrl: string, folder: string, only?: readonly string[]): Promise<string[]> {
+  const files = only ?? (await readdir(folder)).filter((name) => FILE_NAME.test(name)).sort();
   const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 10_000 });
   await client.connect();
   try {
-    await client.query('SELECT pg_advisory_lock($1)', [LOCK]);
+    await client.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    const [mark] = (await client.query('SELECT to_regclass($1) AS found', [RESTORE_MARK])).rows;
+    if (mark.found !== null && !only) {
+      throw new Error(
+        'A restore into this database was not finished: repeat it (npm run restore), or start on an empty one.',
+      );
+    }
     await client.query(
       'CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, sql_md5 text NOT NULL, run_at timestamptz NOT NULL DEFAULT now())',
     );

@@ -28,6 +28,15 @@ export interface EngineOptions {
   readonly sandbox: 'auto' | 'strict';
 }
 
+/** @throws Error with a sentence for the operator, where one of the two is not there */
+export function findMediaPrograms(ffmpegPath: string): { ffmpeg: string; ffprobe: string } {
+  const ffmpeg = findProgram(ffmpegPath);
+  const ffprobe = ffmpeg && (findProgram(join(dirname(ffmpeg), 'ffprobe')) ?? findProgram('ffprobe'));
+  if (!ffmpeg || !ffprobe)
+    throw new Error(`ffmpeg and ffprobe are needed, and FFMPEG_PATH (${ffmpegPath}) does not lead to them`);
+  return { ffmpeg, ffprobe };
+}
+
 export class FfmpegEngine extends MediaEngine {
   private constructor(
     private readonly ffmpegPath: string,
@@ -46,10 +55,7 @@ export class FfmpegEngine extends MediaEngine {
     options: EngineOptions,
     candidates = possibleSandboxes(findTools(), process.getuid?.() === 0),
   ): Promise<FfmpegEngine> {
-    const found = findProgram(options.ffmpegPath);
-    const probe = found && (findProgram(join(dirname(found), 'ffprobe')) ?? findProgram('ffprobe'));
-    if (!found || !probe)
-      throw new Error(`ffmpeg and ffprobe are needed, and FFMPEG_PATH (${options.ffmpegPath}) does not lead to them`);
+    const { ffmpeg: found, ffprobe: probe } = findMediaPrograms(options.ffmpegPath);
     const problems: string[] = [];
     for (const sandbox of candidates.filter((s) => options.sandbox === 'auto' || s.level === 'bubblewrap')) {
       const engine = new FfmpegEngine(found, probe, sandbox);

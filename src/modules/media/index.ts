@@ -7,7 +7,7 @@ export {
   finishedAudio,
 } from './audio-arguments.js';
 export type { FfmpegCommand } from './ffmpeg-command.js';
-export { FfmpegEngine } from './ffmpeg-engine.js';
+export { FfmpegEngine, findMediaPrograms } from './ffmpeg-engine.js';
 export {
   codecsOf,
   type Fragment,
@@ -25,6 +25,7 @@ export {
   MediaRunError,
   type SandboxLevel,
 } from './media-engine.js';
+export { NEEDED_PARTS } from './needed-parts.js';
 export { type PieceOptions, pieceArguments, type Rung } from './piece-arguments.js';
 export { type CheckResult, checkAudio, checkPiece, type PieceExpected } from './piece-check.js';
 export { type AudioStream, mainAudio, type Probe, type Rational, type VideoStream } from './probe.js';

@@ -1,5 +1,6 @@
+export { DiskStorage } from './disk-storage.js';
 export { INCOMING } from './object-key.js';
 export * from './object-storage.js';
 export * from './storage.errors.js';
-export { StorageModule } from './storage.module.js';
-export { type Difference, StoredObjects } from './stored-objects.service.js';
+export { openStorage, StorageModule } from './storage.module.js';
+export { DELETIONS_LOCK, type Difference, StoredObjects } from './stored-objects.service.js';

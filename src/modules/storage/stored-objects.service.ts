@@ -5,6 +5,9 @@ import { INCOMING } from './object-key.js';
 import { ObjectStorage, PRESIGNED_SECONDS, PUT_SECONDS, type PutOptions, type StoredBytes } from './object-storage.js';
 import { ObjectExists } from './storage.errors.js';
 
+/** Whoever holds this advisory lock (session, exclusive) sees every object stay that was KEPT when he got it. */
+export const DELETIONS_LOCK = 2_026_112_106;
+
 /** Nobody keeps an object so long after its row was made or signed for last. */
 const PENDING_GRACE_SECONDS = 60 * 60 + PRESIGNED_SECONDS;
 /** A signed PUT may land for as long, also after its object was deleted. */
@@ -130,6 +133,10 @@ export class StoredObjects {
   /**
    * Deletes at most `limit` given-up objects and then their rows; rows of keys where something may still land stay until
    * then. Safe to run in any number of processes, and to be cut anywhere.
+   *
+   * Nothing is claimed while a backup holds DELETIONS_LOCK. That suffices: pg_locks is read after this statement's
+   * snapshot was taken. If it does not show the lock yet, then the backup's own snapshot, taken under the lock, is later
+   * than this one; what is claimed was DELETING here already, and DELETING is for good, so the backup does not want it.
    * @returns how many were deleted
    */
   async deleteSome(limit: number): Promise<number> {
@@ -137,9 +144,12 @@ export class StoredObjects {
       `UPDATE stored_object o SET due_at = now() + make_interval(secs => $2)
        FROM (SELECT key, coalesce(straggler_until <= now(), true) AS settled
              FROM stored_object, LATERAL (SELECT greatest(sweep_after, CASE WHEN starts_with(key, $3) THEN created_at + make_interval(secs => $4) END) AS straggler_until) s
-             WHERE state = 'DELETING' AND due_at <= now() ORDER BY due_at LIMIT $1 FOR UPDATE OF stored_object SKIP LOCKED) due
+             WHERE state = 'DELETING' AND due_at <= now()
+               AND NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = $5 AND objsubid = 1 AND granted
+                               AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+             ORDER BY due_at LIMIT $1 FOR UPDATE OF stored_object SKIP LOCKED) due
        WHERE o.key = due.key RETURNING o.key, due.settled`,
-      [limit, RETRY_SECONDS, INCOMING, STRAGGLER_SECONDS],
+      [limit, RETRY_SECONDS, INCOMING, STRAGGLER_SECONDS, DELETIONS_LOCK],
     );
     if (claimed.length === 0) return 0;
     await this.storage.delete(claimed.map((row) => row.key));
