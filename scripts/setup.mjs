@@ -82,7 +82,7 @@ const SERVER_PROGRAMS = [
   ...(process.platform === 'linux' ? [{ names: ['bwrap'], apt: 'bubblewrap', brew: null }] : []),
 ];
 const CHROMIUM = { names: ['chromium', 'chromium-browser', 'google-chrome'], apt: 'chromium', brew: 'chromium' };
-/** What `npm run test:deploy` runs beside the server. */
+/** What `npm run test:slow` runs beside the server. */
 const EDGE_PROGRAMS = [
   { names: ['nginx'], apt: 'nginx', brew: 'nginx' },
   { names: ['openssl'], apt: 'openssl', brew: 'openssl' },
