@@ -1,8 +1,7 @@
-import { BackupFolder, restore } from '../backup/index.js';
+import { BackupFolder, bytesInWords, progressOnStderr, restore } from '../backup/index.js';
 import { DatabaseModule } from '../common/database/index.js';
 import { ObjectStorage, StorageModule } from '../modules/storage/index.js';
 import { CommandError, MIGRATIONS, runCommand, withModules } from './command.js';
-import { bytesInWords, progressOnStderr } from './progress.js';
 
 const help = `npm run restore -- DIR [--at NAME] [--json]
 
