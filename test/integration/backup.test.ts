@@ -8,7 +8,6 @@ import { migrate } from '../../src/common/database/index.js';
 import type { DiskStorage, ObjectStorage } from '../../src/modules/storage/index.js';
 import { StoredObjects } from '../../src/modules/storage/index.js';
 import { makeClip } from '../support/clip.js';
-import { operate } from '../support/operate.js';
 import {
   ApiClient,
   chunkOf,
@@ -25,6 +24,7 @@ import {
   until,
 } from '../support/index.js';
 import { brokenInvariants, digestOf, storageOf, storeDifferences } from '../support/invariants.js';
+import { operate } from '../support/operate.js';
 
 const MIGRATIONS = join(import.meta.dirname, '../../migrations');
 
