@@ -66,8 +66,6 @@ export async function startStore(name: StoreName, { domain, tls, mebibytes }: St
             MINIO_BROWSER: 'off',
             MINIO_UPDATE: 'off',
             ...(domain && { MINIO_DOMAIN: domain }),
-            // What was deleted takes its space for five minutes more by default.
-            ...(mebibytes && { MINIO_API_DELETE_CLEANUP_INTERVAL: '1s' }),
           },
         }
       : {
