@@ -82,7 +82,7 @@ const SERVER_PROGRAMS = [
   ...(process.platform === 'linux' ? [{ names: ['bwrap'], apt: 'bubblewrap', brew: null }] : []),
 ];
 const CHROMIUM = { names: ['chromium', 'chromium-browser', 'google-chrome'], apt: 'chromium', brew: 'chromium' };
-/** What `npm run test:slow` runs beside the server. */
+/** What tests run beside the server. */
 const EDGE_PROGRAMS = [
   { names: ['nginx'], apt: 'nginx', brew: 'nginx' },
   { names: ['openssl'], apt: 'openssl', brew: 'openssl' },
@@ -99,7 +99,7 @@ function chromiumIsThere() {
 }
 
 export function ensurePrograms({ forTests = false, forEdge = false } = {}) {
-  const missing = [...SERVER_PROGRAMS, ...(forEdge ? EDGE_PROGRAMS : [])].filter(
+  const missing = [...SERVER_PROGRAMS, ...(forEdge || forTests ? EDGE_PROGRAMS : [])].filter(
     ({ names, unless = [] }) => !findInPath(...names) && !unless.some((name) => process.env[name]),
   );
   if (forTests && !chromiumIsThere()) missing.push(CHROMIUM);

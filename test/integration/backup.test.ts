@@ -8,7 +8,6 @@ import { migrate } from '../../src/common/database/index.js';
 import type { DiskStorage, ObjectStorage } from '../../src/modules/storage/index.js';
 import { StoredObjects } from '../../src/modules/storage/index.js';
 import { makeClip } from '../support/clip.js';
-import { operate } from '../support/command.js';
 import {
   ApiClient,
   chunkOf,
@@ -25,6 +24,7 @@ import {
   until,
 } from '../support/index.js';
 import { brokenInvariants, digestOf, storageOf, storeDifferences } from '../support/invariants.js';
+import { operate } from '../support/operate.js';
 
 const MIGRATIONS = join(import.meta.dirname, '../../migrations');
 
@@ -330,15 +330,15 @@ describe('what could go wrong', () => {
   });
 
   test('all tables are of one moment', async () => {
-    // The last table by name cannot be read until a row of it, and of one that was copied before, are committed.
+    // Tables are read by name: at this one it waits while a channel, read before, and a video, read after, are made.
     const { default: pg } = await import('pg');
     const client = new pg.Client(app.database.url);
     await client.connect();
     await client.query('BEGIN');
-    await client.query('LOCK TABLE video IN ACCESS EXCLUSIVE MODE');
+    await client.query('LOCK TABLE stored_object IN ACCESS EXCLUSIVE MODE');
     const backup = backUpHere();
     await until(
-      () => app.database.query(`SELECT FROM pg_locks WHERE NOT granted AND relation = 'video'::regclass`),
+      () => app.database.query(`SELECT FROM pg_locks WHERE NOT granted AND relation = 'stored_object'::regclass`),
       (waiting) => waiting.length > 0,
       20,
     );
