@@ -24,6 +24,7 @@ export interface Server {
 export class Place {
   readonly secret = 'a secret of the benchmark, long enough';
   private readonly stops: (() => Promise<unknown>)[] = [];
+  private closing: Promise<void> | undefined;
   private loader: ChildProcess;
 
   private constructor(
@@ -103,7 +104,13 @@ export class Place {
     return result;
   }
 
-  async close(): Promise<void> {
+  /** Once, whoever asks: a signal, or the end. */
+  close(): Promise<void> {
+    this.closing ??= this.stopAll();
+    return this.closing;
+  }
+
+  private async stopAll(): Promise<void> {
     for (let stop = this.stops.pop(); stop; stop = this.stops.pop()) await stop();
   }
 }
