@@ -46,7 +46,7 @@ const options = {
 // Also when it is broken off while its servers start.
 const opening = Place.open();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
+  process.on(signal, () => {
     void opening.then((place) => place.close()).finally(() => process.exit(1));
   });
 }
