@@ -37,7 +37,10 @@ export class Place {
   static async open(): Promise<Place> {
     const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
     await chmod(folder, 0o711);
-    const { config, stop } = await embed(readSettings({ DATA_DIR: join(folder, 'servers') }));
+    const { config, stop } = await embed(readSettings({ DATA_DIR: join(folder, 'servers') })).catch(async (error) => {
+      await rm(folder, { recursive: true, force: true });
+      throw error;
+    });
     await migrate(config.databaseUrl, join(root, 'migrations/'));
     const db = new pg.Pool({ connectionString: config.databaseUrl });
     const place = new Place(folder, config.databaseUrl, config.redisUrl, db);
