@@ -1,5 +1,4 @@
 import base from './jest.config.mjs';
 
-/** `npm run test:s3`: against the store that S3_TEST_ENDPOINT, S3_TEST_ACCESS_KEY and S3_TEST_SECRET_KEY name. */
-const { globalSetup: _, globalTeardown: __, ...rest } = base;
-export default { ...rest, testMatch: ['<rootDir>/test/s3/*.s3.ts'], testTimeout: 60_000 };
+/** `npm run test:s3`: on real S3 stores. One file at a time: each starts stores and measures what they do. */
+export default { ...base, testMatch: ['<rootDir>/test/s3/*.s3.ts'], maxWorkers: 1 };

@@ -1,5 +1,6 @@
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { deliveryTable, measureDelivery } from './delivery.js';
 import { Place } from './place.js';
 import { measureRequests, requestsTable } from './requests.js';
 
@@ -31,7 +32,7 @@ const { values, positionals } = parseArgs({
   },
 });
 const suite = positionals[0];
-if (values.help || suite !== 'requests') {
+if (values.help || (suite !== 'requests' && suite !== 'delivery')) {
   process.stdout.write(HELP);
   process.exit(values.help ? 0 : 1);
 }
@@ -46,13 +47,15 @@ const place = await Place.open();
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void place.close().then(() => process.exit(1)));
 try {
-  const measured = await measureRequests(place, options);
   const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.versions.node}`;
-  process.stdout.write(
-    values.json
-      ? `${JSON.stringify({ suite, machine, ...options, measured })}\n`
-      : `${machine}\n\n${requestsTable(measured)}\n`,
-  );
+  const report = <Measured>(measured: Measured[], tableOf: (measured: Measured[]) => string) =>
+    process.stdout.write(
+      values.json
+        ? `${JSON.stringify({ suite, machine, ...options, measured })}\n`
+        : `${machine}\n\n${tableOf(measured)}\n`,
+    );
+  if (suite === 'requests') report(await measureRequests(place, options), requestsTable);
+  else report(await measureDelivery(place, options), deliveryTable);
 } finally {
   await place.close();
 }

@@ -1,4 +1,3 @@
 export { type BackupResult, backUp, type Progress } from './backup.js';
 export { BackupFolder } from './backup-folder.js';
-export { bytesInWords, progressOnStderr } from './progress.js';
 export { type RestoreResult, restore } from './restore.js';

@@ -1,7 +1,8 @@
-import { BackupFolder, backUp, bytesInWords, progressOnStderr } from '../backup/index.js';
+import { BackupFolder, backUp } from '../backup/index.js';
 import { DatabaseModule } from '../common/database/index.js';
 import { ObjectStorage, StorageModule } from '../modules/storage/index.js';
 import { CommandError, runCommand, withModules } from './command.js';
+import { bytesInWords, progressOnStderr } from './progress.js';
 
 const help = `npm run backup -- DIR [--keep N] [--json]
 

@@ -1,7 +1,8 @@
-import { BackupFolder, bytesInWords, progressOnStderr, restore } from '../backup/index.js';
+import { BackupFolder, restore } from '../backup/index.js';
 import { DatabaseModule } from '../common/database/index.js';
 import { ObjectStorage, StorageModule } from '../modules/storage/index.js';
 import { CommandError, MIGRATIONS, runCommand, withModules } from './command.js';
+import { bytesInWords, progressOnStderr } from './progress.js';
 
 const help = `npm run restore -- DIR [--at NAME] [--json]
 

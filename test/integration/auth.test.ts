@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import WebSocket from 'ws';
-import { startApp, type TestApp } from '../support/index.js';
+import { startApp, type TestApp, until } from '../support/index.js';
 
 const PASSWORD = 'correct horse battery';
 const SESSION = 'session { accessToken accessTokenExpiresAt refreshToken viewer { id email } }';
@@ -418,7 +418,11 @@ describe('logout', () => {
     const closed = new Promise<number>((resolve) => socket.once('close', resolve));
     const begun = performance.now();
     await app.database.query('UPDATE login_session SET revoked_at = now() WHERE id = $1', [sessionOf(accessToken)]);
-    const { errors } = await other.graphql('{ viewer { id } }', {}, accessToken);
+    const { errors } = await until(
+      () => other.graphql('{ viewer { id } }', {}, accessToken),
+      (answer) => answer.errors !== undefined,
+      50,
+    );
     expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
     expect(await closed).toBe(4401);
     expect(performance.now() - begun).toBeLessThan(2_000);

@@ -8,7 +8,7 @@ import { migrate } from '../../src/common/database/index.js';
 import type { DiskStorage, ObjectStorage } from '../../src/modules/storage/index.js';
 import { StoredObjects } from '../../src/modules/storage/index.js';
 import { makeClip } from '../support/clip.js';
-import { operate } from '../support/operate.js';
+import { operate } from '../support/command.js';
 import {
   ApiClient,
   chunkOf,

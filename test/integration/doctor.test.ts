@@ -9,7 +9,7 @@ import pg from 'pg';
 import { type Config, readSettings } from '../../src/common/config/index.js';
 import { examineAll, type Finding, findingsOf } from '../../src/doctor/index.js';
 import { type EmbeddedServer, startRedis } from '../../src/embedded/index.js';
-import { operate } from '../support/operate.js';
+import { operate } from '../support/command.js';
 import {
   freePort,
   spawnServer,

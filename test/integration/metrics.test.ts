@@ -136,6 +136,11 @@ describe('what it says after an upload', () => {
       database().query<{ state: string; objects: number; bytes: number }>(
         `SELECT state, count(*)::float8 AS objects, coalesce(sum(size_bytes), 0)::float8 AS bytes FROM stored_object GROUP BY state`,
       );
+    const changes = () => database().query<{ n: number }>('SELECT count(*)::int AS n FROM stored_object_change');
+    for (let n = 0; n < 150; n++) {
+      await database().query(`INSERT INTO stored_object (key, state, size_bytes) VALUES ($1, 'KEPT', 7)`, [`x/${n}`]);
+    }
+    await until(changes, ([row]) => (row?.n ?? 0) < 100);
     // Asked once in five seconds, and the collector is at work meanwhile.
     await until(
       async () => ({ series: await scrape(), rows: await truth() }),

@@ -7,6 +7,7 @@ import net from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import { type Config, readSettings } from '../../src/common/config/index.js';
@@ -14,6 +15,7 @@ import { httpAdapter } from '../../src/common/http/index.js';
 import { DiskIngress } from '../../src/modules/storage/disk-ingress.js';
 import { DiskStorage } from '../../src/modules/storage/disk-storage.js';
 import { ObjectStorage } from '../../src/modules/storage/index.js';
+import { MovingStorage } from '../../src/modules/storage/moving-storage.js';
 import { headersOf, objectStorageContract, presignedAgo, send, sha256 } from '../contract/object-storage.js';
 
 let root: string;
@@ -59,6 +61,67 @@ describe('disk storage', () => {
 
   afterEach(async () => expect(await scratch()).toEqual([]));
   afterAll(async () => expect(await readdir(join(root, 'objects'))).toEqual([]));
+});
+
+describe('two stores as one', () => {
+  let old: DiskStorage;
+  let moving: MovingStorage;
+  beforeAll(async () => {
+    const folder = join(root, 'old');
+    old = new DiskStorage({ root: folder, publicUrl: 'http://localhost', signingSecret: 'another secret' });
+    await old.prepare();
+    moving = new MovingStorage(storage, old);
+  });
+
+  objectStorageContract(() => moving, { keys: 500 });
+
+  it('finds what is in either, and writes to one', async () => {
+    const [key, text] = [`t/${randomUUID()}`, Buffer.from('old')];
+    await old.put(key, text);
+    await moving.put(`${key}-new`, Buffer.from('newer'));
+    await old.put(`${key}-new`, text);
+    expect(await storage.head(key)).toBeNull();
+    expect(await moving.head(key)).toMatchObject({ sizeBytes: 3 });
+    expect(await buffer(await moving.read(key, { start: 1, end: 3 }))).toEqual(Buffer.from('ld'));
+    expect(await moving.list('t/', { limit: 9 })).toEqual([
+      { key, sizeBytes: 3 },
+      { key: `${key}-new`, sizeBytes: 5 },
+    ]);
+    expect(await moving.list('t/', { limit: 1 })).toEqual([{ key, sizeBytes: 3 }]);
+    // What is about to go from there is read through a stream, which goes on to its end.
+    expect([old.localPath(key), moving.localPath(key)]).toEqual([expect.any(String), null]);
+    expect(moving.localPath(`${key}-new`)).not.toBeNull();
+    await expect(moving.put(key, text)).rejects.toMatchObject({ code: 'OBJECT_EXISTS' });
+    await moving.delete([key, `${key}-new`]);
+    expect([await old.list('', { limit: 9 }), await storage.list('', { limit: 9 })]).toEqual([[], []]);
+  });
+
+  it('finds an object at every moment while it moves, and lists it', async () => {
+    const [key, text] = [`t/${randomUUID()}`, Buffer.from('old')];
+    let turning = true;
+    const turn = async () => {
+      for (let round = 0; round < 150; round++) {
+        await old.put(key, text);
+        await storage.delete([key]);
+        await storage.put(key, text);
+        await old.delete([key]);
+      }
+      turning = false;
+    };
+    const look = async (see: () => Promise<unknown>) => {
+      while (turning) expect(await see()).toBeTruthy();
+    };
+    await old.put(key, text);
+    await old.delete([key]);
+    await storage.put(key, text);
+    await Promise.all([
+      turn(),
+      look(() => moving.head(key)),
+      look(async () => (await buffer(await moving.read(key))).equals(text)),
+      look(async () => (await moving.list('t/', { limit: 9 })).length === 1),
+    ]);
+    await moving.delete([key]);
+  });
 });
 
 describe('disk storage, its own', () => {

@@ -1,10 +1,11 @@
-import { rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { DataSource } from 'typeorm';
 import { Database } from '../../src/common/database/index.js';
 import { DiskStorage } from '../../src/modules/storage/disk-storage.js';
-import { type Difference, StoredObjects } from '../../src/modules/storage/index.js';
+import { type CheckOptions, type Difference, StorageCheck, StoredObjects } from '../../src/modules/storage/index.js';
 import { type TestDatabase, temporaryFolder, testDatabase } from '../support/index.js';
 
 /** A store that does what it is told, and then may lose the answer. */
@@ -50,6 +51,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 const text = Buffer.from('some bytes');
+const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 const row = async (key: string) =>
   (await db.query('SELECT state, size_bytes FROM stored_object WHERE key = $1', [key]))[0];
 const later = (minutes: number) =>
@@ -69,9 +71,9 @@ async function keep(...keys: string[]): Promise<string[]> {
 async function drop(keys: string[], sweepAfterSeconds?: number): Promise<void> {
   await db.tx((tx) => objects.drop(tx, keys, { sweepAfterSeconds }));
 }
-async function differences(): Promise<Difference[]> {
+async function differences(options?: CheckOptions): Promise<Difference[]> {
   const all: Difference[] = [];
-  for await (const difference of objects.check()) all.push(difference);
+  for await (const difference of new StorageCheck(db, storage).differences(options)) all.push(difference);
   return all;
 }
 async function collectAll(): Promise<void> {
@@ -86,6 +88,15 @@ describe('register', () => {
     expect(await objects.register(db, ['a', 'b', 'c', 'd'])).toEqual(['c', 'd']);
     expect(await row('a')).toMatchObject({ state: 'KEPT' });
     expect(await row('b')).toMatchObject({ state: 'DELETING' });
+  });
+
+  it('leaves what is given up as it is, so that its sweep is not put off for ever', async () => {
+    await objects.register(db, ['a']);
+    await drop(['a']);
+    await later(30);
+    const before = await db.query('SELECT * FROM stored_object');
+    expect(await objects.register(db, ['a'])).toEqual([]);
+    expect(await db.query('SELECT * FROM stored_object')).toEqual(before);
   });
 
   it('begins the grace anew', async () => {
@@ -140,6 +151,25 @@ describe('write', () => {
     expect(await row('a')).toEqual({ state: 'PENDING', size_bytes: null });
     expect(await keep('a')).toEqual(['a']);
     expect(await differences()).toEqual([]);
+  });
+
+  it('records the digest of what was stored, put or composed', async () => {
+    await objects.write('a', text);
+    await objects.compose('b', [
+      { key: 'a', start: 0, end: 4 },
+      { key: 'a', start: 5, end: 10 },
+    ]);
+    const digests = await db.query<{ key: string; sha: string }>(
+      `SELECT key, encode(sha256, 'hex') AS sha FROM stored_object ORDER BY key`,
+    );
+    expect(digests).toEqual([
+      { key: 'a', sha: sha256(text) },
+      { key: 'b', sha: sha256(Buffer.from('somebytes')) },
+    ]);
+    await keep('b');
+    await expect(objects.compose('b', [{ key: 'a', start: 0, end: 4 }])).rejects.toMatchObject({
+      code: 'OBJECT_EXISTS',
+    });
   });
 
   it('has recorded the object before there is any', async () => {
@@ -297,6 +327,42 @@ describe('the check', () => {
       { kind: 'SIZE', key: 'size', sizeBytes: 10, recordedBytes: 11 },
       { kind: 'UNKNOWN', key: 'unknown', sizeBytes: 10 },
     ]);
+  });
+
+  it('compares the bytes with what is on record, or with what the store says, when asked to', async () => {
+    for (const key of ['right', 'rotten', 'older', 'older-rotten', 'unreadable', 'pending'])
+      await objects.write(key, text);
+    await keep('right', 'rotten', 'older', 'older-rotten', 'unreadable');
+    await db.query(`UPDATE stored_object SET sha256 = NULL WHERE key LIKE 'older%'`);
+    const other = Buffer.from('some BYTES');
+    for (const key of ['rotten', 'older-rotten', 'pending']) await writeFile(storage.localPath(key) as string, other);
+    const path = storage.localPath('unreadable') as string;
+    await rm(path);
+    await mkdir(path);
+    let read = 0;
+    const found = await differences({ digests: true, onProgress: ({ bytes }) => (read = bytes) });
+    expect(found.filter((one) => one.kind !== 'SIZE').sort((a, b) => a.key.localeCompare(b.key))).toEqual([
+      { kind: 'DIGEST', key: 'older-rotten', sha256: sha256(other), recordedSha256: sha256(text) },
+      { kind: 'DIGEST', key: 'rotten', sha256: sha256(other), recordedSha256: sha256(text) },
+      { kind: 'UNREADABLE', key: 'unreadable', reason: expect.stringContaining('EISDIR') },
+    ]);
+    expect(read).toBe(40);
+    expect((await differences()).map((one) => one.kind)).toEqual(['SIZE']);
+  });
+
+  it('has unknown objects freed, and nothing that has a row by then', async () => {
+    for (const key of ['unknown', 'incoming/unknown', 'begun', 'kept']) await storage.put(key, text);
+    await objects.register(db, ['kept']);
+    await keep('kept');
+    const unknown = (await differences()).map((one) => one.key);
+    expect(unknown.sort()).toEqual(['begun', 'incoming/unknown', 'unknown']);
+    await objects.register(db, ['begun']);
+    expect(await objects.dropUnknown(unknown)).toBe(2);
+    // Whoever slept over it all and wants to write now is not let.
+    await expect(objects.write('unknown', text)).rejects.toMatchObject({ code: 'OBJECT_EXISTS' });
+    await collectAll();
+    expect((await storage.list('', { limit: 9 })).map(({ key }) => key)).toEqual(['begun', 'kept']);
+    expect(await differences()).toEqual([]);
   });
 
   it('reads any number of objects, page by page', async () => {

@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { makeClip } from '../support/clip.js';
-import { operate } from '../support/operate.js';
+import { operate } from '../support/command.js';
 import {
   ApiClient,
   sha256,

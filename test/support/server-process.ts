@@ -10,6 +10,8 @@ const READY_MS = 120_000;
 
 export interface ServerProcess {
   readonly url: string;
+  /** Its options as it runs now. */
+  env(): Record<string, string>;
   /** Of the process that runs now. */
   pid(): number;
   /** All that was written so far, by every process that ran. */
@@ -35,6 +37,7 @@ export function serverProcess(port: number, options: Record<string, string>): Se
   };
   let child: ChildProcess | undefined;
   let output = '';
+  let running: Record<string, string> = env;
 
   const isReady = () =>
     fetch(`${url}/readyz`).then(
@@ -52,13 +55,15 @@ export function serverProcess(port: number, options: Record<string, string>): Se
   };
   return {
     url,
+    env: () => running,
     pid: () => child?.pid as number,
     output: () => output,
     hasEnded,
     start: async (more = {}) => {
       const begun = performance.now();
+      running = { ...env, ...more };
       child = spawn(process.execPath, ['--enable-source-maps', join(import.meta.dirname, '../../dist/main.js')], {
-        env: { ...env, ...more },
+        env: running,
       });
       for (const stream of [child.stdout, child.stderr]) stream?.on('data', (bytes) => (output += bytes));
       while (!(await isReady())) {

@@ -1,3 +1,5 @@
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { ConfigurationError, parseOptions } from './options.js';
 
@@ -9,7 +11,19 @@ export interface S3Config {
   readonly accessKey: string;
   readonly secretKey: string;
   readonly pathStyle: boolean;
+  /** Certificates in PEM, trusted beside the usual ones. */
+  readonly ca?: string;
 }
+
+/** The address that browsers reach the bucket by. */
+export function bucketUrl({ publicEndpoint, bucket, pathStyle }: S3Config): URL {
+  const url = new URL(publicEndpoint);
+  if (pathStyle) url.pathname = bucket;
+  else url.hostname = `${bucket}.${url.hostname}`;
+  return url;
+}
+
+export type StoreName = 'disk' | 's3';
 
 export interface TracingConfig {
   /** The receiver's address, without `/v1/traces`. */
@@ -43,7 +57,10 @@ export interface Config {
   readonly databasePoolSize: number;
   readonly redisUrl: string;
   readonly redisPrefix: string;
-  /** `null`: objects are files under `dataDir`. */
+  /** `null`: S3 where it is configured, else files under `dataDir`. */
+  readonly storage: StoreName | null;
+  /** Where objects may also be, while they move. */
+  readonly storageAlso: StoreName | null;
   readonly s3: S3Config | null;
   readonly tokenSecret: string;
   readonly storageSecret: string;
@@ -76,8 +93,21 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
 
   const s3Given = (['S3_ENDPOINT', 'S3_BUCKET', 'S3_ACCESS_KEY', 'S3_SECRET_KEY'] as const).map((n) => [n, o[n]]);
   const s3Missing = s3Given.filter(([, value]) => !value).map(([name]) => name);
-  const s3Wanted = s3Missing.length < s3Given.length || o.S3_PUBLIC_ENDPOINT !== undefined;
+  const s3Wanted =
+    s3Missing.length < s3Given.length ||
+    o.S3_PUBLIC_ENDPOINT !== undefined ||
+    [o.STORAGE, o.STORAGE_ALSO].includes('s3');
   if (s3Wanted && s3Missing.length > 0) problems.push(`An S3 store also needs ${s3Missing.join(', ')}.`);
+
+  if (o.STORAGE_ALSO !== undefined && o.STORAGE_ALSO === (o.STORAGE ?? (s3Wanted ? 's3' : 'disk')))
+    problems.push(`STORAGE_ALSO is where objects are written already: leave it out.`);
+  let ca: string | undefined;
+  try {
+    ca = o.S3_CA_FILE && readFileSync(o.S3_CA_FILE, 'utf8');
+    if (ca) new X509Certificate(ca);
+  } catch (error) {
+    problems.push(`S3_CA_FILE must be a file with certificates in PEM that can be read: ${(error as Error).message}.`);
+  }
 
   if (o.ROLE !== 'all') {
     for (const name of ['DATABASE_URL', 'REDIS_URL'] as const)
@@ -101,6 +131,8 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     databasePoolSize: o.DATABASE_POOL_SIZE,
     redisUrl: o.REDIS_URL ?? null,
     redisPrefix: o.REDIS_PREFIX,
+    storage: o.STORAGE ?? null,
+    storageAlso: o.STORAGE_ALSO ?? null,
     s3:
       o.S3_ENDPOINT && o.S3_BUCKET && o.S3_ACCESS_KEY && o.S3_SECRET_KEY
         ? Object.freeze({
@@ -111,6 +143,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
             accessKey: o.S3_ACCESS_KEY,
             secretKey: o.S3_SECRET_KEY,
             pathStyle: o.S3_PATH_STYLE,
+            ca,
           })
         : null,
     tokenSecret: o.TOKEN_SECRET ?? null,

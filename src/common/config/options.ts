@@ -89,6 +89,16 @@ export const options = z.object({
       accepts: '1 to 60 of letters, digits and . : - _',
     },
   ),
+  STORAGE: option(z.enum(['disk', 's3']).optional(), {
+    description: 'Where objects are written.',
+    accepts: 'disk or s3',
+    default: 's3 where S3_ENDPOINT is set, else disk',
+  }),
+  STORAGE_ALSO: option(z.enum(['disk', 's3']).optional(), {
+    description: 'Where objects may also be, while they move: docs/operations/storage.md.',
+    accepts: 'disk or s3',
+    default: 'nowhere',
+  }),
   S3_ENDPOINT: option(url('http:', 'https:').optional(), {
     description: 'The S3 object store as this server reaches it. Without it objects are files under DATA_DIR.',
     accepts: 'an http or https address',
@@ -105,11 +115,16 @@ export const options = z.object({
       .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/)
       .optional(),
     {
-      description: 'The bucket; it must exist.',
+      description: 'The bucket, for Sluice alone. It is made where it is missing and the key may do so.',
       accepts: 'a bucket name: 3 to 63 of a-z, 0-9, dot and hyphen',
       default: 'needed with S3_ENDPOINT',
     },
   ),
+  S3_CA_FILE: option(z.string().min(1).optional(), {
+    description: "Who signed the store's certificate, beside the authorities that Node knows.",
+    accepts: 'a file with certificates in PEM that can be read',
+    default: 'none',
+  }),
   S3_REGION: option(z.string().min(1).default('us-east-1'), {
     description: "The bucket's region.",
     accepts: 'a region name',

@@ -1,4 +1,4 @@
-export type RefusalCode = 'UNAUTHENTICATED' | 'FORBIDDEN' | 'RATE_LIMITED';
+export type RefusalCode = 'UNAUTHENTICATED' | 'FORBIDDEN' | 'RATE_LIMITED' | 'STORAGE_UNAVAILABLE';
 
 /**
  * The operation as a whole is refused: always a top-level error with `extensions.code`, never a user error.

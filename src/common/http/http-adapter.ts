@@ -4,7 +4,7 @@ import cors, { type FastifyCorsOptions } from '@fastify/cors';
 import { Logger } from '@nestjs/common';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyRequest } from 'fastify';
-import type { Config } from '../config/index.js';
+import { bucketUrl, type Config } from '../config/index.js';
 import { type LogContext, runWithLogContext } from '../logging/index.js';
 import { histogram } from '../metrics/index.js';
 
@@ -162,7 +162,7 @@ function withRequest(request: FastifyRequest, run: () => void): void {
  * opened by another name of this host, or in the store itself.
  */
 function contentSecurityPolicy(config: Config): string {
-  const origins = [config.publicUrl, ...(config.s3 ? [config.s3.publicEndpoint] : [])];
+  const origins = [config.publicUrl, ...(config.s3 ? [bucketUrl(config.s3).origin] : [])];
   const store = origins.map((url) => ` ${new URL(url).origin}`).join('');
   return [
     "default-src 'self'",

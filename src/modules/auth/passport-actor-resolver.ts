@@ -6,7 +6,7 @@ import { SessionsService } from './sessions.service.js';
 
 /**
  * Every way in (HTTP, WebSocket, server-sent events) asks here, so passport gets the bare header instead of a request.
- * The login session is looked up each time: it is one read by primary key, and revocation counts at once everywhere.
+ * What it learns of the login session is a second old at most: revocation counts by then everywhere.
  */
 @Injectable()
 export class PassportActorResolver extends ActorResolver {

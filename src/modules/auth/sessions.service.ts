@@ -3,6 +3,7 @@ import type { Actor, UserRole } from '../../common/access/index.js';
 import { CONFIG, type Config } from '../../common/config/index.js';
 import { Database, type Sql, type Tx } from '../../common/database/index.js';
 import { Live } from '../../common/live/index.js';
+import { Recent } from '../../common/recent/index.js';
 import { RefreshTokenInvalid } from './auth.errors.js';
 import { newRefreshToken, refreshTokenHash, successorOf } from './refresh-tokens.js';
 
@@ -15,6 +16,8 @@ const LOST_REPLY_SECONDS = 10;
 /** Rows kept after their end, for whoever looks into what happened; reuse of an older token is refused all the same. */
 const KEEP_DAYS = 7;
 const SWEEP_BATCH = 1_000;
+/** How old may be what a request is told of its session. A page asks many times a second, and every time would be a statement. */
+const ACTOR_LIFE_MS = 1_000;
 
 export type RevokeReason = 'LOGOUT' | 'REFRESH_TOKEN_REUSED' | 'PASSWORD_RESET';
 
@@ -34,6 +37,7 @@ const CONTINUED = `s.id AS "sessionId", s.user_id AS "userId", floor(extract(epo
 @Injectable()
 export class SessionsService {
   private readonly logger = new Logger(SessionsService.name);
+  private readonly actors = new Recent(ACTOR_LIFE_MS, (sessionId) => this.readActor(sessionId));
 
   constructor(
     private readonly database: Database,
@@ -114,7 +118,7 @@ export class SessionsService {
        WHERE id = $1 AND revoked_at IS NULL RETURNING id`,
       [sessionId, reason],
     );
-    if (ended.length > 0) tx.afterCommit(() => this.live.tick(`session:${sessionId}`));
+    if (ended.length > 0) tx.afterCommit(() => this.ended(sessionId));
   }
 
   /** Signs a user out everywhere. */
@@ -125,8 +129,13 @@ export class SessionsService {
       [userId, reason],
     );
     tx.afterCommit(() => {
-      for (const { id } of ended) this.live.tick(`session:${id}`);
+      for (const { id } of ended) this.ended(id);
     });
+  }
+
+  private ended(sessionId: string): void {
+    this.actors.drop(sessionId);
+    this.live.tick(`session:${sessionId}`);
   }
 
   /** The session that a refresh token belongs to, used or not. */
@@ -138,14 +147,19 @@ export class SessionsService {
     return row?.sessionId ?? null;
   }
 
-  /** Null once the session has ended. */
+  /** Null once the session has ended: at once on the process that ended it, within a second on others. */
   async actorOf(sessionId: string, userId: string): Promise<Actor | null> {
-    const [row] = await this.database.query<{ role: UserRole }>(
-      `SELECT u.role FROM login_session s JOIN app_user u ON u.id = s.user_id
-       WHERE s.id = $1 AND s.user_id = $2 AND s.revoked_at IS NULL AND s.expires_at > now()`,
-      [sessionId, userId],
+    const actor = await this.actors.get(sessionId);
+    return actor?.userId === userId ? actor : null;
+  }
+
+  private async readActor(sessionId: string): Promise<Actor | null> {
+    const [row] = await this.database.query<{ userId: string; role: UserRole }>(
+      `SELECT u.id AS "userId", u.role FROM login_session s JOIN app_user u ON u.id = s.user_id
+       WHERE s.id = $1 AND s.revoked_at IS NULL AND s.expires_at > now()`,
+      [sessionId],
     );
-    return row ? { userId, sessionId, role: row.role } : null;
+    return row ? { ...row, sessionId } : null;
   }
 
   async liveAmong(sessionIds: readonly string[]): Promise<string[]> {

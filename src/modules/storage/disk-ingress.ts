@@ -4,6 +4,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Refusal } from './disk-signature.js';
 import { DiskStorage } from './disk-storage.js';
+import { MovingStorage } from './moving-storage.js';
 import { isObjectKey } from './object-key.js';
 import { ObjectStorage, PUT_SECONDS } from './object-storage.js';
 import { StorageError, type StorageErrorCode } from './storage.errors.js';
@@ -45,8 +46,10 @@ export class DiskIngress implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
-    const storage = this.storage;
-    if (!(storage instanceof DiskStorage) || !this.host.httpAdapter) return;
+    // What was signed before objects began to move from disk still comes here.
+    const stores = this.storage instanceof MovingStorage ? [this.storage.to, this.storage.from] : [this.storage];
+    const storage = stores.find((store) => store instanceof DiskStorage);
+    if (!storage || !this.host.httpAdapter) return;
     const server: FastifyInstance = this.host.httpAdapter.getInstance();
     server.register(async (scope) => {
       scope.removeAllContentTypeParsers();

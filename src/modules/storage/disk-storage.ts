@@ -1,9 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { open as openCallback, readdirSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { addAbortSignal, Readable } from 'node:stream';
+import { promisify } from 'node:util';
 import { type ReceivedPut, type Refusal, refusalOf, signPut } from './disk-signature.js';
 import { assertIncomingKey, assertKeyPrefix, assertObjectKey } from './object-key.js';
 import {
@@ -23,8 +24,14 @@ import {
   StorageFull,
 } from './storage.errors.js';
 
+const openDescriptor = promisify(openCallback) as (path: string) => Promise<number>;
+
 /** A name that no segment of a key has, so that `a` and `a/b` can both be objects. */
 const LEAF = '@';
+/** Digests of objects that were opened: some hundred bytes each. */
+const DIGESTS_KEPT = 10_000;
+/** As much as is read at once: with Node's 64 KiB the turns between its threads cost more than the bytes. */
+const READ_BYTES = 256 * 1024;
 const DIGEST = /^[0-9a-f]{64}$/;
 const DIRECTORY_ENTRY = /^[a-z0-9_-][a-z0-9_.-]*@?$/;
 /** No live put leaves its scratch folder untouched for as long. */
@@ -46,6 +53,7 @@ export interface DiskStorageOptions {
 export class DiskStorage extends ObjectStorage {
   private readonly objects: string;
   private readonly scratch: string;
+  private readonly digests = new Map<string, string>();
 
   constructor(private readonly options: DiskStorageOptions) {
     super();
@@ -119,12 +127,35 @@ export class DiskStorage extends ObjectStorage {
       if (range && !(range.start >= 0 && range.start < Math.min(range.end, size))) {
         throw new RangeNotSatisfiable(key, range);
       }
-      const bytes = file.createReadStream(range && { start: range.start, end: Math.min(range.end, size) - 1 });
+      const bytes = file.createReadStream({
+        highWaterMark: READ_BYTES,
+        ...(range && { start: range.start, end: Math.min(range.end, size) - 1 }),
+      });
       return signal ? addAbortSignal(signal, bytes) : bytes;
     } catch (error) {
       await file.close();
       throw error;
     }
+  }
+
+  override async openFile(key: string): Promise<number> {
+    const leaf = this.leafOf(key);
+    // The name found last time nearly always still is the file's: then its folder is not read again.
+    const known = this.digests.get(key);
+    const file = known && (await unlessMissing(openDescriptor(join(leaf, known))));
+    if (typeof file === 'number') return file;
+    const sha256 = await this.digestOf(leaf);
+    const found = sha256 && (await unlessMissing(openDescriptor(join(leaf, sha256))));
+    if (typeof found !== 'number') throw new ObjectMissing(key);
+    this.remember(key, sha256 as string);
+    return found;
+  }
+
+  private remember(key: string, sha256: string): void {
+    this.digests.delete(key);
+    this.digests.set(key, sha256);
+    const [oldest] = this.digests.keys();
+    if (this.digests.size > DIGESTS_KEPT && oldest !== undefined) this.digests.delete(oldest);
   }
 
   override async list(
@@ -212,7 +243,7 @@ export class DiskStorage extends ObjectStorage {
         break;
       } catch (error) {
         if (codeOf(error) === 'ENOTEMPTY' || codeOf(error) === 'EEXIST') throw new ObjectExists(key);
-        // A delete of a neighbour removed an empty parent between the two calls, or while the first made them.
+        // A delete of a neighbour removed an empty parent between two of the steps.
         if (!isMissing(error) || attempt >= 100) throw error;
       }
     }

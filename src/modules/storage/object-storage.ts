@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 
 export interface StoredBytes {
   sizeBytes: number;
@@ -18,6 +18,11 @@ export interface PutOptions {
 export interface ByteRange {
   start: number;
   end: number;
+}
+
+/** A range of an object that becomes a part of another. Half-open, in bytes. */
+export interface ObjectPart extends ByteRange {
+  key: string;
 }
 
 /** An HTTP request that a client may send without further credentials. */
@@ -48,6 +53,15 @@ export abstract class ObjectStorage {
    */
   abstract put(key: string, body: Readable | Buffer, options?: PutOptions): Promise<StoredBytes>;
 
+  /**
+   * Stores one object made of ranges of others, one after the other. Where the store can copy, their bytes do not come
+   * here; the digest is that of what was stored in the end, which is read for it.
+   * @throws what `put` does, and OBJECT_MISSING for a part
+   */
+  compose(key: string, parts: readonly ObjectPart[], options: PutOptions = {}): Promise<StoredBytes> {
+    return this.put(key, Readable.from(this.bytesOf(parts, options.signal)), options);
+  }
+
   /** What the store knows of an object; a store that never learnt the digest says null for it. */
   abstract head(key: string): Promise<{ sizeBytes: number; sha256: string | null } | null>;
 
@@ -72,6 +86,18 @@ export abstract class ObjectStorage {
    */
   abstract presignPut(object: { key: string; sizeBytes: number; sha256: string }): Promise<PresignedRequest>;
 
+  /**
+   * The object's bytes as the descriptor of a file opened for reading, which the caller closes; null where the store has no files.
+   * @throws OBJECT_MISSING
+   */
+  async openFile(_key: string): Promise<number | null> {
+    return null;
+  }
+
   /** A file that holds exactly the object's bytes, to be read only; null where the store has none. */
   abstract localPath(key: string): string | null;
+
+  private async *bytesOf(parts: readonly ObjectPart[], signal?: AbortSignal): AsyncGenerator<Buffer> {
+    for (const { key, start, end } of parts) yield* await this.read(key, { start, end }, signal);
+  }
 }

@@ -1,3 +1,5 @@
+import { Refusal } from '../../common/errors/index.js';
+
 export type StorageErrorCode =
   | 'INVALID_KEY'
   | 'OBJECT_EXISTS'
@@ -5,8 +7,9 @@ export type StorageErrorCode =
   | 'SIZE_MISMATCH'
   | 'DIGEST_MISMATCH'
   | 'RANGE_NOT_SATISFIABLE'
-  | 'STORAGE_FULL'
-  | 'STORAGE_UNAVAILABLE';
+  | 'STORAGE_FULL';
+
+const RETRY_AFTER_MS = 5_000;
 
 /** What a store says no to. Not for end users: a use case that meets one decides what it means there. */
 export class StorageError extends Error {
@@ -62,8 +65,23 @@ export class StorageFull extends StorageError {
   }
 }
 
-export class StorageUnavailable extends StorageError {
-  constructor(message: string, cause?: unknown) {
-    super('STORAGE_UNAVAILABLE', message, { cause });
+/**
+ * The store does not answer, or cannot be relied on just now. Whatever was asked for may be asked for again; clients are
+ * told so, and no more: addresses and causes are for the log.
+ */
+export class StorageUnavailable extends Refusal {
+  /** Of an answer over plain HTTP. */
+  readonly statusCode = 503;
+
+  constructor(
+    /** What is wrong, for operators. */
+    readonly reason: string,
+    cause?: unknown,
+  ) {
+    super('STORAGE_UNAVAILABLE', 'The object store does not answer: try again in a moment.', {
+      retryAfterMs: RETRY_AFTER_MS,
+    });
+    this.name = new.target.name;
+    this.cause = cause;
   }
 }

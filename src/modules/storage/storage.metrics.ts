@@ -4,10 +4,11 @@ import { Periodically } from '../../common/jobs/index.js';
 import { gauge, histogram, OnScrape, replace } from '../../common/metrics/index.js';
 import { traceStep } from '../../common/tracing/index.js';
 import type { ObjectStorage } from './object-storage.js';
-import { StorageError } from './storage.errors.js';
+import { StorageError, StorageUnavailable } from './storage.errors.js';
 
 const STATES = ['PENDING', 'KEPT', 'DELETING'] as const;
 const FOLDED_AT_ONCE = 10_000;
+const LEFT = 100;
 
 const objects = gauge('sluice_storage_objects', 'Objects that the database knows, by the state of their rows', {
   state: STATES,
@@ -41,21 +42,22 @@ export class StorageUsage {
     replace(bytes, of('bytes'));
   }
 
-  /** One statement, so whoever sums meanwhile sees the rows before or the row after. */
+  /** One statement, so whoever sums meanwhile sees the rows before or the row after. Few are left: idling writes nothing. */
   @Periodically(10_000)
   async fold(): Promise<void> {
     await this.db.query(
       `WITH gone AS (DELETE FROM stored_object_change WHERE id IN
                        (SELECT id FROM stored_object_change ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
+                       AND (SELECT count(*) FROM (SELECT FROM stored_object_change LIMIT $2) t) = $2
                      RETURNING state, objects, bytes)
        INSERT INTO stored_object_change (state, objects, bytes)
        SELECT state, sum(objects), sum(bytes) FROM gone GROUP BY state`,
-      [FOLDED_AT_ONCE],
+      [FOLDED_AT_ONCE, LEFT],
     );
   }
 }
 
-/** The same store, with its calls measured and in the trace of the upload that they are for. */
+/** The same store, with its calls measured, its own to itself too, and in the trace of the upload that they are for. */
 export function measured<Storage extends ObjectStorage>(storage: Storage): Storage {
   const over = <Arguments extends unknown[], Result>(
     operation: string,
@@ -71,19 +73,19 @@ export function measured<Storage extends ObjectStorage>(storage: Storage): Stora
         ended('done');
         return result;
       } catch (error) {
-        ended(error instanceof StorageError ? error.code : 'failed');
+        const known = error instanceof StorageError || error instanceof StorageUnavailable;
+        ended(known ? error.code : 'failed');
         throw error;
       }
     };
   };
   const keyed = (key: string) => ({ 'sluice.object.key': key });
-  const calls: Partial<ObjectStorage> = {
+  return Object.assign(storage, {
     put: over('put', storage.put, keyed),
+    compose: over('compose', storage.compose, keyed),
     head: over('head', storage.head, keyed),
     read: over('read', storage.read, keyed),
     list: over('list', storage.list, () => ({})),
     delete: over('delete', storage.delete, (keys) => ({ 'sluice.objects': keys.length })),
-  };
-  // What the store asks of itself is not measured again.
-  return new Proxy(storage, { get: (target, name) => Reflect.get(name in calls ? calls : target, name) });
+  });
 }

@@ -2,7 +2,14 @@ import type { Readable } from 'node:stream';
 import { Injectable, Logger } from '@nestjs/common';
 import { Database, type Sql, type Tx } from '../../common/database/index.js';
 import { INCOMING } from './object-key.js';
-import { ObjectStorage, PRESIGNED_SECONDS, PUT_SECONDS, type PutOptions, type StoredBytes } from './object-storage.js';
+import {
+  type ObjectPart,
+  ObjectStorage,
+  PRESIGNED_SECONDS,
+  PUT_SECONDS,
+  type PutOptions,
+  type StoredBytes,
+} from './object-storage.js';
 import { ObjectExists } from './storage.errors.js';
 
 /** Whoever holds this advisory lock (session, exclusive) sees every object stay that was KEPT when he got it. */
@@ -16,22 +23,6 @@ const STRAGGLER_SECONDS = PRESIGNED_SECONDS + PUT_SECONDS;
 const RETRY_SECONDS = 60;
 /** A write that takes long tells that it is alive. */
 const RENEW_MS = 10 * 60 * 1000;
-const CHECK_PAGE = 1000;
-
-export type Difference =
-  /** A KEPT row, and no object. */
-  | { kind: 'MISSING'; key: string; sizeBytes: number | null }
-  /** An object, and no row. */
-  | { kind: 'UNKNOWN'; key: string; sizeBytes: number }
-  /** A KEPT row that tells another size than the object has. */
-  | { kind: 'SIZE'; key: string; sizeBytes: number; recordedBytes: number | null };
-
-interface Row {
-  key: string;
-  state: 'PENDING' | 'KEPT' | 'DELETING';
-  size_bytes: number | null;
-}
-
 /**
  * The record of every object: its row is there before its bytes are, and goes after them.
  *
@@ -93,16 +84,28 @@ export class StoredObjects {
    * @throws what `put` does; OBJECT_EXISTS also for a key that was kept or given up, before or meanwhile
    */
   async write(key: string, body: Readable | Buffer, options?: PutOptions): Promise<StoredBytes> {
-    if ((await this.register(this.db, [key])).length === 0) {
-      if (!Buffer.isBuffer(body)) body.destroy();
-      throw new ObjectExists(key);
-    }
+    if (await this.mayWrite(key)) return this.stored(key, this.storage.put(key, body, options));
+    if (!Buffer.isBuffer(body)) body.destroy();
+    throw new ObjectExists(key);
+  }
+
+  /** `register` and `compose`, as `write` is for `put`. */
+  async compose(key: string, parts: readonly ObjectPart[], options?: PutOptions): Promise<StoredBytes> {
+    if (await this.mayWrite(key)) return this.stored(key, this.storage.compose(key, parts, options));
+    throw new ObjectExists(key);
+  }
+
+  private async mayWrite(key: string): Promise<boolean> {
+    return (await this.register(this.db, [key])).length === 1;
+  }
+
+  private async stored(key: string, writing: Promise<StoredBytes>): Promise<StoredBytes> {
     const timer = setInterval(() => {
-      this.renew(key).catch((error: Error) => this.logger.warn(`${key} could not be renewed: ${error.message}`));
+      this.renew(key, null).catch((error: Error) => this.logger.warn(`${key} could not be renewed: ${error.message}`));
     }, RENEW_MS);
     try {
-      const stored = await this.storage.put(key, body, options);
-      if (await this.renew(key)) return stored;
+      const stored = await writing;
+      if (await this.renew(key, stored.sha256)) return stored;
     } finally {
       clearInterval(timer);
     }
@@ -111,12 +114,26 @@ export class StoredObjects {
     throw new ObjectExists(key);
   }
 
-  private async renew(key: string): Promise<boolean> {
+  private async renew(key: string, sha256: string | null): Promise<boolean> {
     const rows = await this.db.query(
-      `UPDATE stored_object SET created_at = now() WHERE key = $1 AND state = 'PENDING' RETURNING key`,
-      [key],
+      `UPDATE stored_object SET created_at = now(), sha256 = coalesce($2, sha256)
+       WHERE key = $1 AND state = 'PENDING' RETURNING key`,
+      [key, sha256 === null ? null : Buffer.from(sha256, 'hex')],
     );
     return rows.length === 1;
+  }
+
+  /**
+   * Gives up objects that have no row, as a put leaves one whose process slept through the grace and then died. A key
+   * that has a row by now is left alone, and a key that is given up is never written again: a put under way ends well.
+   * @returns how many
+   */
+  async dropUnknown(keys: readonly string[]): Promise<number> {
+    const rows = await this.db.query(
+      `INSERT INTO stored_object (key, state) SELECT DISTINCT unnest($1::text[]), 'DELETING' ON CONFLICT DO NOTHING RETURNING key`,
+      [keys],
+    );
+    return rows.length;
   }
 
   /** One statement: at most `limit` rows that nobody kept in time are given up. @returns how many */
@@ -162,63 +179,4 @@ export class StoredObjects {
     );
     return claimed.length;
   }
-
-  /**
-   * Every difference between store and rows, in the order of the keys; none on a healthy system, also while it works.
-   * Bounded memory, whatever the store's size; does not read the bytes.
-   */
-  async *check(signal?: AbortSignal): AsyncGenerator<Difference> {
-    for (let after: string | undefined; ; ) {
-      signal?.throwIfAborted();
-      const objects = await this.storage.list('', { after, limit: CHECK_PAGE });
-      const last = objects.length < CHECK_PAGE ? undefined : objects.at(-1)?.key;
-      yield* this.compare(objects);
-      yield* this.missing(after ?? '', last, new Set(objects.map((object) => object.key)));
-      if (last === undefined) return;
-      after = last;
-    }
-  }
-
-  private async *compare(objects: { key: string; sizeBytes: number }[]): AsyncGenerator<Difference> {
-    const rows = await this.rows(objects.map((object) => object.key));
-    for (const { key } of objects.filter((object) => differs(object, rows.get(object.key)))) {
-      // Something may have happened between the two looks: what is still so at a second look, is so.
-      const [object, row] = [await this.storage.head(key), (await this.rows([key])).get(key)];
-      const now = object && { key, sizeBytes: object.sizeBytes };
-      if (!now || !differs(now, row)) continue;
-      if (row) yield { kind: 'SIZE', ...now, recordedBytes: row.size_bytes };
-      else if (await this.storage.head(key)) yield { kind: 'UNKNOWN', ...now };
-    }
-  }
-
-  /** KEPT rows after one key, up to another, that are not among the objects listed between the two. */
-  private async *missing(after: string, last: string | undefined, listed: Set<string>): AsyncGenerator<Difference> {
-    for (let from = after; ; ) {
-      const rows = await this.db.query<Row>(
-        `SELECT key, size_bytes FROM stored_object WHERE state = 'KEPT' AND key COLLATE "C" > $1 AND ($2::text IS NULL OR key COLLATE "C" <= $2)
-         ORDER BY key COLLATE "C" LIMIT $3`,
-        [from, last ?? null, CHECK_PAGE],
-      );
-      for (const { key, size_bytes } of rows.filter((row) => !listed.has(row.key))) {
-        if (await this.storage.head(key)) continue;
-        const row = (await this.rows([key])).get(key);
-        if (row?.state === 'KEPT') yield { kind: 'MISSING', key, sizeBytes: size_bytes };
-      }
-      const next = rows.at(-1);
-      if (!next || rows.length < CHECK_PAGE) return;
-      from = next.key;
-    }
-  }
-
-  private async rows(keys: string[]): Promise<Map<string, Row>> {
-    const rows = await this.db.query<Row>(
-      'SELECT key, state, size_bytes FROM stored_object WHERE key = ANY($1::text[])',
-      [keys],
-    );
-    return new Map(rows.map((row) => [row.key, row]));
-  }
-}
-
-function differs(object: { sizeBytes: number }, row: Row | undefined): boolean {
-  return !row || (row.state === 'KEPT' && row.size_bytes !== null && row.size_bytes !== object.sizeBytes);
 }

@@ -15,16 +15,23 @@ export interface MediaBytes {
   readonly etag: string;
   /** A half-open range of them. */
   read(start: number, end: number, signal: AbortSignal): Promise<Readable>;
+  /** The descriptor of the file in which they are, from `offset` on; null where they are in none. The caller closes it. */
+  open?(): Promise<{ file: number; offset: number } | null>;
 }
 
 /** In the plan, and not made yet. */
 export const PLANNED = Symbol('planned');
+
+const MADE_KEPT = 10_000;
 
 type Timed = Extract<MediaResource, { kind: 'segment' | 'init' }>;
 
 /** Reads what transcoding has written down: renditions, their segments, stills. */
 @Injectable()
 export class MediaLibrary {
+  /** What is made of a run stays as it is, so it is asked for once; whether it may be seen is not decided here. */
+  private readonly made = new Map<string, MediaBytes>();
+
   constructor(
     private readonly db: Database,
     private readonly storage: ObjectStorage,
@@ -75,6 +82,24 @@ export class MediaLibrary {
   /** Null when it is not in the plan. */
   async timed(videoId: string, { run, rendition, ...part }: Timed): Promise<MediaBytes | typeof PLANNED | null> {
     const number = part.kind === 'segment' ? part.number : null;
+    const key = `${videoId}/${run}/${rendition}/${number}`;
+    const known = this.made.get(key);
+    if (known) return known;
+    const found = await this.readTimed(videoId, run, rendition, number);
+    if (found !== null && found !== PLANNED) {
+      this.made.set(key, found);
+      const [oldest] = this.made.keys();
+      if (oldest !== undefined && this.made.size > MADE_KEPT) this.made.delete(oldest);
+    }
+    return found;
+  }
+
+  private async readTimed(
+    videoId: string,
+    run: number,
+    rendition: string,
+    number: number | null,
+  ): Promise<MediaBytes | typeof PLANNED | null> {
     const [row] = await this.db.query<{
       kind: Track['kind'];
       planned: boolean;
@@ -113,6 +138,10 @@ export class MediaLibrary {
       sizeBytes,
       etag: etagOf(`${key}:${offset}:${sizeBytes}`),
       read: (start, end, signal) => this.storage.read(key, { start: offset + start, end: offset + end }, signal),
+      open: async () => {
+        const file = await this.storage.openFile(key);
+        return file === null ? null : { file, offset };
+      },
     };
   }
 

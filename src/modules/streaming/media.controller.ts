@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { addressBlock } from '../../common/http/index.js';
 import { Live } from '../../common/live/index.js';
 import { counter } from '../../common/metrics/index.js';
+import { Recent } from '../../common/recent/index.js';
 import { segmentTopic, TranscodingService } from '../transcoding/index.js';
 import { select } from './conditional.js';
 import { dashManifest } from './dash.js';
@@ -13,7 +14,7 @@ import { type MediaBytes, MediaLibrary, PLANNED } from './media-library.js';
 import { type MediaResource, mediaResource } from './media-resource.js';
 import { type OpenVideo, PlaybackService } from './playback.service.js';
 import { listed, type Track } from './presentation.js';
-import { Recent } from './recent.js';
+import { sendFile } from './send-file.js';
 import { storyboardTrack } from './storyboard.js';
 
 /** Players give a segment up after 10 s and then ask again (measured). */
@@ -88,7 +89,8 @@ export class MediaController implements OnModuleDestroy {
     switch (resource.kind) {
       case 'segment':
       case 'init': {
-        const find = async () => ((await open()) ? this.library.timed(videoId, resource) : null);
+        // Whether it may be seen is asked again only after a wait.
+        const find = async (first: boolean) => (first || (await open()) ? this.library.timed(videoId, resource) : null);
         const number = resource.kind === 'segment' ? resource.number : 1;
         const asked = `${videoId}/${resource.run}/${resource.rendition}/${number}`;
         const bytes = await this.held(find, asked, addressBlock(request.ip), gone.signal);
@@ -144,12 +146,12 @@ export class MediaController implements OnModuleDestroy {
    * @param asked the segment: `{videoId}/{run}/{rendition}/{number}`
    */
   private async held<T>(
-    find: () => Promise<T | typeof PLANNED>,
+    find: (first: boolean) => Promise<T | typeof PLANNED>,
     asked: string,
     client: string,
     gone: AbortSignal,
   ): Promise<T | typeof PLANNED> {
-    const found = await find();
+    const found = await find(true);
     if (found !== PLANNED) return found;
     const leave = this.holds.enter(client);
     if (!leave) return PLANNED;
@@ -162,7 +164,7 @@ export class MediaController implements OnModuleDestroy {
       while (!over.aborted && performance.now() < until) {
         const wait = Math.min(POLL_MS, until - performance.now());
         const tick = this.live.waitFor(topic, wait, over);
-        const found = await find();
+        const found = await find(false);
         if (found !== PLANNED) return found;
         await tick;
       }
@@ -195,20 +197,25 @@ export class MediaController implements OnModuleDestroy {
     const { start, end } = selection;
     // Fastify leaves the length that a GET would have as it is where an empty stream answers a HEAD. Bytes are asked for
     // before anything is said of them: where the store fails, so does the answer, and nobody keeps it.
-    const source = request.method === 'HEAD' ? null : await bytes.read(start, end, gone);
+    const wanted = request.method !== 'HEAD';
+    const opened = wanted ? await bytes.open?.() : null;
+    const source = wanted && !opened ? await bytes.read(start, end, gone) : null;
     reply
       .code(status)
       .headers(kept)
       .type(bytes.contentType)
       .header('content-length', end - start);
     if (status === 206) reply.header('content-range', `bytes ${start}-${end - 1}/${bytes.sizeBytes}`);
-    if (!source) return void reply.send(Readable.from([]));
+    if (!wanted) return void reply.send(Readable.from([]));
     reply.raw.setTimeout(STALLED_MS);
-    reply.send(
-      pipeline(source, exactly(end - start), (error) => {
-        if (error) this.logger.debug(`media sent in part: ${error.message}`);
-      }),
-    );
+    const inPart = (error: Error) => this.logger.debug(`media sent in part: ${error.message}`);
+    if (opened) {
+      // biome-ignore lint/suspicious/noExplicitAny: Fastify's headers and Node's differ in name only
+      reply.hijack().raw.writeHead(status, reply.getHeaders() as any);
+      await sendFile(opened.file, opened.offset + start, opened.offset + end, reply.raw).catch(inPart);
+    } else if (source) {
+      reply.send(pipeline(source, exactly(end - start), (error) => void (error && inPart(error))));
+    }
   }
 
   private notFound(reply: FastifyReply): void {

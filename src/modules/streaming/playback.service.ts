@@ -2,12 +2,12 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Actor } from '../../common/access/index.js';
 import { CONFIG, type Config } from '../../common/config/index.js';
 import { Database } from '../../common/database/index.js';
+import { Recent } from '../../common/recent/index.js';
 import type { ChannelRole } from '../channels/index.js';
 import { canWatch, type VideoRow } from '../videos/index.js';
 import { type StillKind, stillPath } from './media-resource.js';
 import { expiryFor, readToken, signToken } from './playback-token.js';
 import { listed, type Start } from './presentation.js';
-import { Recent } from './recent.js';
 
 /** Which part of a video a good token opens. */
 export interface OpenVideo {

@@ -3,12 +3,14 @@ import { Readable } from 'node:stream';
 import { type BeforeApplicationShutdown, Injectable } from '@nestjs/common';
 import { Database, type Tx } from '../../common/database/index.js';
 import { Live } from '../../common/live/index.js';
+import { traceUpload } from '../../common/tracing/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { type ByteRange, parseMultirange } from './byte-ranges.js';
 import type { IncomingBytes, Stop } from './incoming-bytes.js';
 import type { Checksum } from './tus-protocol.js';
 import * as ledger from './upload-ledger.js';
-import { UploadsService } from './uploads.service.js';
+import { countCommitted } from './uploads.metrics.js';
+import { type UploadSessionRow, UploadsService } from './uploads.service.js';
 
 /** An object of the store: what a crash of this process may cost at most, and what S3 has in memory meanwhile. */
 const OBJECT_BYTES = 8 * 1024 * 1024;
@@ -24,6 +26,13 @@ const LOOK_MS = 250;
 export interface Appended {
   readonly stop: Stop | 'MISMATCH' | 'FENCED' | 'SESSION_ENDED';
   readonly reached: number;
+}
+
+type AppendedTo = Pick<UploadSessionRow, 'id' | 'videoId' | 'sizeBytes' | 'covered'>;
+interface Append {
+  readonly length: number | null;
+  readonly checksum: Checksum | null;
+  readonly completes: boolean;
 }
 
 interface Writer {
@@ -89,11 +98,20 @@ export class AppendLane implements BeforeApplicationShutdown {
    * @param checksum of the whole body: nothing of it counts unless it is right
    * @param completes whether the session is complete with its last byte
    */
-  async append(
-    session: { id: string; sizeBytes: number; covered: string },
+  append(session: AppendedTo, offset: number, bytes: IncomingBytes, how: Append): Promise<Appended> {
+    const attributes = { 'sluice.session.id': session.id, 'sluice.append.offset': offset };
+    return traceUpload(session.videoId, 'append', attributes, async (span) => {
+      const appended = await this.write(session, offset, bytes, how);
+      span.set({ 'sluice.append.stop': appended.stop, 'sluice.append.reached': appended.reached });
+      return appended;
+    });
+  }
+
+  private async write(
+    session: AppendedTo,
     offset: number,
     bytes: IncomingBytes,
-    { length, checksum, completes }: { length: number | null; checksum: Checksum | null; completes: boolean },
+    { length, checksum, completes }: Append,
   ): Promise<Appended> {
     const writer: Writer = { id: randomUUID(), sessionId: session.id, completes };
     const end = length === null ? session.sizeBytes : Math.min(session.sizeBytes, offset + length);
@@ -226,6 +244,7 @@ export class AppendLane implements BeforeApplicationShutdown {
     if (!mine) return 'FENCED';
     const result = await ledger.commit(tx, sessionId, pieces, verified);
     if (!result) return 'SESSION_ENDED';
+    countCommitted(tx, 'append', result);
     if (completes) await this.uploads.completeIfWhole(tx, sessionId, null);
     return result.covered;
   }

@@ -1,10 +1,9 @@
-import { Readable } from 'node:stream';
 import { Injectable, Logger } from '@nestjs/common';
 import { Database } from '../../common/database/index.js';
 import { Events } from '../../common/events/index.js';
 import { HandlesJob, type JobContext, jobAttributes } from '../../common/jobs/index.js';
 import { traceUpload } from '../../common/tracing/index.js';
-import { ObjectStorage, StoredObjects } from '../storage/index.js';
+import { StoredObjects } from '../storage/index.js';
 import { VideosService } from '../videos/index.js';
 import { ChunksService } from './chunks.service.js';
 import * as ledger from './upload-ledger.js';
@@ -24,7 +23,6 @@ export class AssembleJob {
   constructor(
     private readonly db: Database,
     private readonly events: Events,
-    private readonly storage: ObjectStorage,
     private readonly objects: StoredObjects,
     private readonly uploads: UploadsService,
     private readonly chunks: ChunksService,
@@ -32,7 +30,7 @@ export class AssembleJob {
   ) {}
 
   /**
-   * Streams the contributions into one object under this attempt's own key, so that an attempt that was cut off, or
+   * Puts the contributions together as one object under this attempt's own key, so that an attempt that was cut off, or
    * that was thought dead and was not, leaves garbage and nothing else.
    */
   @HandlesJob(AssembleMaster)
@@ -51,7 +49,7 @@ export class AssembleJob {
     const { id: sessionId, epoch } = session;
     const key = `masters/${sessionId}/${context.lease}`;
     const parts = await ledger.parts(this.db, sessionId);
-    const master = await this.objects.write(key, Readable.from(this.bytes(parts, context.signal)), {
+    const master = await this.objects.compose(key, parts, {
       sizeBytes: session.sizeBytes,
       signal: context.signal,
     });
@@ -80,12 +78,5 @@ export class AssembleJob {
   @HandlesJob(FreeChunks)
   async free({ sessionId }: { sessionId: string }, context: JobContext): Promise<void> {
     while (await this.chunks.free(sessionId, FREED_AT_ONCE)) context.signal.throwIfAborted();
-  }
-
-  private async *bytes(
-    parts: readonly { key: string; start: number; end: number }[],
-    signal: AbortSignal,
-  ): AsyncGenerator<Buffer> {
-    for (const { key, start, end } of parts) yield* await this.storage.read(key, { start, end }, signal);
   }
 }

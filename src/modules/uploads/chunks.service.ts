@@ -7,7 +7,7 @@ import { formatRange, isCovered, parseMultirange } from './byte-ranges.js';
 import { MAX_CHUNK_BYTES, MAX_CHUNKS, maxSignedBytes } from './chunk-size.js';
 import * as ledger from './upload-ledger.js';
 import { type ChunkCode, ChunkRefused, SessionEnded } from './uploads.errors.js';
-import { committedBytes, committedChunks } from './uploads.metrics.js';
+import { countCommitted } from './uploads.metrics.js';
 import { type UploadSessionRow, UploadsService } from './uploads.service.js';
 
 export interface Chunk {
@@ -166,10 +166,7 @@ export class ChunksService {
       return looked.map((one) => (typeof one === 'object' ? 'ALREADY_COVERED' : one));
     }
     this.uploads.tickAfter(tx, session.id);
-    tx.afterCommit(() => {
-      committedChunks.inc({ lane: 'direct' }, result.contributing.length);
-      committedBytes.inc({ lane: 'direct' }, result.addedBytes);
-    });
+    countCommitted(tx, 'direct', result);
     const contributing = new Set(result.contributing);
     return looked.map((one) => {
       if (typeof one === 'string') return one;

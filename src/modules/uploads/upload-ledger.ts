@@ -30,7 +30,8 @@ export async function commit(
   const [row] = await sql.query<{ covered: string; contributing: string[]; addedBytes: number }>(
     `WITH s AS MATERIALIZED (SELECT id, covered FROM upload_session WHERE id = $1 AND state = 'OPEN' FOR NO KEY UPDATE),
           n AS (SELECT * FROM unnest($2::int8range[], $3::text[], $4::bytea[]) WITH ORDINALITY AS n(span, key, sha, k)),
-          o AS (UPDATE stored_object o SET state = 'KEPT', size_bytes = upper(n.span) - lower(n.span), changed_at = now()
+          o AS (UPDATE stored_object o SET state = 'KEPT', size_bytes = upper(n.span) - lower(n.span), sha256 = n.sha,
+                  changed_at = now()
                 FROM s, n
                 WHERE o.key = n.key AND o.state = 'PENDING' AND NOT int8multirange(n.span) <@ s.covered RETURNING n.*),
           i AS (INSERT INTO upload_chunk (session_id, object_key, span, sha256, verified, covers)

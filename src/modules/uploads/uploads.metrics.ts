@@ -1,13 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import { Database } from '../../common/database/index.js';
+import { Database, type Tx } from '../../common/database/index.js';
 import { counter, gauge, OnScrape, replace } from '../../common/metrics/index.js';
 
-export const committedBytes = counter('sluice_upload_committed_bytes_total', 'Bytes of files that came to count', {
-  lane: ['direct'],
+const LANES = ['direct', 'append'] as const;
+const committedBytes = counter('sluice_upload_committed_bytes_total', 'Bytes of files that came to count', {
+  lane: LANES,
 });
-export const committedChunks = counter('sluice_upload_committed_chunks_total', 'Chunks that came to count', {
-  lane: ['direct'],
-});
+const committedChunks = counter('sluice_upload_committed_chunks_total', 'Chunks that came to count', { lane: LANES });
 export const sessionsEnded = counter('sluice_upload_sessions_ended_total', 'Upload sessions that ended, and how', {
   state: ['COMPLETED', 'CANCELLED', 'EXPIRED'],
 });
@@ -19,6 +18,17 @@ const sessions = gauge(
   `Upload sessions that have not ended; of each state at most ${COUNTED} are counted`,
   { state: UNFINISHED },
 );
+
+export function countCommitted(
+  tx: Tx,
+  lane: (typeof LANES)[number],
+  { contributing, addedBytes }: { contributing: readonly string[]; addedBytes: number },
+): void {
+  tx.afterCommit(() => {
+    committedChunks.inc({ lane }, contributing.length);
+    committedBytes.inc({ lane }, addedBytes);
+  });
+}
 
 @Injectable()
 export class UploadsMetrics {

@@ -24,6 +24,14 @@ describe('Recent', () => {
     expect(await recent.get('a')).toBe(2);
   });
 
+  it('reads again what was dropped, also while it was being read', async () => {
+    let reads = 0;
+    const recent = new Recent(2000, async () => ++reads);
+    const first = recent.get('a');
+    recent.drop('a');
+    expect([await first, await recent.get('a')]).toEqual([1, 2]);
+  });
+
   it('forgets the oldest beyond its limit', async () => {
     const read: string[] = [];
     const recent = new Recent(

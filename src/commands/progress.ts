@@ -1,6 +1,12 @@
 const EVERY_MS = 5_000;
 
-/** A line on standard error, now and then. */
+/** Says on standard error how far a long command is. */
+export function everyFewSeconds(line: () => string): { stop(): void } {
+  const timer = setInterval(() => process.stderr.write(`${line()}\n`), EVERY_MS);
+  return { stop: () => clearInterval(timer) };
+}
+
+/** What a copy of objects tells of itself, said now and then. */
 export function progressOnStderr(what: string): (progress: { done: number; of: number; bytes: number }) => void {
   let told = performance.now();
   return ({ done, of, bytes }) => {

@@ -23,6 +23,11 @@ export class Recent<Value> {
     return entry.value;
   }
 
+  /** What was read of this key is out of date. A reading that is under way is not kept either. */
+  drop(key: string): void {
+    this.entries.delete(key);
+  }
+
   /** A map remembers the order of insertion, so the oldest come first. */
   private forget(now: number): void {
     for (const [key, { until }] of this.entries) {

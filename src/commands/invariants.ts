@@ -1,0 +1,70 @@
+import type { Sql } from '../common/database/index.js';
+
+/**
+ * What no fault may break, as questions whose answers are empty on a healthy system, at any time: each is one statement,
+ * so it sees the database as it was at one moment.
+ */
+const QUESTIONS: Record<string, string> = {
+  'a READY video lacks a segment, an init or a piece': `
+    SELECT v.id FROM video v JOIN rendition r ON r.video_id = v.id AND r.run = v.run
+    WHERE v.state = 'READY' AND (r.init IS NULL OR r.codecs IS NULL OR r.segment_count <>
+      (SELECT count(*) FROM segment s WHERE s.video_id = v.id AND s.run = v.run AND s.rendition = r.name))
+    UNION SELECT v.id FROM video v JOIN piece p ON p.video_id = v.id AND p.run = v.run WHERE v.state = 'READY' AND p.done_at IS NULL`,
+  'a video can be watched whose upload was not verified': `
+    SELECT id FROM video WHERE verified_at IS NULL AND (state = 'READY' OR published_at IS NOT NULL)`,
+  'a segment or a still names an object that is not kept, or reaches beyond it': `
+    SELECT s.object_key FROM segment s LEFT JOIN stored_object o ON o.key = s.object_key
+    WHERE o.state IS DISTINCT FROM 'KEPT' OR s.byte_offset + s.byte_size > o.size_bytes
+    UNION SELECT s.object_key FROM still s LEFT JOIN stored_object o ON o.key = s.object_key WHERE o.state IS DISTINCT FROM 'KEPT'`,
+  'a kept object belongs to nothing': `
+    SELECT key FROM stored_object o WHERE state = 'KEPT'
+      AND NOT EXISTS (SELECT FROM upload_chunk WHERE object_key = o.key)
+      AND NOT EXISTS (SELECT FROM upload_session WHERE master_key = o.key)
+      AND NOT EXISTS (SELECT FROM segment WHERE object_key = o.key)
+      AND NOT EXISTS (SELECT FROM transcode_source WHERE picture_key = o.key)
+      AND NOT EXISTS (SELECT FROM still WHERE object_key = o.key)`,
+  'a chunk counts whose object is not kept, or has other bytes': `
+    SELECT c.object_key FROM upload_chunk c JOIN stored_object o ON o.key = c.object_key
+    WHERE o.state <> 'KEPT' OR o.size_bytes <> upper(c.span) - lower(c.span) OR o.sha256 <> c.sha256`,
+  'what the chunks contribute overlaps, or is not what the session covers': `
+    SELECT u.id FROM upload_session u LEFT JOIN LATERAL (
+      SELECT range_agg(r) AS union_, sum(upper(r) - lower(r)) AS bytes FROM upload_chunk c, unnest(c.covers) r WHERE c.session_id = u.id) c ON true
+    WHERE u.state IN ('OPEN', 'COMPLETING') AND (coalesce(c.union_, '{}') <> u.covered OR coalesce(c.bytes, 0) <>
+      (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(u.covered) r))`,
+  'a session completes without every byte': `
+    SELECT id FROM upload_session WHERE state IN ('COMPLETING', 'COMPLETED') AND covered <> int8multirange(int8range(0, size_bytes))`,
+  'a completed session of a living video has no kept master of its size': `
+    SELECT u.id FROM upload_session u JOIN video v ON v.id = u.video_id LEFT JOIN stored_object o ON o.key = u.master_key
+    WHERE u.state = 'COMPLETED' AND v.deleted_at IS NULL AND v.state <> 'FAILED'
+      AND (o.state IS DISTINCT FROM 'KEPT' OR o.size_bytes <> u.size_bytes)`,
+  'a master is not the file that was declared': `
+    SELECT u.id FROM upload_session u JOIN stored_object o ON o.key = u.master_key WHERE u.state = 'COMPLETED' AND o.sha256 <> u.sha256`,
+  'a quota counter is not the sum': `
+    SELECT a.id FROM app_user a WHERE used_bytes <> (SELECT coalesce(sum(size_bytes), 0) FROM upload_session u
+      WHERE u.owner_id = a.id AND (u.state IN ('OPEN', 'COMPLETING') OR u.master_key IS NOT NULL))`,
+  'something unfinished has no job': `
+    SELECT id FROM upload_session u WHERE state = 'COMPLETING'
+      AND NOT EXISTS (SELECT FROM job WHERE name = 'AssembleMaster' AND state <> 'DONE' AND payload->>'sessionId' = u.id::text)
+    UNION SELECT v.id FROM video v WHERE v.state IN ('PROCESSING', 'PLAYABLE') AND v.deleted_at IS NULL
+      AND NOT EXISTS (SELECT FROM piece p WHERE p.video_id = v.id AND p.run = v.run)
+      AND NOT EXISTS (SELECT FROM job WHERE state <> 'DONE' AND payload->>'videoId' = v.id::text)
+    UNION SELECT v.id FROM video v JOIN piece p ON p.video_id = v.id AND p.run = v.run
+    WHERE v.state IN ('PROCESSING', 'PLAYABLE') AND v.deleted_at IS NULL AND p.done_at IS NULL AND p.kind <> 'STILLS'
+      AND NOT EXISTS (SELECT FROM job WHERE dedupe_key = 'piece:' || p.id AND state <> 'DONE')`,
+};
+
+/** Of a rule that is broken a thousand times these tell enough. */
+const SHOWN = 100;
+
+export interface BrokenInvariant {
+  rule: string;
+  /** The ids or keys that break it; no more than 100. */
+  rows: Record<string, unknown>[];
+}
+
+export async function* brokenInvariants(sql: Sql): AsyncGenerator<BrokenInvariant> {
+  for (const [rule, question] of Object.entries(QUESTIONS)) {
+    const rows = await sql.query(`SELECT * FROM (${question}) broken LIMIT ${SHOWN}`);
+    if (rows.length > 0) yield { rule, rows };
+  }
+}
