@@ -96,30 +96,19 @@ describe('two stores as one', () => {
     expect([await old.list('', { limit: 9 }), await storage.list('', { limit: 9 })]).toEqual([[], []]);
   });
 
-  it('finds an object at every moment while it moves, and lists it', async () => {
+  it.each(['head', 'read', 'list'] as const)('finds by %s what moves between two looks', async (how) => {
     const [key, text] = [`t/${randomUUID()}`, Buffer.from('old')];
-    let turning = true;
-    const turn = async () => {
-      for (let round = 0; round < 150; round++) {
-        await old.put(key, text);
-        await storage.delete([key]);
-        await storage.put(key, text);
-        await old.delete([key]);
-      }
-      turning = false;
-    };
-    const look = async (see: () => Promise<unknown>) => {
-      while (turning) expect(await see()).toBeTruthy();
-    };
     await old.put(key, text);
-    await old.delete([key]);
-    await storage.put(key, text);
-    await Promise.all([
-      turn(),
-      look(() => moving.head(key)),
-      look(async () => (await buffer(await moving.read(key))).equals(text)),
-      look(async () => (await moving.list('t/', { limit: 9 })).length === 1),
-    ]);
+    const look = old[how].bind(old) as (...given: unknown[]) => Promise<never>;
+    jest.spyOn(old, how).mockImplementation(async (...given: unknown[]) => {
+      await storage.put(key, text);
+      await old.delete([key]);
+      return look(...given);
+    });
+    if (how === 'head') expect(await moving.head(key)).toMatchObject({ sizeBytes: 3 });
+    if (how === 'read') expect(await buffer(await moving.read(key))).toEqual(text);
+    if (how === 'list') expect(await moving.list(key, { limit: 9 })).toEqual([{ key, sizeBytes: 3 }]);
+    jest.restoreAllMocks();
     await moving.delete([key]);
   });
 });

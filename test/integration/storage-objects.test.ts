@@ -5,7 +5,14 @@ import { Readable } from 'node:stream';
 import { DataSource } from 'typeorm';
 import { Database } from '../../src/common/database/index.js';
 import { DiskStorage } from '../../src/modules/storage/disk-storage.js';
-import { type CheckOptions, type Difference, StorageCheck, StoredObjects } from '../../src/modules/storage/index.js';
+import {
+  type CheckOptions,
+  type Difference,
+  StorageCheck,
+  StorageMover,
+  StoredObjects,
+} from '../../src/modules/storage/index.js';
+import { MovingStorage } from '../../src/modules/storage/moving-storage.js';
 import { type TestDatabase, temporaryFolder, testDatabase } from '../support/index.js';
 
 /** A store that does what it is told, and then may lose the answer. */
@@ -419,4 +426,94 @@ describe('the check', () => {
     ]);
     expect(await differences()).toEqual([]);
   }, 60_000);
+});
+
+describe('the mover', () => {
+  let old: DiskStorage;
+  let moving: MovingStorage;
+  let mover: StorageMover;
+
+  beforeEach(async () => {
+    old = new DiskStorage({ root: join(folder, 'old'), publicUrl: 'http://localhost', signingSecret: 's' });
+    await old.prepare();
+    moving = new MovingStorage(storage, old);
+    mover = new StorageMover(db, moving);
+    objects = new StoredObjects(db, moving);
+  });
+
+  const move = async () => {
+    const moved: number[] = [];
+    const left: unknown[] = [];
+    for await (const one of mover.move((bytes) => moved.push(bytes))) left.push(one);
+    return { moved, left };
+  };
+  const keysOf = async (store: DiskStorage) => (await store.list('', { limit: 99 })).map(({ key }) => key);
+
+  it('moves what is kept or may be, deletes what is given up, and leaves what it does not know or trust', async () => {
+    const keys = ['kept', 'pending', 'incoming/a', 'given-up', 'unknown', 'cut', 'rotten', 'taken', 'copied'];
+    for (const key of keys) await old.put(key, text);
+    await objects.register(
+      db,
+      keys.filter((key) => key !== 'unknown'),
+    );
+    await keep('kept', 'cut', 'rotten', 'taken', 'copied');
+    await drop(['given-up']);
+    await db.query(`UPDATE stored_object SET size_bytes = 11 WHERE key = 'cut'`);
+    await db.query(`UPDATE stored_object SET sha256 = '\\x00' WHERE key = 'rotten'`);
+    await storage.put('taken', Buffer.from('SOME BYTES'));
+    await storage.put('copied', text);
+
+    const { moved, left } = await move();
+    expect(moved).toHaveLength(5);
+    expect(left).toHaveLength(4);
+    expect(left).toEqual(
+      expect.arrayContaining([
+        { key: 'cut', why: 'DIFFERENT' },
+        { key: 'rotten', why: 'DIFFERENT' },
+        { key: 'taken', why: 'DIFFERENT' },
+        { key: 'unknown', why: 'UNKNOWN' },
+      ]),
+    );
+    expect(await keysOf(old)).toEqual(['cut', 'rotten', 'taken', 'unknown']);
+    expect(await keysOf(storage)).toEqual(['copied', 'incoming/a', 'kept', 'pending', 'taken']);
+    const [row] = await db.query<{ sha: string }>(
+      `SELECT encode(sha256, 'hex') AS sha FROM stored_object WHERE key = 'kept'`,
+    );
+    expect(row?.sha).toBe(sha256(text));
+  });
+
+  it('leaves nothing of what the collector deletes while it is copied', async () => {
+    for (const key of ['a', 'b']) await old.put(key, text);
+    await objects.register(db, ['a', 'b']);
+    await keep('a', 'b');
+    const put = storage.put.bind(storage);
+    storage.put = async (key, ...rest) => {
+      if (key === 'a') {
+        await drop(['a']);
+        await collectAll();
+      }
+      return put(key, ...rest);
+    };
+    expect((await move()).left).toEqual([]);
+    expect([await keysOf(old), await keysOf(storage)]).toEqual([[], ['b']]);
+    expect(await row('a')).toBeUndefined();
+  });
+
+  it('goes on where it was cut', async () => {
+    const keys = Array.from({ length: 30 }, (_, k) => `v/${k}`);
+    for (const key of keys) await old.put(key, text);
+    await objects.register(db, keys);
+    await keep(...keys);
+    const remove = old.delete.bind(old);
+    let deletions = 0;
+    old.delete = async (some) => {
+      if (++deletions > 10) throw new Error('killed between copy and deletion');
+      return remove(some);
+    };
+    await expect(move()).rejects.toThrow('killed between copy and deletion');
+    old.delete = remove;
+    const both = await Promise.all([move(), move()]);
+    expect(both.flatMap(({ left }) => left)).toEqual([]);
+    expect([await keysOf(old), await keysOf(storage)]).toEqual([[], [...keys].sort()]);
+  });
 });

@@ -11,7 +11,7 @@ let cluster: Cluster;
 let clip: Buffer;
 beforeAll(async () => {
   [cluster, clip] = await Promise.all([
-    startCluster({ apis: 1, workers: 1, store: 'disk' }),
+    startCluster({ apis: 1, workers: 1, store: 'disk', env: { DATABASE_POOL_SIZE: '2' } }),
     makeClip({ seconds: SECONDS, size: '426x240' }),
   ]);
 }, 240_000);

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ConfigurationError, optionsTable, readSettings } from './index.js';
+import { bucketUrl, ConfigurationError, optionsTable, readSettings } from './index.js';
 
 const SECRET = 'x'.repeat(32);
 const EXTERNAL = {
@@ -95,6 +95,45 @@ it('wants all of S3 or nothing', () => {
   ]);
   const s3 = { S3_ENDPOINT: 'http://s3:9000', S3_BUCKET: 'videos', S3_ACCESS_KEY: 'a', S3_SECRET_KEY: 's' };
   expect(readSettings(s3).s3).toMatchObject({ publicEndpoint: 'http://s3:9000', region: 'us-east-1', pathStyle: true });
+});
+
+it('knows where objects are written, and where they may also be', () => {
+  const s3 = { S3_ENDPOINT: 'http://s3:9000', S3_BUCKET: 'videos', S3_ACCESS_KEY: 'a', S3_SECRET_KEY: 's' };
+  expect(readSettings(s3)).toMatchObject({ storage: null, storageAlso: null });
+  expect(readSettings({ ...s3, STORAGE: 'disk', STORAGE_ALSO: 's3' })).toMatchObject({
+    storage: 'disk',
+    storageAlso: 's3',
+    s3: { bucket: 'videos' },
+  });
+  expect(problemsOf({ STORAGE_ALSO: 's3' })).toEqual([
+    'An S3 store also needs S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY, S3_SECRET_KEY.',
+  ]);
+  for (const same of [
+    { STORAGE_ALSO: 'disk' },
+    { ...s3, STORAGE_ALSO: 's3' },
+    { STORAGE: 'disk', STORAGE_ALSO: 'disk' },
+  ]) {
+    expect(problemsOf(same)).toEqual(['STORAGE_ALSO is where objects are written already: leave it out.']);
+  }
+  expect(problemsOf({ ...s3, S3_CA_FILE: '/nowhere.pem' })).toEqual([
+    expect.stringMatching(/^S3_CA_FILE must be a file with certificates in PEM that can be read: ENOENT/),
+  ]);
+  expect(problemsOf({ ...s3, S3_CA_FILE: import.meta.filename })).toEqual([
+    expect.stringMatching(/^S3_CA_FILE must be a file with certificates in PEM that can be read: /),
+  ]);
+});
+
+it('names the bucket as browsers reach it', () => {
+  const s3 = readSettings({
+    S3_ENDPOINT: 'http://s3:9000',
+    S3_BUCKET: 'videos',
+    S3_ACCESS_KEY: 'a',
+    S3_SECRET_KEY: 's',
+  }).s3;
+  const publicEndpoint = 'https://media.example.org:8443';
+  if (!s3) throw new Error('S3 is configured.');
+  expect(bucketUrl({ ...s3, publicEndpoint }).href).toBe('https://media.example.org:8443/videos');
+  expect(bucketUrl({ ...s3, publicEndpoint, pathStyle: false }).href).toBe('https://videos.media.example.org:8443/');
 });
 
 it('wants a sender for mail', () => {

@@ -99,7 +99,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     [o.STORAGE, o.STORAGE_ALSO].includes('s3');
   if (s3Wanted && s3Missing.length > 0) problems.push(`An S3 store also needs ${s3Missing.join(', ')}.`);
 
-  if (o.STORAGE_ALSO !== undefined && o.STORAGE_ALSO === (o.STORAGE ?? (s3Wanted ? 's3' : 'disk')))
+  if (o.STORAGE_ALSO !== undefined && o.STORAGE_ALSO === (o.STORAGE ?? (o.S3_ENDPOINT ? 's3' : 'disk')))
     problems.push(`STORAGE_ALSO is where objects are written already: leave it out.`);
   let ca: string | undefined;
   try {
