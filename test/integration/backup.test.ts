@@ -9,7 +9,6 @@ import { migrate } from '../../src/common/database/index.js';
 import type { DiskStorage, ObjectStorage } from '../../src/modules/storage/index.js';
 import { StoredObjects } from '../../src/modules/storage/index.js';
 import { makeClip } from '../support/clip.js';
-import { operate } from '../support/command.js';
 import {
   ApiClient,
   chunkOf,
@@ -26,6 +25,7 @@ import {
   until,
 } from '../support/index.js';
 import { brokenInvariants, digestOf, storageOf, storeDifferences } from '../support/invariants.js';
+import { operate } from '../support/operate.js';
 
 const MIGRATIONS = join(import.meta.dirname, '../../migrations');
 
@@ -151,6 +151,8 @@ describe('a video, and an upload under way', () => {
     });
 
     const storage = storageOf(dataDir);
+    const check = await operate('check', ['--digests'], { ...place, ...redis });
+    expect(check).toMatchObject({ code: 0, stdout: '' });
     expect(await brokenInvariants(database)).toEqual({});
     expect(await storeDifferences(database, storage)).toEqual([]);
     const [master] = await database.query<{ master_key: string }>(

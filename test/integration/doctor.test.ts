@@ -9,7 +9,6 @@ import pg from 'pg';
 import { type Config, readSettings } from '../../src/common/config/index.js';
 import { examineAll, type Finding, findingsOf } from '../../src/doctor/index.js';
 import { type EmbeddedServer, startRedis } from '../../src/embedded/index.js';
-import { operate } from '../support/command.js';
 import {
   freePort,
   spawnServer,
@@ -20,6 +19,7 @@ import {
   testRedis,
 } from '../support/index.js';
 import { type Nginx, startNginx } from '../support/nginx.js';
+import { operate } from '../support/operate.js';
 
 /**
  * Faults that are made for real, one at a time, in what is healthy without them: each is named, and nothing else is.

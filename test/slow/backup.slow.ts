@@ -4,7 +4,6 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { makeClip } from '../support/clip.js';
-import { operate } from '../support/command.js';
 import {
   ApiClient,
   sha256,
@@ -17,6 +16,7 @@ import {
 } from '../support/index.js';
 import { brokenInvariants, storageOf, storeDifferences } from '../support/invariants.js';
 import { type ObjectStore, startStore } from '../support/object-store.js';
+import { operate } from '../support/operate.js';
 
 /** A backup knows nothing of the store that it came from: what MinIO held plays from versitygw, and from disk. */
 

@@ -108,12 +108,12 @@ it('knows where objects are written, and where they may also be', () => {
   expect(problemsOf({ STORAGE_ALSO: 's3' })).toEqual([
     'An S3 store also needs S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY, S3_SECRET_KEY.',
   ]);
-  const sames: Record<string, string>[] = [
+  const doubled: Record<string, string>[] = [
     { STORAGE_ALSO: 'disk' },
     { ...s3, STORAGE_ALSO: 's3' },
     { STORAGE: 'disk', STORAGE_ALSO: 'disk' },
   ];
-  for (const same of sames) {
+  for (const same of doubled) {
     expect(problemsOf(same)).toEqual(['STORAGE_ALSO is where objects are written already: leave it out.']);
   }
   expect(problemsOf({ ...s3, S3_CA_FILE: '/nowhere.pem' })).toEqual([
