@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { rootCertificates } from 'node:tls';
 import pg from 'pg';
 import type { Config } from '../common/config/index.js';
 import { INCOMING, type ObjectStorage, openStorage, type PresignedRequest } from '../modules/storage/index.js';
@@ -29,7 +30,7 @@ export function storeArea(config: Config & { s3: NonNullable<Config['s3']> }): A
         needed: true,
         todo: 'Start the object store, or mend S3_ENDPOINT.',
         look: async () => {
-          root = await ask(endpoint);
+          root = await ask(endpoint, probe.ca());
           return root.status >= 500 ? `It answers ${root.status}.` : null;
         },
       },
@@ -63,7 +64,7 @@ export function storeArea(config: Config & { s3: NonNullable<Config['s3']> }): A
         code: 'STORE_BUCKET_MISSING',
         right: `the bucket ${config.s3.bucket} is there`,
         needed: true,
-        todo: 'Make the bucket, private and without versions, or mend S3_BUCKET.',
+        todo: 'Start a server, which makes it where its key may; else make it, private and without versions, or mend S3_BUCKET.',
         look: async () => (listing === 'NoSuchBucket' ? 'The store does not know it.' : null),
       },
       {
@@ -72,7 +73,7 @@ export function storeArea(config: Config & { s3: NonNullable<Config['s3']> }): A
         needed: true,
         todo: 'Mend S3_PUBLIC_ENDPOINT, or the proxy before the store.',
         look: async () => {
-          const { status } = await ask(publicEndpoint);
+          const { status } = await ask(publicEndpoint, probe.ca());
           return status >= 500 ? `It answers ${status}.` : null;
         },
       },
@@ -239,8 +240,10 @@ class Probe {
     return ask(target.url, { method: target.method, headers: { ...headersOf(target), ...more }, body, ...this.ca() });
   }
 
-  private ca(): { ca?: string } {
-    return {};
+  /** As the server trusts its store. */
+  ca(): { ca?: string } {
+    const ca = this.config.s3?.ca;
+    return ca === undefined ? {} : { ca: [...rootCertificates, ca].join('\n') };
   }
 }
 

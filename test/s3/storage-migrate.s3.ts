@@ -2,10 +2,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { ObjectStorage } from '../../src/modules/storage/index.js';
 import { S3Storage } from '../../src/modules/storage/s3-storage.js';
 import { makeClip } from '../support/clip.js';
-import { runCommand, startCommand } from '../support/operate.js';
 import { type Answer, ApiClient, chunkOf, put, sha256, spawnServer, type TestServer, until } from '../support/index.js';
 import { storageOf } from '../support/invariants.js';
 import { type ObjectStore, s3Of, startStore } from '../support/object-store.js';
+import { runCommand, startCommand } from '../support/operate.js';
 
 /** From disk to S3 and back, with uploads and encodes under way, as docs/operations/storage.md tells operators to. */
 
