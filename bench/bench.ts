@@ -43,9 +43,14 @@ const options = {
   only: values.only,
   at: values.at.split(',').map(Number),
 };
-const place = await Place.open();
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => void place.close().then(() => process.exit(1)));
+// Also when it is broken off while its servers start.
+const opening = Place.open();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    void opening.then((place) => place.close()).finally(() => process.exit(1));
+  });
+}
+const place = await opening;
 try {
   const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.versions.node}`;
   const report = <Measured>(measured: Measured[], tableOf: (measured: Measured[]) => string) =>

@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { DiskStorage } from '../src/modules/storage/disk-storage.js';
 import { expiryFor, signToken } from '../src/modules/streaming/playback-token.js';
 import { startEdge } from '../test/support/edge.js';
-import { cpuSeconds, family } from './cpu.js';
+import { cpuSecondsSince, cpuTimes, family } from './cpu.js';
 import { freePort, type Place } from './place.js';
 import { median, shuffled, spread, table } from './report.js';
 import { type Options, warmUp } from './requests.js';
@@ -66,10 +66,10 @@ export async function measureDelivery(place: Place, options: Options): Promise<D
   for (let round = 1; round <= options.rounds; round++) {
     for (const cell of shuffled(cells)) {
       await pause(50);
-      const [before, began] = [cpuSeconds(cell.pids), performance.now()];
+      const [before, began] = [cpuTimes(cell.pids), performance.now()];
       const { bytes } = await run(cell, options.seconds);
       const of = delivered.get(`${cell.name} ${cell.connections}`) as Delivered;
-      of.perCpu.push(bytes / 1e6 / (cpuSeconds(cell.pids) - before));
+      of.perCpu.push(bytes / 1e6 / cpuSecondsSince(before));
       of.perSecond.push(bytes / 1e3 / (performance.now() - began));
     }
     process.stderr.write(`round ${round} of ${options.rounds} done\n`);

@@ -24,6 +24,7 @@ export interface Server {
 export class Place {
   readonly secret = 'a secret of the benchmark, long enough';
   private readonly stops: (() => Promise<unknown>)[] = [];
+  private closing: Promise<void> | undefined;
   private loader: ChildProcess;
 
   private constructor(
@@ -36,7 +37,10 @@ export class Place {
   static async open(): Promise<Place> {
     const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
     await chmod(folder, 0o711);
-    const { config, stop } = await embed(readSettings({ DATA_DIR: join(folder, 'servers') }));
+    const { config, stop } = await embed(readSettings({ DATA_DIR: join(folder, 'servers') })).catch(async (error) => {
+      await rm(folder, { recursive: true, force: true });
+      throw error;
+    });
     await migrate(config.databaseUrl, join(root, 'migrations/'));
     const db = new pg.Pool({ connectionString: config.databaseUrl });
     const place = new Place(folder, config.databaseUrl, config.redisUrl, db);
@@ -103,7 +107,13 @@ export class Place {
     return result;
   }
 
-  async close(): Promise<void> {
+  /** Once, whoever asks: a signal, or the end. */
+  close(): Promise<void> {
+    this.closing ??= this.stopAll();
+    return this.closing;
+  }
+
+  private async stopAll(): Promise<void> {
     for (let stop = this.stops.pop(); stop; stop = this.stops.pop()) await stop();
   }
 }

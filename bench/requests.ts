@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { cpuSeconds } from './cpu.js';
+import { cpuSecondsSince, cpuTimes } from './cpu.js';
 import type { Load } from './load.js';
 import { graphql, Place, type Server } from './place.js';
 import { median, quantile, shuffled, spread, table } from './report.js';
@@ -86,9 +86,9 @@ export async function measureRequests(place: Place, options: Options): Promise<M
       for (const [name, server] of shuffled(Object.entries(servers))) {
         const { operation, connections } = cell;
         await pause(50);
-        const before = cpuSeconds([server.pid]);
+        const before = cpuTimes([server.pid]);
         const { requests, latencies } = await run(cell, server, options.seconds);
-        const cpu = ((cpuSeconds([server.pid]) - before) / requests) * 1e6;
+        const cpu = (cpuSecondsSince(before) / requests) * 1e6;
         const key = `${operation} ${connections} ${name}`;
         const of = measured.get(key) ?? { operation, connections, server: name, cpu: [], p50: [], p95: [] };
         measured.set(key, of);

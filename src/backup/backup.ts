@@ -9,7 +9,7 @@ import { type BackedUpObject, type BackupFolder, linesOf, type Manifest, writeGz
 import { inOrder } from './in-order.js';
 
 const AT_ONCE = 4;
-/** What a store says of an object that is not what the database knows: told of, and the backup goes on. */
+/** What a store says of an object that is not what the database recorded: told of, and the backup goes on. */
 const DAMAGE = new Set(['OBJECT_MISSING', 'SIZE_MISMATCH', 'DIGEST_MISMATCH']);
 
 export interface BackupResult {
@@ -57,8 +57,8 @@ export async function backUp(options: {
     const damagedKeys: string[] = [];
     let damaged = 0;
     const copy = async (line: string): Promise<BackedUpObject> => {
-      const [key = '', size] = line.split('\t');
-      const object = await copyObject(storage, folder, key, Number(size));
+      const [key = '', size, recorded] = line.split('\t');
+      const object = await copyObject(storage, folder, { key, sizeBytes: Number(size), sha256: recorded || null });
       if (object.copied) {
         copied.objects++;
         copied.bytes += object.sizeBytes;
@@ -167,7 +167,7 @@ async function snapshot(
   return { name, path, manifest };
 }
 
-const WANTED = `SELECT key, size_bytes FROM stored_object WHERE state = 'KEPT'`;
+const WANTED = `SELECT key, size_bytes, coalesce(encode(sha256, 'hex'), '') FROM stored_object WHERE state = 'KEPT'`;
 
 /** Partitions come with the table that they are of. */
 const TABLES = `
@@ -180,16 +180,16 @@ const TABLES = `
 async function copyObject(
   storage: ObjectStorage,
   folder: BackupFolder,
-  key: string,
-  sizeBytes: number,
+  { key, sizeBytes, sha256: recorded }: BackedUpObject,
 ): Promise<BackedUpObject & { copied: boolean }> {
   const there = await folder.objects.head(key);
-  if (there?.sizeBytes === sizeBytes) return { key, ...there, copied: false };
-  if (there)
-    throw new CommandError(`${key} is in ${folder.path} with another size: these are backups of another installation.`);
+  if (there) {
+    const same = there.sizeBytes === sizeBytes && there.sha256 === (recorded ?? there.sha256);
+    return { key, sizeBytes, sha256: same ? there.sha256 : null, copied: false };
+  }
   try {
-    const known = await storage.head(key);
-    const sha256 = known?.sha256 ?? undefined;
+    // Recorded when it was stored; by older versions only in the store, if at all.
+    const sha256 = recorded ?? (await storage.head(key))?.sha256 ?? undefined;
     const stored = await folder.objects.put(key, await storage.read(key), { sizeBytes, sha256 });
     return { key, ...stored, copied: true };
   } catch (error) {

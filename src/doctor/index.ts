@@ -13,7 +13,9 @@ export { inLines, type Paint } from './report.js';
 
 /** Looks at everything that a configuration leads to, area by area; takes some seconds, and at most a few minutes. */
 export async function examineAll(config: Config, migrations: string): Promise<Outcome[]> {
-  const outcomes = await Promise.all(areasOf(config, migrations).map((area) => examine(area)));
+  // An S3 store that objects are not written to is none to be looked at.
+  const looked = config.storage === 'disk' ? { ...config, s3: null } : config;
+  const outcomes = await Promise.all(areasOf(looked, migrations).map((area) => examine(area)));
   return outcomes.flat();
 }
 

@@ -64,7 +64,7 @@ export function storeArea(config: Config & { s3: NonNullable<Config['s3']> }): A
         code: 'STORE_BUCKET_MISSING',
         right: `the bucket ${config.s3.bucket} is there`,
         needed: true,
-        todo: 'Make the bucket, private and without versions, or mend S3_BUCKET.',
+        todo: 'Start a server, which makes it where its key may; else make it, private and without versions, or mend S3_BUCKET.',
         look: async () => (listing === 'NoSuchBucket' ? 'The store does not know it.' : null),
       },
       {

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { BackupFolder, backUp, restore } from '../../src/backup/index.js';
 import { migrate } from '../../src/common/database/index.js';
@@ -150,6 +151,8 @@ describe('a video, and an upload under way', () => {
     });
 
     const storage = storageOf(dataDir);
+    const check = await operate('check', ['--digests'], { ...place, ...redis });
+    expect(check).toMatchObject({ code: 0, stdout: '' });
     expect(await brokenInvariants(database)).toEqual({});
     expect(await storeDifferences(database, storage)).toEqual([]);
     const [master] = await database.query<{ master_key: string }>(
@@ -385,8 +388,9 @@ describe('what could go wrong', () => {
   test('an object that the store has lost, or holds with other bytes, is named, and the rest is backed up', async () => {
     await storage.delete([keys[3] as string]);
     await app.database.query('UPDATE stored_object SET size_bytes = 5 WHERE key = $1', [keys[7]]);
+    await app.database.query(`UPDATE stored_object SET sha256 = sha256('other') WHERE key = $1`, [keys[9]]);
     const result = await backUpHere();
-    expect(result).toMatchObject({ objects: 10, damaged: 2, damagedKeys: [keys[3], keys[7]] });
+    expect(result).toMatchObject({ objects: 9, damaged: 3, damagedKeys: [keys[3], keys[7], keys[9]] });
   });
 
   test('--keep removes older backups, and the objects that no other names', async () => {
@@ -424,7 +428,10 @@ describe('what could go wrong', () => {
       return new Proxy(place, {
         get: (target, name) => {
           if (name !== 'put' || ++puts < at) return Reflect.get(target, name).bind(target);
-          return () => Promise.reject(new Error('cut'));
+          return (_key: string, body: Readable) => {
+            body.destroy();
+            return Promise.reject(new Error('cut'));
+          };
         },
       });
     }

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { makeClip } from '../support/clip.js';
-import { runCommand } from '../support/operate.js';
 import { ApiClient, sha256, spawnServer, type TestDatabase, type TestServer, until } from '../support/index.js';
 import { storageOf } from '../support/invariants.js';
+import { runCommand } from '../support/operate.js';
 
 /** `npm run check`, beside a server with one video. */
 

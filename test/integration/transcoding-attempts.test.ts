@@ -344,7 +344,7 @@ describe('scratch files', () => {
     const alive = `${host}.${process.ppid}`;
     // Above the largest process number that Linux gives.
     for (const name of [alive, `${host}.4194305`]) await mkdir(join(root(), name, 'left'), { recursive: true });
-    await app.get(Scratch).onModuleInit();
+    await new Scratch(app.get(ObjectStorage), { ...app.config, role: 'worker' }).onModuleInit();
     expect(await readdir(root())).toEqual([alive]);
   });
 
