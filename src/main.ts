@@ -6,9 +6,12 @@ import { explain } from './explain.js';
 
 /** What does not end within this is ended: a lease or a client's retry repairs it. */
 const DRAIN_MS = 15_000;
+/** For the embedded servers, after that. */
+const EMBEDDED_MS = 5_000;
 
 let starting: Promise<void> | undefined;
 let stopping = false;
+let stopEmbedded: () => Promise<void> = async () => undefined;
 const stops: (() => Promise<void>)[] = [];
 
 /** Once, in the opposite order of starting; then the process ends. */
@@ -17,7 +20,9 @@ async function stop(exitCode: number): Promise<void> {
   stopping = true;
   setTimeout(() => {
     process.stderr.write(`Not everything ended within ${DRAIN_MS / 1000} s: leaving it.\n`);
-    process.exit(exitCode || 1);
+    // What is embedded has no other who would end it.
+    setTimeout(() => process.exit(exitCode || 1), EMBEDDED_MS).unref();
+    void stopEmbedded().finally(() => process.exit(exitCode || 1));
   }, DRAIN_MS).unref();
   await Promise.allSettled([starting]);
   for (let next = stops.pop(); next; next = stops.pop()) {
@@ -33,6 +38,7 @@ async function stop(exitCode: number): Promise<void> {
 
 async function prepare(settings: Settings): Promise<Config> {
   const { config, stop } = await embed(settings);
+  stopEmbedded = stop;
   stops.push(stop);
   await migrate(config.databaseUrl, fileURLToPath(new URL('../migrations/', import.meta.url)));
   return config;

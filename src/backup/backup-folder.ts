@@ -11,6 +11,8 @@ import { DiskStorage } from '../modules/storage/index.js';
 /** What one backup holds, as `manifest.json` says it. */
 export interface Manifest {
   readonly format: 1;
+  /** Whose backup it is. */
+  readonly installation: string;
   /** Of the snapshot, by the database's clock. */
   readonly takenAt: string;
   readonly postgres: string;
@@ -85,11 +87,20 @@ export class BackupFolder {
     return entries.filter((name) => NAME.test(name)).sort();
   }
 
+  /** A new, empty installation must not push out the backups of the one that was lost. @throws CommandError */
+  async assertOf(installation: string): Promise<void> {
+    const newest = (await this.names()).at(-1);
+    if (newest === undefined || (await this.read(newest)).manifest.installation === installation) return;
+    throw new CommandError(`${this.path} holds the backups of another installation. Name another folder.`);
+  }
+
   /** A backup that is being made: it counts once `finish` has renamed it. */
   async begin(takenAt: Date): Promise<{ name: string; path: string }> {
     const name = takenAt.toISOString().replace(/[-:]/g, '');
     const path = join(this.path, `${name}.part`);
-    await mkdir(join(path, 'tables'), { recursive: true });
+    // Where the folder was there before, others may be able to look into it.
+    await mkdir(path, { mode: 0o700 });
+    await mkdir(join(path, 'tables'));
     return { name, path };
   }
 

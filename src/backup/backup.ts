@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import { CommandError } from '../commands/command.js';
-import { MIGRATION_LOCK } from '../common/database/index.js';
+import { MIGRATION_LOCK, RESTORE_MARK } from '../common/database/index.js';
 import { DELETIONS_LOCK, type ObjectStorage, StorageError } from '../modules/storage/index.js';
 import { type BackedUpObject, type BackupFolder, linesOf, type Manifest, writeGzip } from './backup-folder.js';
 import { inOrder } from './in-order.js';
@@ -49,6 +49,10 @@ export async function backUp(options: {
   const client = await longConnection(options.databaseUrl);
   try {
     await lockDeletions(client);
+    const half = await client.query('SELECT to_regclass($1) AS mark', [RESTORE_MARK]);
+    if (half.rows[0].mark !== null) {
+      throw new CommandError('A restore into this database was not finished: there is nothing to back up yet.');
+    }
     await folder.clean();
     const { name, path, manifest } = await snapshot(client, folder);
 
@@ -104,8 +108,10 @@ export async function longConnection(databaseUrl: string): Promise<pg.Client> {
   // Told by the query that meets it; an emitter without a listener would end the process.
   client.on('error', () => undefined);
   await client.connect();
-  await client.query('SET statement_timeout = 0');
-  await client.query('SET idle_in_transaction_session_timeout = 0');
+  await client.query(
+    `SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN
+       ('statement_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')`,
+  );
   return client;
 }
 
@@ -137,6 +143,9 @@ async function snapshot(
     `SELECT now() AS at, current_setting('server_version') AS postgres`,
   );
   const { at, postgres } = now as { at: Date; postgres: string };
+  const [own] = await ask<{ id: string }>('SELECT id FROM installation');
+  const installation = own?.id ?? '';
+  await folder.assertOf(installation);
   const { name, path } = await folder.begin(at);
 
   const tables: Manifest['tables'][number][] = [];
@@ -152,6 +161,7 @@ async function snapshot(
   );
   const manifest: Manifest = {
     format: 1,
+    installation,
     takenAt: at.toISOString(),
     postgres,
     migrations: await ask('SELECT name, sql_md5 AS md5 FROM migration ORDER BY run_at, name'),
@@ -175,6 +185,7 @@ const TABLES = `
   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
   WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
     AND c.relpersistence <> 't' AND c.relname <> 'migration'
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
   GROUP BY c.relname ORDER BY c.relname`;
 
 async function copyObject(
@@ -183,11 +194,12 @@ async function copyObject(
   { key, sizeBytes, sha256: recorded }: BackedUpObject,
 ): Promise<BackedUpObject & { copied: boolean }> {
   const there = await folder.objects.head(key);
-  if (there) {
-    const same = there.sizeBytes === sizeBytes && there.sha256 === (recorded ?? there.sha256);
-    return { key, sizeBytes, sha256: same ? there.sha256 : null, copied: false };
+  if (there?.sizeBytes === sizeBytes && there.sha256 === (recorded ?? there.sha256)) {
+    return { key, sizeBytes, sha256: there.sha256, copied: false };
   }
   try {
+    // What the folder has under this key was cut short, or is another installation's: no backup can use it.
+    if (there) await folder.objects.delete([key]);
     // Recorded when it was stored; by older versions only in the store, if at all.
     const sha256 = recorded ?? (await storage.head(key))?.sha256 ?? undefined;
     const stored = await folder.objects.put(key, await storage.read(key), { sizeBytes, sha256 });

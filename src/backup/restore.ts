@@ -113,7 +113,9 @@ async function assertBuildKnows(manifest: Manifest, migrations: string): Promise
 /** Says in the database that what follows is nobody's yet. @throws CommandError when anything is there already */
 async function mark(client: pg.Client, storage: ObjectStorage, backup: string): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
-    `SELECT relname AS name FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY 1`,
+    `SELECT relname AS name FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')
+       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = pg_class.oid AND d.deptype = 'e')
+     ORDER BY 1`,
   );
   if (rows.some((table) => table.name === RESTORE_MARK)) {
     const found = (await client.query(`SELECT backup FROM ${RESTORE_MARK}`)).rows[0].backup;

@@ -42,6 +42,12 @@ export async function runCommand<O extends Options>({ help, options, run }: Comm
   try {
     const embedded = await embed(readSettings(), { join: true });
     stop = embedded.stop;
+    for (const [signal, code] of [
+      ['SIGINT', 130],
+      ['SIGTERM', 143],
+    ] as const) {
+      process.once(signal, () => void embedded.stop().finally(() => process.exit(code)));
+    }
     process.exitCode = await run(embedded.config, given);
   } catch (error) {
     process.stderr.write(error instanceof CommandError ? `${error.message}\n` : explain(error));

@@ -44,7 +44,7 @@ export class StorageMover {
         for (const { key, sizeBytes } of rest) {
           signal?.throwIfAborted();
           const why = isObjectKey(key)
-            ? await this.moveOne(key, storage, signal).catch(ifNotTakenMeanwhile)
+            ? await this.moveOne(key, storage, signal).catch((error) => this.ifNotTaken(key, error))
             : 'UNKNOWN';
           if (why) {
             left.push({ key, why });
@@ -85,6 +85,14 @@ export class StorageMover {
     return null;
   }
 
+  /** The collector, or another pass, may take an object in mid-copy: its bytes go, or the copy's upload is ended. */
+  private async ifNotTaken(key: string, error: unknown): Promise<null> {
+    if (error instanceof StorageError && error.code === 'OBJECT_MISSING') return null;
+    const [row] = await this.db.query<Row>('SELECT state, size_bytes, sha256 FROM stored_object WHERE key = $1', [key]);
+    if (row && row.state !== 'DELETING') throw error;
+    return null;
+  }
+
   /** @returns false when the bytes are not these */
   private async copy(
     key: string,
@@ -111,12 +119,6 @@ interface Row {
   state: 'PENDING' | 'KEPT' | 'DELETING';
   size_bytes: number | null;
   sha256: Buffer | null;
-}
-
-/** By the collector, or by another pass. */
-function ifNotTakenMeanwhile(error: unknown): null {
-  if (error instanceof StorageError && error.code === 'OBJECT_MISSING') return null;
-  throw error;
 }
 
 async function digestOf(store: ObjectStorage, key: string, signal?: AbortSignal): Promise<string> {
