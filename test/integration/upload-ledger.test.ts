@@ -129,9 +129,13 @@ it('counts what was inserted, not what was asked for: a batch replayed after a d
   const id = await openSession();
   const chunk = { range: { start: 0, end: 8 }, key: `incoming/${id}/a`, sha256: '00'.repeat(32) };
   await sql.query('INSERT INTO stored_object (key) VALUES ($1)', [chunk.key]);
-  expect(await ledger.commit(sql, id, [chunk])).toEqual({ covered: [chunk.range], contributing: [chunk.key] });
+  expect(await ledger.commit(sql, id, [chunk])).toEqual({
+    covered: [chunk.range],
+    contributing: [chunk.key],
+    addedBytes: 8,
+  });
   expect(await ledger.discard(sql, id, [{ start: 7, end: 9 }])).toBe(true);
-  expect(await ledger.commit(sql, id, [chunk])).toEqual({ covered: [], contributing: [] });
+  expect(await ledger.commit(sql, id, [chunk])).toEqual({ covered: [], contributing: [], addedBytes: 0 });
 });
 
 it('lets one chunk of a batch give way to an earlier one, and cuts what overlaps', async () => {

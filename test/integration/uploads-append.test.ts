@@ -370,6 +370,47 @@ describe('what arrived', () => {
     await ada.move('cancel', id);
   });
 
+  it('is stored once, however often it is sent', async () => {
+    const { url, id } = await begin(1_000_000);
+    const bytes = file.subarray(0, 600_000);
+    const checksum = `sha256 ${createHash('sha256').update(bytes).digest('base64')}`;
+    await patch(url, 0, bytes);
+    for (let k = 0; k < 3; k++) {
+      expect((await patch(`${url}/ranges/0`, 0, bytes, { 'upload-checksum': checksum })).status).toBe(204);
+    }
+    const wrong = await patch(`${url}/ranges/0`, 0, Buffer.alloc(600_000), { 'upload-checksum': checksum });
+    expect(wrong.status).toBe(460);
+    const standing = await app.database.query(
+      `SELECT key FROM stored_object WHERE starts_with(key, 'appended/') AND state <> 'DELETING' AND key NOT IN (SELECT object_key FROM upload_chunk)`,
+    );
+    expect(standing).toEqual([]);
+    expect(await committed(id)).toEqual([[0, 600_000]]);
+    await ada.move('cancel', id);
+  });
+
+  it('gives one place to one of those who come at once', async () => {
+    const { url, id } = await begin(1_000_000);
+    const statuses = await Promise.all(
+      Array.from({ length: 6 }, async () => (await patch(`${url}/ranges/0`, 0, file.subarray(0, 500_000))).status),
+    );
+    expect(new Set([204, 423])).toEqual(new Set([...statuses, 423]));
+    const [stored] = await app.database.query<{ bytes: number }>(
+      `SELECT coalesce(sum(stored_object.size_bytes), 0)::int AS bytes FROM stored_object JOIN upload_chunk ON object_key = key
+       JOIN upload_session s ON s.id = session_id WHERE s.size_bytes = 1000000 AND s.state = 'OPEN'`,
+    );
+    expect(stored?.bytes).toBe(500_000);
+    await ada.move('cancel', id);
+  });
+
+  it('completes the upload also when the last hole was filled another way', async () => {
+    const { url, id } = await begin(10);
+    await patch(`${url}/ranges/4`, 0, Buffer.from('efghij'));
+    await patch(`${url}/ranges/0`, 0, Buffer.from('abcd'));
+    expect((await ada.session(id)).state).toBe('OPEN');
+    expect((await patch(url, 10, Buffer.alloc(0))).status).toBe(204);
+    expect((await ada.session(id)).state).not.toBe('OPEN');
+  });
+
   it('does not count when its writer was fenced off', async () => {
     const { url, id } = await begin(1_000_000);
     const zombie = await halfPatch(url, 0, 1_000_000, file.subarray(0, 300_000));

@@ -66,7 +66,12 @@ export class AuthService {
     const right = await this.passwords.matches(known?.passwordHash ?? null, typedPassword(input.password));
     if (!known || !right) throw new InvalidCredentials();
     await this.throttle.succeeded(account, ip);
-    return this.signedIn(await this.sessions.open(this.database, known.userId));
+    const session = await this.database.tx(async (tx) => {
+      // A reset that came in between ended all sessions, and this must not be one more.
+      if (!(await this.users.stillHas(tx, known.userId, known.passwordHash))) throw new InvalidCredentials();
+      return this.sessions.open(tx, known.userId);
+    });
+    return this.signedIn(session);
   }
 
   /** @throws RefreshTokenInvalid */

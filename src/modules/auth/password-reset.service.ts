@@ -58,7 +58,8 @@ export class PasswordReset {
       to: user.email,
       subject: 'Reset your password',
       text: [
-        `Hello ${user.displayName},`,
+        // Without the name: it may be anybody's words, at an address that is not theirs.
+        'Hello,',
         '',
         `somebody asked for a new password at ${this.config.publicUrl}. To set one, open this link within an hour:`,
         '',

@@ -5,7 +5,8 @@ import { Database, type Tx } from '../../common/database/index.js';
 import { Live } from '../../common/live/index.js';
 import { traceUpload } from '../../common/tracing/index.js';
 import { StoredObjects } from '../storage/index.js';
-import { type ByteRange, parseMultirange } from './byte-ranges.js';
+import { type ByteRange, formatRange, parseMultirange } from './byte-ranges.js';
+import { MAX_CHUNKS } from './chunk-size.js';
 import type { IncomingBytes, Stop } from './incoming-bytes.js';
 import type { Checksum } from './tus-protocol.js';
 import * as ledger from './upload-ledger.js';
@@ -21,14 +22,19 @@ const SILENT_MS = 60_000;
 /** For an evicted writer to settle what it has; then it is fenced off, alive or not. */
 const EVICT_MS = 2_000;
 const LOOK_MS = 250;
+/** In this process: each may have an object in memory on its way to S3. */
+const AT_ONCE = 256;
+const AT_ONCE_OF_SESSION = 16;
+/** A session in more parts than this is cut by somebody who wants it so: each commit and the assembling read them all. */
+const MAX_HOLES = 10_000;
 
 /** How an append ended. `reached`: the end of what is stored without a hole from where the append began. */
 export interface Appended {
-  readonly stop: Stop | 'MISMATCH' | 'FENCED' | 'SESSION_ENDED';
+  readonly stop: Stop | 'MISMATCH' | 'FENCED' | 'SESSION_ENDED' | 'TOO_MANY' | 'BUSY';
   readonly reached: number;
 }
 
-type AppendedTo = Pick<UploadSessionRow, 'id' | 'videoId' | 'sizeBytes' | 'covered'>;
+type AppendedTo = Pick<UploadSessionRow, 'id' | 'videoId' | 'sizeBytes' | 'covered' | 'failureCode'>;
 interface Append {
   readonly length: number | null;
   readonly checksum: Checksum | null;
@@ -64,13 +70,13 @@ export class AppendLane implements BeforeApplicationShutdown {
   }
 
   /**
-   * Ends whoever writes at this position, in any process: what they have is settled first, if they still can. A writer at
-   * another range goes on.
+   * Ends whoever writes within this range, in any process: what they have is settled first, if they still can. Writers at
+   * other ranges go on.
    */
-  async evict(sessionId: string, position: number): Promise<void> {
+  async evict(sessionId: string, range: ByteRange): Promise<void> {
     const rivals = await this.db.query<{ id: string }>(
-      'SELECT id FROM upload_writer WHERE session_id = $1 AND span @> $2::int8',
-      [sessionId, position],
+      'SELECT id FROM upload_writer WHERE session_id = $1 AND span && $2::int8range',
+      [sessionId, formatRange(range)],
     );
     if (rivals.length === 0) return;
     const ids = rivals.map(({ id }) => id);
@@ -113,18 +119,15 @@ export class AppendLane implements BeforeApplicationShutdown {
     bytes: IncomingBytes,
     { length, checksum, completes }: Append,
   ): Promise<Appended> {
+    if (this.here.size >= AT_ONCE) return { stop: 'BUSY', reached: offset };
     const writer: Writer = { id: randomUUID(), sessionId: session.id, completes };
     const end = length === null ? session.sizeBytes : Math.min(session.sizeBytes, offset + length);
-    await this.db.query('INSERT INTO upload_writer (id, session_id, span) VALUES ($1, $2, $3::int8range)', [
-      writer.id,
-      session.id,
-      // At its end too: who appends nothing is there all the same.
-      `[${offset},${end}]`,
-    ]);
     const unlisten = this.live.listen(evictionTopic(writer.id), () => bytes.stop());
-    const done = checksum
-      ? this.appendChecked(writer, offset, end, bytes, checksum)
-      : this.appendPieces(writer, offset, end, bytes, parseMultirange(session.covered));
+    const done = this.entered(writer, { start: offset, end: Math.max(end, offset + 1) }).then((entered) =>
+      entered
+        ? this.appendAll(writer, session, { start: offset, end }, bytes, checksum)
+        : { stop: 'FENCED' as const, reached: offset },
+    );
     this.here.set(writer.id, { bytes, done });
     try {
       return await done;
@@ -136,63 +139,82 @@ export class AppendLane implements BeforeApplicationShutdown {
     }
   }
 
-  private async appendPieces(
+  /** Of several who come to one place at once, one gets it: nobody can have the same bytes stored many times. */
+  private entered(writer: Writer, span: ByteRange): Promise<boolean> {
+    return this.db.tx(async (tx) => {
+      await tx.query('SELECT id FROM upload_session WHERE id = $1 FOR NO KEY UPDATE', [writer.sessionId]);
+      const rows = await tx.query(
+        `INSERT INTO upload_writer (id, session_id, span) SELECT $1, $2::uuid, $3::int8range
+         WHERE NOT EXISTS (SELECT FROM upload_writer WHERE session_id = $2::uuid AND span && $3::int8range)
+           AND (SELECT count(*) FROM upload_writer WHERE session_id = $2::uuid) < $4 RETURNING id`,
+        [writer.id, writer.sessionId, formatRange(span), AT_ONCE_OF_SESSION],
+      );
+      return rows.length === 1;
+    });
+  }
+
+  /** Of a checked body nothing counts before the end: then all of it, in one statement. */
+  private async appendAll(
     writer: Writer,
-    offset: number,
-    end: number,
+    session: AppendedTo,
+    { start, end }: ByteRange,
     bytes: IncomingBytes,
-    known: readonly ByteRange[],
+    checksum: Checksum | null,
   ): Promise<Appended> {
-    let covered = known;
-    let at = offset;
-    while (at < end) {
-      const there = covered.find((range) => range.start <= at && at < range.end);
-      if (there) {
-        const most = Math.min(there.end, end) - at;
-        const dropped = await bytes.skip(most, SILENT_MS);
-        at += dropped;
-        if (dropped < most) return { stop: bytes.ended ?? 'CUT', reached: at };
-        continue;
+    const hash = checksum && createHash(checksum.algorithm);
+    const waiting: ledger.StoredChunk[] = [];
+    let covered: readonly ByteRange[] = parseMultirange(session.covered);
+    let at = start;
+    const stopped = async (stop: Appended['stop']): Promise<Appended> => {
+      await this.giveUp(waiting);
+      return { stop, reached: checksum ? start : at };
+    };
+    try {
+      while (at < end) {
+        if (!(await bytes.any(SILENT_MS))) return await stopped(bytes.ended ?? 'CUT');
+        const there = covered.find((range) => range.start <= at && at < range.end);
+        if (there) {
+          // What is stored is read and dropped, a while at a time.
+          for await (const chunk of bytes.piece(Math.min(there.end, end) - at, SETTLE_MS)) {
+            hash?.update(chunk);
+            at += chunk.length;
+          }
+          continue;
+        }
+        const next = covered.find((range) => range.start > at);
+        const piece = await this.store(writer, at, bytes, Math.min(end, next?.start ?? end) - at, hash);
+        if (checksum) waiting.push(piece);
+        else {
+          const counted = await this.count(writer, [piece], false);
+          if (typeof counted === 'string') return await stopped(counted);
+          covered = counted;
+        }
+        at = piece.range.end;
       }
-      if (!(await bytes.any(SILENT_MS))) return { stop: bytes.ended ?? 'CUT', reached: at };
-      const next = covered.find((range) => range.start > at);
-      const piece = await this.store(writer, at, bytes, Math.min(end, next?.start ?? end) - at);
-      const counted = await this.count(writer, [piece], false);
-      if (typeof counted === 'string') return { stop: counted, reached: at };
-      covered = counted;
-      at = piece.range.end;
+    } catch (error) {
+      await this.giveUp(waiting);
+      throw error;
+    }
+    if (hash && hash.digest('hex') !== checksum?.digest) return stopped('MISMATCH');
+    if (waiting.length > 0) {
+      const counted = await this.count(writer, waiting, true);
+      if (typeof counted === 'string') return { stop: counted, reached: start };
+    }
+    // The last byte may have come another way; after a wrong digest the client says when it is mended.
+    if (writer.completes && at === session.sizeBytes && session.failureCode === null) {
+      await this.db.tx((tx) => this.uploads.completeIfWhole(tx, writer.sessionId, null));
     }
     return { stop: 'END', reached: at };
   }
 
-  /** Nothing counts before the end: then all of it, in one statement. */
-  private async appendChecked(
-    writer: Writer,
-    offset: number,
-    end: number,
-    bytes: IncomingBytes,
-    { algorithm, digest }: Checksum,
-  ): Promise<Appended> {
-    const hash = createHash(algorithm);
-    const pieces: ledger.StoredChunk[] = [];
-    let at = offset;
-    while (at < end && (await bytes.any(SILENT_MS))) {
-      const piece = await this.store(writer, at, bytes, end - at, hash);
-      pieces.push(piece);
-      at = piece.range.end;
-    }
-    const stop = at < end ? (bytes.ended ?? 'CUT') : hash.digest('hex') === digest ? 'END' : 'MISMATCH';
-    if (stop !== 'END' || pieces.length === 0) {
-      await this.db.tx((tx) =>
-        this.objects.drop(
-          tx,
-          pieces.map(({ key }) => key),
-        ),
-      );
-      return { stop, reached: offset };
-    }
-    const counted = await this.count(writer, pieces, true);
-    return typeof counted === 'string' ? { stop: counted, reached: offset } : { stop, reached: at };
+  private async giveUp(pieces: readonly ledger.StoredChunk[]): Promise<void> {
+    if (pieces.length === 0) return;
+    await this.db.tx((tx) =>
+      this.objects.drop(
+        tx,
+        pieces.map(({ key }) => key),
+      ),
+    );
   }
 
   /** One object of what arrives next; there is at least a byte of it. */
@@ -201,7 +223,7 @@ export class AppendLane implements BeforeApplicationShutdown {
     at: number,
     bytes: IncomingBytes,
     most: number,
-    hash?: Hash,
+    hash: Hash | null,
   ): Promise<ledger.StoredChunk> {
     const key = `appended/${writer.sessionId}/${writer.id}-${at}`;
     const piece = bytes.piece(Math.min(most, OBJECT_BYTES), SETTLE_MS);
@@ -210,21 +232,20 @@ export class AppendLane implements BeforeApplicationShutdown {
     return { range: { start: at, end: at + sizeBytes }, key, sha256 };
   }
 
-  /** @returns what is covered then, or why it counts no more; what does not count is given up */
+  /** @returns what is covered then, or why it counts no more; what does not count is given up at once */
   private count(
     writer: Writer,
     pieces: readonly ledger.StoredChunk[],
     verified: boolean,
-  ): Promise<ByteRange[] | 'FENCED' | 'SESSION_ENDED'> {
+  ): Promise<ByteRange[] | 'FENCED' | 'SESSION_ENDED' | 'TOO_MANY'> {
     return this.db.tx(async (tx) => {
       const result = await this.countIn(tx, writer, pieces, verified);
-      if (typeof result === 'string')
-        await this.objects.drop(
-          tx,
-          pieces.map(({ key }) => key),
-        );
-      else this.uploads.tickAfter(tx, writer.sessionId);
-      return result;
+      const counted = new Set(typeof result === 'string' ? [] : result.contributing);
+      const rest = pieces.flatMap(({ key }) => (counted.has(key) ? [] : [key]));
+      if (rest.length > 0) await this.objects.drop(tx, rest);
+      if (typeof result === 'string') return result;
+      this.uploads.tickAfter(tx, writer.sessionId);
+      return result.covered;
     });
   }
 
@@ -233,20 +254,26 @@ export class AppendLane implements BeforeApplicationShutdown {
     { id, sessionId, completes }: Writer,
     pieces: readonly ledger.StoredChunk[],
     verified: boolean,
-  ): Promise<ByteRange[] | 'FENCED' | 'SESSION_ENDED'> {
+  ): Promise<ledger.Counted | 'FENCED' | 'SESSION_ENDED' | 'TOO_MANY'> {
     // The fence is looked at under the session's lock, which whoever fences holds too.
-    const [open] = await tx.query<{ state: string }>(
-      'SELECT state FROM upload_session WHERE id = $1 FOR NO KEY UPDATE',
+    const [open] = await tx.query<{ state: string; holes: number }>(
+      `SELECT state, (SELECT count(*)::int FROM unnest(covered)) AS holes
+       FROM upload_session WHERE id = $1 FOR NO KEY UPDATE`,
       [sessionId],
     );
     if (open?.state !== 'OPEN') return 'SESSION_ENDED';
     const [mine] = await tx.query('SELECT id FROM upload_writer WHERE id = $1', [id]);
     if (!mine) return 'FENCED';
+    const [{ chunks } = { chunks: 0 }] = await tx.query<{ chunks: number }>(
+      'SELECT count(*)::int AS chunks FROM (SELECT FROM upload_chunk WHERE session_id = $1 LIMIT $2) c',
+      [sessionId, MAX_CHUNKS],
+    );
+    if (open.holes > MAX_HOLES || chunks >= MAX_CHUNKS) return 'TOO_MANY';
     const result = await ledger.commit(tx, sessionId, pieces, verified);
     if (!result) return 'SESSION_ENDED';
     countCommitted(tx, 'append', result);
     if (completes) await this.uploads.completeIfWhole(tx, sessionId, null);
-    return result.covered;
+    return result;
   }
 }
 

@@ -11,24 +11,25 @@ const LAST_WORDS_MS = 200;
  * arrives. Holds at most what one read gave.
  */
 export class IncomingBytes {
-  private pending: Promise<Buffer | Stop> | undefined;
+  private reading: Promise<Buffer | Stop> | undefined;
   private held: Buffer | undefined;
   private stopped: Stop | undefined;
   private silent: NodeJS.Timeout | undefined;
-  private readonly stopping: Promise<'STOPPED'>;
-  private stopNow: () => void = () => undefined;
+  private over = false;
+  /** Wakes who waits for the next read. Not a promise that is raced: those keep every read until they settle. */
+  private wake: (() => void) | undefined;
 
-  constructor(private readonly chunks: AsyncIterator<Buffer>) {
-    this.stopping = new Promise((resolve) => {
-      this.stopNow = () => resolve('STOPPED');
-    });
-  }
+  constructor(private readonly chunks: AsyncIterator<Buffer>) {}
 
   /** Takes no more than what has arrived. */
   stop(): void {
     if (this.silent) return;
-    this.silent = setTimeout(this.stopNow, LAST_BYTES_MS);
-    setTimeout(this.stopNow, LAST_WORDS_MS).unref();
+    const end = () => {
+      this.over = true;
+      this.wake?.();
+    };
+    this.silent = setTimeout(end, LAST_BYTES_MS);
+    setTimeout(end, LAST_WORDS_MS).unref();
   }
 
   /** Why there is no more; undefined while there may be. */
@@ -38,7 +39,7 @@ export class IncomingBytes {
 
   /** Waits for a first byte. @returns false when none came within `ms`, or ever will */
   async any(ms: number): Promise<boolean> {
-    const late = deadline(ms);
+    const late = new Deadline(ms);
     this.held ??= (await this.next(late)) ?? undefined;
     late.clear();
     return this.held !== undefined;
@@ -46,7 +47,7 @@ export class IncomingBytes {
 
   /** What arrives until there are `most` bytes, or `ms` have passed since the call, or no more come. */
   async *piece(most: number, ms: number): AsyncGenerator<Buffer> {
-    const late = deadline(ms);
+    const late = new Deadline(ms);
     try {
       for (let left = most; left > 0; ) {
         const chunk = this.held ?? (await this.next(late));
@@ -61,40 +62,49 @@ export class IncomingBytes {
     }
   }
 
-  /** Drops up to `most` bytes. @returns how many it dropped before no more came */
-  async skip(most: number, ms: number): Promise<number> {
-    let dropped = 0;
-    for await (const chunk of this.piece(most, ms)) dropped += chunk.length;
-    return dropped;
-  }
-
   private async next(late: Deadline): Promise<Buffer | null> {
     if (this.stopped) return null;
-    this.pending ??= this.chunks.next().then(
+    this.reading ??= this.chunks.next().then(
       ({ done, value }) => (done ? 'END' : value),
       () => 'CUT',
     );
-    const first = await Promise.race([this.pending, this.stopping, late.passed]);
-    if (first === 'LATE') return null;
-    this.pending = undefined;
-    if (typeof first === 'string') {
-      this.stopped = first;
+    const reading = this.reading;
+    const read = await new Promise<Buffer | Stop | null>((resolve) => {
+      const look = () => {
+        if (this.over) resolve('STOPPED');
+        else if (late.passed) resolve(null);
+      };
+      this.wake = look;
+      late.tell = look;
+      void reading.then(resolve);
+      look();
+    });
+    this.wake = undefined;
+    late.tell = undefined;
+    if (read === null) return null;
+    this.reading = undefined;
+    if (typeof read === 'string') {
+      this.stopped = read;
       return null;
     }
     this.silent?.refresh();
-    return first;
+    return read;
   }
 }
 
-interface Deadline {
-  passed: Promise<'LATE'>;
-  clear(): void;
-}
+class Deadline {
+  passed = false;
+  tell: (() => void) | undefined;
+  private readonly timer: NodeJS.Timeout;
 
-function deadline(ms: number): Deadline {
-  let timer: NodeJS.Timeout | undefined;
-  const passed = new Promise<'LATE'>((resolve) => {
-    timer = setTimeout(() => resolve('LATE'), ms);
-  });
-  return { passed, clear: () => clearTimeout(timer) };
+  constructor(ms: number) {
+    this.timer = setTimeout(() => {
+      this.passed = true;
+      this.tell?.();
+    }, ms);
+  }
+
+  clear(): void {
+    clearTimeout(this.timer);
+  }
 }

@@ -8,7 +8,9 @@ import { CONFIG, type Config } from '../../common/config/index.js';
 import { DomainError, Refusal } from '../../common/errors/index.js';
 import { decodeId } from '../../common/graphql/index.js';
 import { ChannelsService } from '../channels/index.js';
+import { StorageError } from '../storage/index.js';
 import { AppendLane, prefixOf } from './append-lane.service.js';
+import { parseMultirange } from './byte-ranges.js';
 import { IncomingBytes } from './incoming-bytes.js';
 import {
   bytesOf,
@@ -28,6 +30,8 @@ export const TUS_PATH = '/tus';
 const BYTES = 'application/offset+octet-stream';
 /** Of a refused body, so that its sender comes to reading the answer. */
 const UNWANTED_BYTES = 1024 * 1024;
+/** For the end of a body of unknown length. */
+const LAST_MS = 1_000;
 
 /** What the client is told: a status, and why in words and as a code. */
 class TusRefusal extends Error {
@@ -144,13 +148,13 @@ export class TusIngress implements OnModuleInit {
           });
     reply.code(201).header('location', TusIngress.urlOf(session.id, this.config));
     if (header(request, 'content-type') !== BYTES) return this.expiring(reply, session).send();
-    await this.lane.evict(session.id, prefixOf(session.covered));
+    await this.lane.evict(session.id, at(0, request));
     return this.append((await this.uploads.byId(session.id)) ?? session, 0, request, reply, { status: 201 });
   }
 
   private async head(request: FastifyRequest<Addressed>, reply: FastifyReply): Promise<FastifyReply> {
     const session = await this.sessionOf(request);
-    await this.lane.evict(session.id, prefixOf(session.covered));
+    await this.lane.evict(session.id, at(prefixOf(session.covered)));
     const now = (await this.uploads.byId(session.id)) ?? session;
     return this.expiring(reply, now)
       .code(200)
@@ -165,7 +169,7 @@ export class TusIngress implements OnModuleInit {
     }
     const offset = bytesOf(header(request, 'upload-offset'));
     if (offset === null) throw new TusRefusal(400, 'UPLOAD_OFFSET', 'Upload-Offset must be a number of bytes.');
-    if (session.state === 'OPEN') await this.lane.evict(session.id, offset);
+    if (session.state === 'OPEN') await this.lane.evict(session.id, at(offset, request));
     const now = (await this.uploads.byId(session.id)) ?? session;
     if (offset !== offsetOf(now)) {
       reply.header('upload-offset', offsetOf(now));
@@ -184,7 +188,7 @@ export class TusIngress implements OnModuleInit {
     if (offset === null || offset >= session.sizeBytes) {
       throw new TusRefusal(400, 'UPLOAD_OFFSET', 'There is no such place in the file.');
     }
-    if (session.state === 'OPEN') await this.lane.evict(session.id, offset);
+    if (session.state === 'OPEN') await this.lane.evict(session.id, at(offset, request));
     const now = (await this.uploads.byId(session.id)) ?? session;
     return this.append(now, offset, request, reply, { status: 204, completes: false });
   }
@@ -232,11 +236,23 @@ export class TusIngress implements OnModuleInit {
         'The bytes do not have the checksum sent with them.',
       );
     }
-    if (stop === 'SESSION_ENDED' && now.state !== 'COMPLETING' && now.state !== 'COMPLETED') throw GONE();
+    if (now.state === 'CANCELLED' || now.state === 'EXPIRED') throw GONE();
+    if (stop === 'TOO_MANY') {
+      throw new TusRefusal(413, 'TOO_MANY_CHUNKS', 'This upload came in too many parts: send longer requests.');
+    }
+    if (stop === 'BUSY') {
+      reply.header('retry-after', '1');
+      throw new TusRefusal(503, 'BUSY', 'Too many uploads arrive here at once: try again in a moment.');
+    }
     if (stop !== 'END') {
       throw new TusRefusal(423, 'EVICTED', 'Another request goes on at this place: ask with HEAD where it stands.');
     }
-    return this.expiring(reply, now).code(status).header('upload-offset', reached).send();
+    if (length === null && !request.raw.complete && (await body.any(LAST_MS))) {
+      throw new TusRefusal(413, 'CHUNK_OUT_OF_BOUNDS', 'These bytes go beyond the end of the file.');
+    }
+    // What was discarded meanwhile is not there any more; and a creation may have found more than it sent.
+    const offsetNow = status === 201 ? offsetOf(now) : Math.min(reached, endOf(now, offset));
+    return this.expiring(reply, now).code(status).header('upload-offset', offsetNow).send();
   }
 
   private checksumIn(request: FastifyRequest, length: number | null): Checksum | null {
@@ -286,6 +302,7 @@ export class TusIngress implements OnModuleInit {
 
   private refuse(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
     const { status, code, message } = refusalOf(error);
+    if (status === 503) reply.header('retry-after', '1');
     if (status === 500) this.logger.error({ err: error }, 'unexpected error');
     endOfBody(request.raw, reply);
     reply.code(status).type('application/json').send({ code, message });
@@ -299,6 +316,18 @@ interface Addressed {
 function header(request: FastifyRequest, name: string): string | undefined {
   const values = request.raw.headersDistinct[name];
   return values?.length === 1 ? values[0] : undefined;
+}
+
+/** From an offset to where a request ends: only a place, where that is not said. */
+function at(offset: number, request?: FastifyRequest): { start: number; end: number } {
+  return { start: offset, end: offset + Math.max(1, bytesOf(request && header(request, 'content-length')) ?? 1) };
+}
+
+/** Where what is stored without a hole from `offset` on ends. */
+function endOf(session: UploadSessionRow, offset: number): number {
+  if (session.state !== 'OPEN') return session.sizeBytes;
+  const range = parseMultirange(session.covered).find(({ start, end }) => start <= offset && offset <= end);
+  return range?.end ?? offset;
 }
 
 /** What is stored of an upload that is whole is all of it, also while it is put together. */
@@ -317,7 +346,13 @@ function refusalOf(error: unknown): { status: number; code: string; message: str
   if (error instanceof TusRefusal) return error;
   if (error instanceof DomainError)
     return { status: STATUS_OF[error.code] ?? 400, code: error.code, message: error.message };
-  if (error instanceof Refusal) return { status: 403, code: error.code, message: error.message };
+  if (error instanceof Refusal) {
+    const { statusCode = 403 } = error as { statusCode?: number };
+    return { status: statusCode, code: error.code, message: error.message };
+  }
+  if (error instanceof StorageError && error.code === 'STORAGE_FULL') {
+    return { status: 507, code: error.code, message: 'The store has no space left: try again later.' };
+  }
   return { status: 500, code: 'INTERNAL', message: 'Something went wrong on our side: try again.' };
 }
 

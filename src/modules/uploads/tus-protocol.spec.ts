@@ -31,6 +31,7 @@ it.each([
   `,a ${base64('x')}`,
   `a ${Buffer.from([0xff, 0xfe]).toString('base64')}`,
   `a ${'A'.repeat(20_000)}`,
+  'a AA==',
 ])('refuses metadata: %.40s', (header) => expect(metadataOf(header)).toBeNull());
 
 it('reads a checksum of the algorithms that it offers', () => {

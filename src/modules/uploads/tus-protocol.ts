@@ -16,7 +16,7 @@ export function bytesOf(header: string | undefined): number | null {
   return Number(header);
 }
 
-/** `key base64,key base64,key`. Null where it is not that, or not UTF-8, or has a key twice. */
+/** `key base64,key base64,key`. Null where it is not that, or not UTF-8, or has a key twice or a NUL. */
 export function metadataOf(header: string | undefined): Map<string, string> | null {
   const values = new Map<string, string>();
   if (header === undefined || header.trim() === '') return values;
@@ -25,7 +25,9 @@ export function metadataOf(header: string | undefined): Map<string, string> | nu
     const [, key = '', value = ''] = /^\s*([^\s,]+)(?:\s+([A-Za-z0-9+/]*={0,2}))?\s*$/.exec(pair) ?? [];
     if (key === '' || values.has(key)) return null;
     try {
-      values.set(key, new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(value, 'base64')));
+      const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(value, 'base64'));
+      if (text.includes('\0')) return null;
+      values.set(key, text);
     } catch {
       return null;
     }

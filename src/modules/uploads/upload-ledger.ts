@@ -12,6 +12,12 @@ export interface StoredChunk {
   sha256: string;
 }
 
+export interface Counted {
+  covered: ByteRange[];
+  contributing: string[];
+  addedBytes: number;
+}
+
 /**
  * Counts stored chunks, or only renews the session when there are none.
  *
@@ -24,7 +30,7 @@ export async function commit(
   sessionId: string,
   chunks: readonly StoredChunk[],
   verified = true,
-): Promise<{ covered: ByteRange[]; contributing: string[]; addedBytes: number } | null> {
+): Promise<Counted | null> {
   // A chunk contributes what neither the session nor an earlier chunk of this batch covers. Only objects that are
   // still PENDING count: one that was counted before adds nothing, one that is being deleted is gone.
   const [row] = await sql.query<{ covered: string; contributing: string[]; addedBytes: number }>(

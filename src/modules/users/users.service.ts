@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { In, Repository } from 'typeorm';
 import type { Actor, UserRole } from '../../common/access/index.js';
-import { Database, type Sql } from '../../common/database/index.js';
+import { Database, type Sql, type Tx } from '../../common/database/index.js';
 import { AppUser } from './app-user.entity.js';
 import { emailKey } from './email.js';
 import type { Person } from './person.js';
@@ -37,6 +37,15 @@ export class UsersService {
       [emailKey(email)],
     );
     return row ?? null;
+  }
+
+  /** Whether this is still the user's password; it cannot change before the transaction ends. */
+  async stillHas(tx: Tx, userId: string, passwordHash: string): Promise<boolean> {
+    const rows = await tx.query('SELECT id FROM app_user WHERE id = $1 AND password_hash = $2 FOR SHARE', [
+      userId,
+      passwordHash,
+    ]);
+    return rows.length === 1;
   }
 
   async setPassword(sql: Sql, userId: string, passwordHash: string): Promise<void> {
