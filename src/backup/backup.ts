@@ -36,7 +36,7 @@ export interface Progress {
 /**
  * One snapshot of the database, and every object that is KEPT in it, while the system works. The connection holds an
  * advisory lock from before the snapshot to the end, and nothing that was KEPT goes as long as it does (see `deleteSome`).
- * docs/decisions/backup.md has the reasons.
+ * docs/decisions/0011-backup.md has the reasons.
  */
 export async function backUp(options: {
   databaseUrl: string;
