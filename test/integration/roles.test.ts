@@ -180,7 +180,7 @@ describe('processes on one database', () => {
     [database, folder] = [await testDatabase(), await temporaryFolder()];
     await database.query('DROP SCHEMA public CASCADE');
     await database.query('CREATE SCHEMA public');
-    const shared = { ...sharedOptions(database.url), DATA_DIR: folder, LOG_LEVEL: 'warn', PGAPPNAME: 'roles' };
+    const shared = { ...sharedOptions(database.url), DATA_DIR: folder, LOG_LEVEL: 'warn' };
     const roles = ['api', 'api', 'worker', 'worker', 'all'];
     processes = await Promise.all(
       roles.map(async (ROLE) => serverProcess(await freePort(), { ...shared, ROLE, DATABASE_POOL_SIZE: '3' })),
@@ -220,7 +220,7 @@ describe('processes on one database', () => {
     expect(await Promise.all(processes.map((process) => process.drain()))).toEqual([0, 0, 0, 0, 0]);
     expect(
       await database.query(
-        `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'roles'`,
+        `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'sluice %'`,
       ),
     ).toEqual([]);
   }, 60_000);

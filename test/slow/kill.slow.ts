@@ -20,7 +20,7 @@ async function victim(point: Point): Promise<ClusterProcess> {
         20,
       )) as ClusterProcess;
     default:
-      return cluster.named(point.at);
+      return cluster.connectedAs(point.at);
   }
 }
 

@@ -16,7 +16,7 @@ type Role = 'api' | 'worker';
 
 export interface ClusterProcess extends ServerProcess {
   readonly role: Role;
-  /** `api-1`, `worker-2`: also what PostgreSQL knows its connections by. */
+  /** `api-1`, `worker-2` */
   readonly name: string;
 }
 
@@ -30,7 +30,8 @@ export interface Cluster {
   readonly edge: Edge | null;
   /** Those that run, were killed or drained; not those that were scaled away. */
   all(role?: Role): ClusterProcess[];
-  named(name: string): ClusterProcess;
+  /** The process that has a connection of this name: they end in `PID@HOST`. */
+  connectedAs(applicationName: string): ClusterProcess;
   /** Starts further ones at once, or drains the last ones. The edge knows as many apis as there were at the start. */
   scale(role: Role, count: number): Promise<void>;
   /** Drains it and starts it anew. @returns the exit code */
@@ -113,7 +114,7 @@ async function start(
     await mkdir(dataDir, { recursive: true, mode: 0o711 });
     const port = role === 'api' ? ports[number - 1] : await freePort();
     if (port === undefined) throw new Error(`The edge knows ${ports.length} api processes.`);
-    return { ...serverProcess(port, { ...shared, ROLE: role, DATA_DIR: dataDir, PGAPPNAME: name }), role, name };
+    return { ...serverProcess(port, { ...shared, ROLE: role, DATA_DIR: dataDir }), role, name };
   };
   const all = (role?: Role) => processes.filter((process) => !role || process.role === role);
   const scale = async (role: Role, count: number) => {
@@ -135,9 +136,9 @@ async function start(
     storage: s3 ? new S3Storage(s3) : storageOf(disk),
     edge,
     all,
-    named: (name) => {
-      const process = processes.find((process) => process.name === name);
-      if (!process) throw new Error(`There is no ${name}.`);
+    connectedAs: (applicationName) => {
+      const process = processes.find((process) => applicationName.includes(` ${process.pid()}@`));
+      if (!process) throw new Error(`There is no ${applicationName}.`);
       return process;
     },
     scale,
