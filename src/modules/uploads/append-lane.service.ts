@@ -24,6 +24,8 @@ const EVICT_MS = 2_000;
 const LOOK_MS = 250;
 /** In this process: each may have an object in memory on its way to S3. */
 const AT_ONCE = 256;
+/** Nobody has the whole process. */
+const AT_ONCE_OF_USER = 64;
 const AT_ONCE_OF_SESSION = 16;
 /** A session in more parts than this is cut by somebody who wants it so: each commit and the assembling read them all. */
 const MAX_HOLES = 10_000;
@@ -34,7 +36,7 @@ export interface Appended {
   readonly reached: number;
 }
 
-type AppendedTo = Pick<UploadSessionRow, 'id' | 'videoId' | 'sizeBytes' | 'covered' | 'failureCode'>;
+type AppendedTo = Pick<UploadSessionRow, 'id' | 'ownerId' | 'videoId' | 'sizeBytes' | 'covered' | 'failureCode'>;
 interface Append {
   readonly length: number | null;
   readonly checksum: Checksum | null;
@@ -53,7 +55,7 @@ interface Writer {
  */
 @Injectable()
 export class AppendLane implements BeforeApplicationShutdown {
-  private readonly here = new Map<string, { bytes: IncomingBytes; done: Promise<unknown> }>();
+  private readonly here = new Map<string, { ownerId: string; bytes: IncomingBytes; done: Promise<unknown> }>();
 
   constructor(
     private readonly db: Database,
@@ -119,7 +121,8 @@ export class AppendLane implements BeforeApplicationShutdown {
     bytes: IncomingBytes,
     { length, checksum, completes }: Append,
   ): Promise<Appended> {
-    if (this.here.size >= AT_ONCE) return { stop: 'BUSY', reached: offset };
+    const ofUser = [...this.here.values()].filter(({ ownerId }) => ownerId === session.ownerId).length;
+    if (this.here.size >= AT_ONCE || ofUser >= AT_ONCE_OF_USER) return { stop: 'BUSY', reached: offset };
     const writer: Writer = { id: randomUUID(), sessionId: session.id, completes };
     const end = length === null ? session.sizeBytes : Math.min(session.sizeBytes, offset + length);
     const unlisten = this.live.listen(evictionTopic(writer.id), () => bytes.stop());
@@ -128,7 +131,7 @@ export class AppendLane implements BeforeApplicationShutdown {
         ? this.appendAll(writer, session, { start: offset, end }, bytes, checksum)
         : { stop: 'FENCED' as const, reached: offset },
     );
-    this.here.set(writer.id, { bytes, done });
+    this.here.set(writer.id, { ownerId: session.ownerId, bytes, done });
     try {
       return await done;
     } finally {
