@@ -117,6 +117,8 @@ export class UploadChunk {
 })
 export class UploadSession extends Node {
   row: UploadSessionRow;
+  /** Bytes a second, where it is known already. */
+  rate?: number | null;
 
   @Field(() => UploadSessionStateEnum, { description: 'Where it stands.' })
   state: UploadSessionState;

@@ -224,7 +224,15 @@ export class UploadsResolver {
   @Authenticated()
   uploadProgress(@Args('sessionId', { type: () => ID }) sessionId: string, @CurrentActor() actor: Actor) {
     const uuid = sessionIdOf({ sessionId });
-    return this.live.stateStream({ topic: uploadTopic(uuid), load: () => this.node(uuid, actor) });
+    return this.live.stateStream({
+      topic: uploadTopic(uuid),
+      load: async () => {
+        const session = await this.node(uuid, actor);
+        // A part of the state: it also falls while nothing arrives, and whoever watches is told.
+        if (session) session.rate = (await this.uploads.ratesOf([uuid])).get(uuid) ?? null;
+        return session;
+      },
+    });
   }
 
   @ResolveField(() => [ByteRange], { description: 'What is committed: merged, sorted, half-open.' })
@@ -303,7 +311,8 @@ export class UploadsResolver {
     return Video.of(row);
   }
 
-  private rate(session: UploadSession, loaders: Loaders): Promise<number | null> {
+  private async rate(session: UploadSession, loaders: Loaders): Promise<number | null> {
+    if (session.rate !== undefined) return session.rate;
     return loaders
       .loader('upload rates', async (ids: readonly string[]) => this.uploads.ratesOf(ids))
       .load(session.row.id);
