@@ -187,7 +187,7 @@ describe('signing in', () => {
     expect(after.refreshToken).not.toBe(before.refreshToken);
     const rows = await server.database?.query<{ used: number }>(
       `SELECT count(*)::int AS used FROM refresh_token t JOIN login_session s ON s.id = t.session_id
-       JOIN users u ON u.id = s.user_id WHERE u.email = $1 AND t.used_at IS NOT NULL`,
+       JOIN app_user u ON u.id = s.user_id WHERE u.email = $1 AND t.used_at IS NOT NULL`,
       [ada.email],
     );
     expect(rows).toEqual([{ used: 1 }]);

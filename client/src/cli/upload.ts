@@ -25,7 +25,8 @@ uploaded completely is uploaded anew when it is given again.
                        "summary", …}
   --help               this
 
-Standard output has a line for each video that is done, with its address; standard error has the bars.
+Standard output, where it goes elsewhere than to a terminal, has the address of each video that is done, one a line;
+standard error has the bars.
 
 Exit codes: 0 all are uploaded; 1 some failed; 2 not understood, nothing was begun; 3 not signed in; 130 paused by Ctrl-C.
 
@@ -41,6 +42,7 @@ interface Job {
   visibility: 'PRIVATE' | 'UNLISTED' | 'PUBLIC';
   title: string | undefined;
   description: string | undefined;
+  json: boolean;
 }
 
 export async function upload(args: string[]): Promise<number> {
@@ -64,15 +66,16 @@ export async function upload(args: string[]): Promise<number> {
     throw new Problem(`--title and --description are for one file; these are ${files.length}.`, EXIT.usage);
   }
   const endpoint = await endpointOf(values.endpoint);
-  const { title, description } = values;
+  const { title, description, json } = values;
   const channelId = await channelOf(endpoint, values.channel);
-  const show = values.json
-    ? jsonLines(process.stdout)
-    : process.stderr.isTTY
-      ? bars(process.stderr)
-      : lines(process.stderr);
+  const show = json ? jsonLines(process.stdout) : process.stderr.isTTY ? bars(process.stderr) : lines(process.stderr);
   try {
-    return await all(files, Number(values.parallel), { endpoint, channelId, visibility, title, description }, show);
+    return await all(
+      files,
+      Number(values.parallel),
+      { endpoint, channelId, visibility, title, description, json },
+      show,
+    );
   } finally {
     show.close();
   }
@@ -166,6 +169,7 @@ async function one(file: VideoFile, job: Job, show: Show, running: Set<Running>)
     const watchUrl = `${endpoint}/watch/${encodeURIComponent(videoId)}`;
     const seconds = (performance.now() - begun) / 1000;
     const facts = { event: 'done', sessionId, videoId, watchUrl, seconds: Math.round(seconds * 10) / 10 };
+    if (!job.json && !process.stdout.isTTY) process.stdout.write(`${watchUrl}\n`);
     show.end(row, `done, ${sizeText(file.sizeBytes)} in ${durationText(seconds)}: ${watchUrl}`, facts);
     return EXIT.done;
   } catch (error) {

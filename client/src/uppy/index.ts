@@ -1,6 +1,7 @@
 import { BasePlugin, type Body, EventManager, type Meta, type PluginOpts, type Uppy, type UppyFile } from '@uppy/core';
 import { filterFilesToEmitUploadStarted, filterFilesToUpload } from '@uppy/core/utils';
 import { createUpload, type Upload, type UploadOptions } from '../index.js';
+import { Places } from '../places.js';
 
 export interface SluiceUppyOptions
   extends PluginOpts,
@@ -108,39 +109,3 @@ export class SluiceUppy<M extends Meta, B extends Body> extends BasePlugin<Sluic
 }
 
 export default SluiceUppy;
-
-/** So many may go on at once; the others wait in the order in which they came. */
-class Places {
-  private readonly waiting: (() => void)[] = [];
-
-  constructor(private free: number) {}
-
-  turn(): { take(go: () => void): void; leave(): void } {
-    let held = false;
-    let asked: (() => void) | null = null;
-    return {
-      take: (go) => {
-        if (held || asked) return;
-        asked = () => {
-          asked = null;
-          held = true;
-          this.free--;
-          go();
-        };
-        this.waiting.push(asked);
-        this.next();
-      },
-      leave: () => {
-        if (asked) this.waiting.splice(this.waiting.indexOf(asked), 1);
-        asked = null;
-        if (held) this.free++;
-        held = false;
-        this.next();
-      },
-    };
-  }
-
-  private next(): void {
-    while (this.free > 0 && this.waiting.length > 0) this.waiting.shift()?.();
-  }
-}
