@@ -5,7 +5,7 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 /**
  * `vite build client` makes the modules for browsers, `--mode node` the one for Node. Everything that they need is in
- * them, React apart.
+ * them, React and Uppy apart.
  */
 export default defineConfig(({ mode }) => {
   const isNode = mode === 'node';
@@ -19,11 +19,13 @@ export default defineConfig(({ mode }) => {
       minify: isNode ? false : 'oxc',
       ssr: isNode,
       lib: {
-        entry: { sluice: here(isNode ? 'src/node.ts' : 'src/index.ts') },
+        entry: isNode
+          ? { sluice: here('src/node.ts'), cli: here('src/cli/main.ts') }
+          : { sluice: here('src/index.ts'), react: here('src/react/index.ts'), uppy: here('src/uppy/index.ts') },
         formats: ['es'],
       },
       rolldownOptions: {
-        external: [/^node:/, /^react/],
+        external: [/^node:/, /^react/, /^@uppy\//],
         output: { entryFileNames: '[name].js', chunkFileNames: '[name].js', minify: !isNode },
       },
     },

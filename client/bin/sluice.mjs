@@ -8,5 +8,5 @@ if (existsSync(setup)) {
   ensurePackages();
   ensureBuilt({ parts: ['client'] });
 }
-const { main } = await import(new URL('../dist/cli.js', import.meta.url).href);
+const { main } = await import(new URL('../dist/node/cli.js', import.meta.url).href);
 process.exit(await main(process.argv.slice(2)));

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { createUpload } from '../index.js';
+import { createUpload } from '../node.js';
 import { durationText, sizeText } from '../units.js';
 import { ask } from './api.js';
 import { parse } from './args.js';

@@ -12,12 +12,10 @@ import {
 export interface UploadView {
   /** `idle` until the first start. */
   readonly state: UploadState;
-  /** As the server counts; null until it has said so. */
-  readonly progress: Progress | null;
+  readonly progress: Progress;
   /** Why it failed; null otherwise. */
   readonly error: UploadError | null;
   readonly sessionId: string | null;
-  /** Of the video, from when the upload is done. */
   readonly videoId: string | null;
 }
 export interface UseUpload extends UploadView {
@@ -28,7 +26,13 @@ export interface UseUpload extends UploadView {
   cancel(): void;
 }
 
-const NOTHING: UploadView = { state: 'idle', progress: null, error: null, sessionId: null, videoId: null };
+const NOTHING: UploadView = {
+  state: 'idle',
+  progress: { committedBytes: 0, sizeBytes: 0, bytesPerSecond: null, secondsLeft: null },
+  error: null,
+  sessionId: null,
+  videoId: null,
+};
 
 /** Outside of React, so that what happens between two renderings is not lost. */
 class UploadStore {
@@ -52,20 +56,15 @@ class UploadStore {
     this.leave();
     const upload = createUpload(file, { ...this.options, ...changes });
     this.upload = upload;
-    this.view = NOTHING;
-    this.stopListening = [
-      upload.on('state', (state) => this.change({ state })),
-      upload.on('progress', (progress) => this.change({ progress })),
-    ];
-    const mine = () => this.upload === upload;
-    upload.start().then(
-      (result) => mine() && this.change(result),
-      (error) => mine() && upload.snapshot.state === 'failed' && this.change({ error: asUploadError(error) }),
-    );
+    const show = () => this.show(upload);
+    this.stopListening = [upload.on('state', show), upload.on('progress', show)];
+    show();
+    // Its outcome is in the snapshot.
+    upload.start().then(show, show);
   };
   readonly pause = (): void => this.upload?.pause();
   readonly resume = (): void => this.upload?.resume();
-  readonly cancel = (): void => this.upload?.cancel();
+  readonly cancel = (): void => void this.upload?.cancel();
 
   /** Stops sending. What is stored stays, and the same file goes on there. */
   leave(): void {
@@ -74,8 +73,10 @@ class UploadStore {
     this.upload = null;
   }
 
-  private change(part: Partial<UploadView>): void {
-    this.view = { ...this.view, ...part };
+  private show(upload: Upload): void {
+    if (upload !== this.upload) return;
+    const { state, error, sessionId, videoId, ...progress } = upload.snapshot;
+    this.view = { state, progress, error: state === 'failed' ? error : null, sessionId, videoId };
     for (const listener of this.listeners) listener();
   }
 }
@@ -93,8 +94,4 @@ export function useUpload(options: UploadOptions): UseUpload {
   const view = useSyncExternalStore(store.subscribe, store.read, store.read);
   const { start, pause, resume, cancel } = store;
   return { ...view, start, pause, resume, cancel };
-}
-
-function asUploadError(error: unknown): UploadError {
-  return error instanceof UploadError ? error : new UploadError('FAILED', String(error));
 }

@@ -69,7 +69,7 @@ export class SluiceUppy<M extends Meta, B extends Body> extends BasePlugin<Sluic
         events.onResumeAll(file.id, () => move(false));
         events.onFileRemove(file.id, () => {
           resolve(null);
-          upload.cancel();
+          void upload.cancel();
         });
         if (!file.isPaused) go();
       });
