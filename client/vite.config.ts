@@ -1,7 +1,14 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vite';
+import { defineConfig, type Plugin } from 'vite';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+/** What React and Uppy stand on is the one file that a plain page loads, too. */
+const onTheClient: Plugin = {
+  name: 'on-the-client',
+  enforce: 'pre',
+  resolveId: (id) => (id === '../index.js' ? { id: './sluice.js', external: true } : null),
+};
 
 /**
  * `vite build client` makes the modules for browsers, `--mode node` the one for Node. Everything that they need is in
@@ -12,6 +19,7 @@ export default defineConfig(({ mode }) => {
   return {
     root: here('.'),
     publicDir: false,
+    plugins: [onTheClient],
     build: {
       outDir: here(isNode ? 'dist/node' : 'dist/browser'),
       emptyOutDir: true,
