@@ -501,7 +501,7 @@ export class AppendLane {
         this.recall(doubt);
       }
       if (doubt.asking || now - doubt.askedAt < link.knockMs) continue;
-      const asking = platform.send({ method: 'HEAD', url: `${tusUrl}/ranges/${start}`, headers: TUS });
+      const asking = platform.send({ method: 'HEAD', url: `${tusUrl}/ranges/${start}` });
       doubt.asking = asking;
       doubt.askedAt = now;
       asking.answer.then(

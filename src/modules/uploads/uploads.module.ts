@@ -9,6 +9,7 @@ import { AssembleJob } from './assemble.job.js';
 import { ChunksService } from './chunks.service.js';
 import { TusIngress } from './tus-ingress.js';
 import { UploadSessionEntity } from './upload-session.entity.js';
+import { UploadWriters } from './upload-writers.service.js';
 import { UploadsMetrics } from './uploads.metrics.js';
 import { UploadsResolver, UserUploadsResolver, VideoUploadResolver } from './uploads.resolver.js';
 import { UploadsService } from './uploads.service.js';
@@ -16,9 +17,9 @@ import { UploadsService } from './uploads.service.js';
 @Module({
   imports: [TypeOrmModule.forFeature([UploadSessionEntity]), StorageModule, UsersModule, ChannelsModule, VideosModule],
   providers: [
-    ...[UploadsService, ChunksService, AppendLane, TusIngress, AssembleJob, UploadsMetrics],
+    ...[UploadsService, ChunksService, UploadWriters, AppendLane, TusIngress, AssembleJob, UploadsMetrics],
     ...[UploadsResolver, UserUploadsResolver, VideoUploadResolver],
   ],
-  exports: [UploadsService],
+  exports: [UploadsService, UploadWriters],
 })
 export class UploadsModule {}
