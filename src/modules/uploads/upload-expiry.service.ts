@@ -35,8 +35,8 @@ export class UploadExpiry {
         const rows = await tx.query<{ sessionId: string; expiresAt: Date }>(
           `UPDATE upload_session u SET expires_at = due.at, expiry_announced = due.at
            FROM (SELECT id, greatest(expires_at, now() + interval '1 day') AS at FROM upload_session
-                 WHERE state = 'OPEN' AND expires_at < now() + interval '25 hours' AND expiry_announced IS DISTINCT FROM expires_at
-                 ORDER BY expires_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) due
+                 WHERE state = 'OPEN' AND nullif(expires_at, expiry_announced) < now() + interval '25 hours'
+                 ORDER BY nullif(expires_at, expiry_announced) LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) due
            WHERE u.id = due.id RETURNING u.id AS "sessionId", u.expires_at AS "expiresAt"`,
           [ANNOUNCED_AT_ONCE],
         );
