@@ -8,6 +8,7 @@ import { VideosModule } from '../videos/index.js';
 import { AppendLane } from './append-lane.service.js';
 import { AssembleJob } from './assemble.job.js';
 import { ChunksService } from './chunks.service.js';
+import { MergeJob } from './merge.job.js';
 import { TusIngress } from './tus-ingress.js';
 import { UploadExpiry } from './upload-expiry.service.js';
 import { UploadSessionEntity } from './upload-session.entity.js';
@@ -26,16 +27,8 @@ import { UploadsService } from './uploads.service.js';
     VideosModule,
   ],
   providers: [
-    ...[
-      UploadsService,
-      ChunksService,
-      UploadWriters,
-      AppendLane,
-      TusIngress,
-      AssembleJob,
-      UploadExpiry,
-      UploadsMetrics,
-    ],
+    ...[UploadsService, ChunksService, UploadWriters, AppendLane, TusIngress],
+    ...[AssembleJob, MergeJob, UploadExpiry, UploadsMetrics],
     ...[UploadsResolver, UserUploadsResolver, VideoUploadResolver],
   ],
   exports: [UploadsService, UploadWriters],
