@@ -16,10 +16,12 @@ export interface Session {
   readonly video: { readonly id: string; readonly channel: { readonly id: string } };
   readonly failure: { readonly code: string; readonly message: string } | null;
   readonly chunkSize: { readonly recommendedBytes: number };
+  /** The first 100. */
+  readonly committedRanges: readonly { readonly start: number; readonly end: number }[];
   readonly wantedRanges: readonly { readonly start: number; readonly end: number }[];
 }
 const SESSION =
-  'id state sizeBytes committedBytes tusUrl video { id channel { id } } failure { code message } chunkSize { recommendedBytes } wantedRanges { start end }';
+  'id state sizeBytes committedBytes tusUrl video { id channel { id } } failure { code message } chunkSize { recommendedBytes } committedRanges(first: 100) { start end } wantedRanges { start end }';
 const PAYLOAD = `session { ${SESSION} } userErrors { code message }`;
 const TARGETS = 'targets { offset sizeBytes method url headers { name value } }';
 
@@ -49,6 +51,10 @@ export interface Snapshot {
   readonly writers: readonly { readonly start: number; readonly received: number; readonly end: number }[];
 }
 
+interface Failed {
+  message: string;
+  extensions?: { code?: string; retryAfterMs?: number };
+}
 interface UserErrors {
   userErrors: { code: string; message: string }[];
 }
@@ -116,7 +122,7 @@ export class Api {
 
   /** The committed chunks with their digests, in the order of the file, a page at a time. */
   async *chunks(id: string): AsyncGenerator<{ offset: number; sizeBytes: number; sha256: string | null }> {
-    const query = `query ($id: ID!, $after: String) { uploadSession(id: $id) {
+    const query = `query ($id: ID!, $after: Cursor) { uploadSession(id: $id) {
       chunks(first: 100, after: $after, state: COMMITTED) {
         nodes { offset sizeBytes sha256 } pageInfo { hasNextPage endCursor } } } }`;
     type Page = {
@@ -149,6 +155,7 @@ export class Api {
     for (let attempt = 0; ; attempt++) {
       this.token ??= typeof this.tokenOf === 'string' ? this.tokenOf : await this.tokenOf({ expired });
       let reached = false;
+      let leastMs = 0;
       try {
         const answer = await this.post(
           { query, variables },
@@ -158,9 +165,10 @@ export class Api {
         reached = true;
         const { data, errors } = parsed<{
           data?: Data;
-          errors?: { message: string; extensions?: { code?: string } }[];
+          errors?: Failed[];
         }>(answer);
-        const code = errors?.[0]?.extensions?.code;
+        const { code, retryAfterMs } = errors?.[0]?.extensions ?? {};
+        leastMs = retryAfterMs ?? 0;
         if (code === 'UNAUTHENTICATED' && !expired && typeof this.tokenOf !== 'string') {
           expired = true;
           this.token = null;
@@ -178,7 +186,7 @@ export class Api {
         this.platform.forget();
         this.onReach(false);
       }
-      await pause(retryMs(attempt, reached), this.signal, this.platform);
+      await pause(Math.max(leastMs, retryMs(attempt, reached)), this.signal, this.platform);
     }
   }
 

@@ -6,6 +6,7 @@ const situation = (changes: Partial<Situation>): Situation => ({
   covered: [],
   busy: [],
   others: [],
+  at: 0,
   wanted: [],
   most: 90 * MIB,
   ...changes,
@@ -53,6 +54,13 @@ test('keeps away from where others write', () => {
   expect(nextRange(situation({ others: [[0, 8 * MIB]], most: 8 * MIB }))).toEqual([8 * MIB, 16 * MIB]);
 });
 
+test('beside others, goes on where it left off before it comes back for holes', () => {
+  const holes: Partial<Situation> = { covered: [[10, 30]], size: 100 };
+  expect(nextRange(situation({ ...holes, others: [[50, 60]], at: 30 }))).toEqual([30, 50]);
+  expect(nextRange(situation({ ...holes, others: [[50, 60]], at: 90 }))).toEqual([0, 10]);
+  expect(nextRange(situation({ ...holes, at: 30 }))).toEqual([0, 10]);
+});
+
 test('takes half of what another client has claimed, when nothing else is left', () => {
   expect(nextRange(situation({ others: [[0, 100 * MIB]] }))).toEqual([50 * MIB, 100 * MIB]);
   expect(nextRange(situation({ covered: [[1 * MIB - 1, 100 * MIB]], others: [[0, 1 * MIB]] }))).toBeNull();
@@ -67,10 +75,11 @@ test('of other writers only what they have not sent yet is to come', () => {
   ).toEqual([[10, 30]]);
 });
 
-test('parts are for fast links that were calm lately, and for what is worth a change', () => {
-  const fast = { bytesPerSecond: 5e6, calmMs: 60_000 };
+test('parts are for fast links that were calm for ten times as long as one takes, and for what is worth a change', () => {
+  const fast = { bytesPerSecond: 5 * MIB, calmMs: 11_000 };
   expect(prefersDirect(fast, [[0, 100 * MIB]])).toBe(true);
-  expect(prefersDirect({ ...fast, calmMs: 10_000 }, [[0, 100 * MIB]])).toBe(false);
-  expect(prefersDirect({ ...fast, bytesPerSecond: 1e6 }, [[0, 100 * MIB]])).toBe(false);
+  expect(prefersDirect({ ...fast, calmMs: 9_000 }, [[0, 100 * MIB]])).toBe(false);
+  expect(prefersDirect({ bytesPerSecond: 100 * MIB, calmMs: 4_000 }, [[0, 100 * MIB]])).toBe(true);
+  expect(prefersDirect({ bytesPerSecond: 1e6, calmMs: 1e9 }, [[0, 100 * MIB]])).toBe(false);
   expect(prefersDirect(fast, [[0, 10 * MIB]])).toBe(false);
 });

@@ -14,6 +14,8 @@ export interface Situation {
   readonly busy: Ranges;
   /** What other clients are about to send. */
   readonly others: Ranges;
+  /** Where we left off: beside others everybody goes on from there, or all would come to the same place. */
+  readonly at: number;
   /** What the server would like first, most urgent first. */
   readonly wanted: readonly Range[];
   /** Of a request, in bytes. */
@@ -21,14 +23,14 @@ export interface Situation {
 }
 
 /** Which bytes to send next; null when there are none for us. */
-export function nextRange({ size, covered, busy, others, wanted, most }: Situation): Range | null {
+export function nextRange({ size, covered, busy, others, at, wanted, most }: Situation): Range | null {
   const missing = subtract([[0, size]], union(covered, busy));
   const free = subtract(missing, others);
   for (const range of wanted) {
     const [first] = intersect([range], free);
     if (first) return atMost(first, most);
   }
-  const [first] = free;
+  const first = (others.length > 0 && free.find(([start]) => start >= at)) || free[0];
   if (first) return atMost(first, most);
   // All that is left is another client's: we take the second half of the largest piece.
   const largest = missing.reduce<Range | null>(
@@ -47,12 +49,21 @@ const atMost = ([start, end]: Range, most: number): Range => [start, Math.min(en
 export const stillToCome = (others: readonly { start: number; received: number; end: number }[]): Ranges =>
   union(others.map(({ start, received, end }) => [start + received, end] as const));
 
-/** Whether parts put straight into the store are worth their round trips, and a cut that loses one is unlikely. */
+/**
+ * Whether parts put straight into the store are worth their round trips: a cut loses a whole part, so one should take less
+ * than a tenth of the time between cuts.
+ *
+ * @param link its rate, and for how long nothing has failed
+ */
 export function prefersDirect(link: { bytesPerSecond: number; calmMs: number }, missing: Ranges): boolean {
-  return link.bytesPerSecond > FAST && link.calmMs > CALM_MS && sizeOf(missing) > WORTH_A_CHANGE;
+  const partMs = (PART / link.bytesPerSecond) * 1000;
+  return (
+    isFast(link.bytesPerSecond) && link.calmMs > Math.max(CALM_MS, 10 * partMs) && sizeOf(missing) > WORTH_A_CHANGE
+  );
 }
-/** 10 Mbit/s: 5 MiB in about 4 s. */
-const FAST = 1_250_000;
-/** Ten times what 5 MiB take at that rate. */
-const CALM_MS = 40_000;
+/** More than 10 Mbit/s. */
+export const isFast = (bytesPerSecond: number): boolean => bytesPerSecond > 1_250_000;
+const PART = 5 * 1024 * 1024;
+/** For the rate to be more than a first impression. */
+const CALM_MS = 3_000;
 const WORTH_A_CHANGE = 64 * 1024 * 1024;
