@@ -116,7 +116,7 @@ export class Api {
 
   /** The committed chunks with their digests, in the order of the file, a page at a time. */
   async *chunks(id: string): AsyncGenerator<{ offset: number; sizeBytes: number; sha256: string | null }> {
-    const query = `query ($id: ID!, $after: String) { uploadSession(id: $id) {
+    const query = `query ($id: ID!, $after: Cursor) { uploadSession(id: $id) {
       chunks(first: 100, after: $after, state: COMMITTED) {
         nodes { offset sizeBytes sha256 } pageInfo { hasNextPage endCursor } } } }`;
     type Page = {

@@ -14,6 +14,8 @@ const AT_ONCE = 4;
 const REFUSALS_OF_A_PLACE = 3;
 const PASSED_OVER_MS = 30_000;
 const PASSED_OVER_BYTES = 8 * 1024 * 1024;
+/** So old may be what is known of other clients when a place is chosen. */
+const FRESH_MS = 400;
 /** Shorter interruptions are nobody's concern. */
 const WAITING_MS = 2_000;
 /** What a server takes to settle what has arrived, at the very most. */
@@ -72,6 +74,7 @@ export class AppendLane {
   private doubts: Doubt[] = [];
   private asking = new Set<Sending>();
   private polledAt = Number.NEGATIVE_INFINITY;
+  private lookedAt = Number.NEGATIVE_INFINITY;
   private timer: ReturnType<typeof setInterval> | undefined;
   /** Since when nothing has moved for too long. */
   private stalledAt: number | null = null;
@@ -81,8 +84,10 @@ export class AppendLane {
   private silent = false;
   private readonly refusals = new Map<number, number>();
   private passedOver: { range: Range; until: number }[] = [];
-  /** Places that we have sent from: writers there are ours. */
-  private readonly ours = new Set<number>();
+  /** Where our last request began: beside other clients we stay in its neighbourhood. */
+  private at = 0;
+  /** A cut may have been another client's doing: until somebody has looked, requests are short. */
+  private isAlone = true;
 
   constructor(
     private readonly shared: Shared,
@@ -232,8 +237,11 @@ export class AppendLane {
       return;
     }
     if (this.stalledAt === null) link.answered(now - askedAt);
-    ledger.merge(snapshot, moment, (start) => this.ours.has(start), now);
+    this.lookedAt = askedAt;
+    const ours = new Set([...this.puts, ...this.doubts].map(({ range: [start] }) => start));
+    ledger.merge(snapshot, moment, (start) => ours.has(start), now);
     this.displaced = false;
+    this.isAlone = ledger.others.length === 0;
     const moved = link.counts(now, ledger.counted);
     if (moved) this.calm();
     else if (this.stalledAt !== null) this.judge(now, snapshot);
@@ -271,14 +279,14 @@ export class AppendLane {
 
   private range(): Range | null {
     const { ledger, source } = this.shared;
-    const shared = ledger.others.length > 0;
     return nextRange({
       size: source.size,
       covered: ledger.covered,
       busy: union(this.busy(), this.elsewhere(), ledger.theirs),
       others: ledger.others,
+      at: this.at,
       wanted: this.shared.wanted,
-      most: shared ? SHARED_REQUEST : this.most(),
+      most: this.isAlone ? this.most() : SHARED_REQUEST,
     });
   }
 
@@ -309,6 +317,11 @@ export class AppendLane {
       return;
     }
     if (this.puts.length >= AT_ONCE && !this.silent) return;
+    // What others are at changes with every request of theirs, and taking it would end that.
+    if (this.shared.ledger.others.length > 0 && now - this.lookedAt > FRESH_MS) {
+      if (this.asking.size === 0) this.poll(now);
+      return;
+    }
     const range = this.range();
     if (!range) return;
     const sending = this.silent ? [] : this.puts.filter(({ range: [start, end], handed }) => handed < end - start);
@@ -322,7 +335,7 @@ export class AppendLane {
     const [start, end] = range;
     const attempts = this.refusals.get(start);
     if (attempts) this.shared.tell({ start, end, state: 'revisited', attempts: attempts + 1, reason: null });
-    this.ours.add(start);
+    this.at = start;
     const request: Outgoing = {
       method: 'PATCH',
       url: `${tusUrl}/ranges`,
@@ -402,6 +415,9 @@ export class AppendLane {
     const now = performance.now();
     const { link, platform } = this.shared;
     platform.forget();
+    this.isAlone = false;
+    // It may have been their doing: where they are has to be known first.
+    if (this.shared.ledger.others.length > 0) this.displace();
     link.failed(now, { kind: 'cut', livedMs: put.openedAt === null ? 0 : now - put.openedAt });
     this.doubt(put, error instanceof ConnectionLost ? error.message : String(error));
     this.checkSource();
@@ -437,8 +453,7 @@ export class AppendLane {
     const { link, fail } = this.shared;
     const { status } = answer;
     if (status === 423) {
-      this.displaced = true;
-      this.polledAt = Number.NEGATIVE_INFINITY;
+      this.displace();
       return;
     }
     if (status >= 500 || status === 429 || status === 408 || status === 425) {
@@ -454,6 +469,13 @@ export class AppendLane {
       // The sentence above says it.
     }
     fail.call(this.shared, new UploadError(code, message));
+  }
+
+  private displace(): void {
+    this.displaced = true;
+    this.polledAt = Number.NEGATIVE_INFINITY;
+    for (const sending of this.asking) sending.abort();
+    this.asking.clear();
   }
 
   /** Refused again and again at one place: others go first. */

@@ -106,6 +106,7 @@ export class DirectLane {
         covered: ledger.covered,
         busy: union(this.busy(), this.how.busy(), ledger.theirs),
         others: ledger.others,
+        at: 0,
         wanted: [],
         most: this.how.chunkBytes(),
       });

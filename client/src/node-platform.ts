@@ -3,6 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
 import { basename } from 'node:path';
+import { TLSSocket } from 'node:tls';
 import { blobSource } from './blob-source.js';
 import { ConnectionLost, UploadError } from './errors.js';
 import type { Answer, Outgoing, Platform, Sending, Source } from './platform.js';
@@ -109,7 +110,7 @@ function send({ method, url, headers, body, onOpen, onHanded }: Outgoing): Sendi
         const header = (name: string) => response.headers[name]?.toString() ?? null;
         resolve({ status: response.statusCode ?? 0, header, body: text });
         // Answered before all of it was sent.
-        if (!request.writableEnded) request.destroy();
+        if (!request.writableEnded) discard(request);
       });
     });
     request.on('socket', (socket) => {
@@ -124,7 +125,15 @@ function send({ method, url, headers, body, onOpen, onHanded }: Outgoing): Sendi
     // Its head leaves with the connection, before there is a body.
     else request.flushHeaders();
   });
-  return { answer, abort: () => request.destroy() };
+  return { answer, abort: () => discard(request) };
+}
+
+/** With what its kernel still holds, which would else be sent for nothing. */
+function discard(request: http.ClientRequest): void {
+  const { socket } = request;
+  if (!request.writableFinished && socket && !socket.connecting && !(socket instanceof TLSSocket))
+    socket.resetAndDestroy();
+  request.destroy();
 }
 
 /** Hands over no more than the kernel takes: what it has is lost with the connection. */

@@ -14,6 +14,8 @@ export interface Situation {
   readonly busy: Ranges;
   /** What other clients are about to send. */
   readonly others: Ranges;
+  /** Where we left off: beside others everybody goes on from there, or all would come to the same place. */
+  readonly at: number;
   /** What the server would like first, most urgent first. */
   readonly wanted: readonly Range[];
   /** Of a request, in bytes. */
@@ -21,14 +23,14 @@ export interface Situation {
 }
 
 /** Which bytes to send next; null when there are none for us. */
-export function nextRange({ size, covered, busy, others, wanted, most }: Situation): Range | null {
+export function nextRange({ size, covered, busy, others, at, wanted, most }: Situation): Range | null {
   const missing = subtract([[0, size]], union(covered, busy));
   const free = subtract(missing, others);
   for (const range of wanted) {
     const [first] = intersect([range], free);
     if (first) return atMost(first, most);
   }
-  const [first] = free;
+  const first = (others.length > 0 && free.find(([start]) => start >= at)) || free[0];
   if (first) return atMost(first, most);
   // All that is left is another client's: we take the second half of the largest piece.
   const largest = missing.reduce<Range | null>(

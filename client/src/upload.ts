@@ -212,10 +212,11 @@ export class Upload {
     this.ledger = new Ledger(source.size);
     this.ledger.state = session.state;
     let whole: Promise<string> | null = null;
-    for (let repairs = 0; ; ) {
+    let isKnown = session.committedBytes === 0;
+    for (let repairs = 0; ; isKnown = false) {
       if (this.ledger.state === 'OPEN') {
         this.show('sending');
-        await this.send(source, session, () => {
+        await this.send(source, session, isKnown, () => {
           // Behind the first bytes: what is read for them is in memory then.
           whole ??= this.quietly(source.digest(0, source.size));
         });
@@ -292,8 +293,12 @@ export class Upload {
 
   // ── sending ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Until the server has every byte, or the session is not open any more. */
-  private async send(source: Source, session: Session, onFirstBytes: () => void): Promise<void> {
+  /**
+   * Until the server has every byte, or the session is not open any more.
+   *
+   * @param isNew whether nothing can be there yet: then nobody looks first
+   */
+  private async send(source: Source, session: Session, isNew: boolean, onFirstBytes: () => void): Promise<void> {
     const ledger = this.ledger as Ledger;
     const { lane = 'auto' } = this.options;
     const shared: Shared = {
@@ -316,12 +321,7 @@ export class Upload {
     });
     // Short requests while the other lane may be better; but none of a small file, which would gain nothing.
     const most = () => (lane === 'auto' && this.mayGoDirect() ? SHARED_REQUEST : LONGEST_REQUEST);
-    const append = new AppendLane(
-      shared,
-      most,
-      lane !== 'direct',
-      session.committedBytes > 0 || session.failure !== null,
-    );
+    const append = new AppendLane(shared, most, lane !== 'direct', !isNew);
     append.elsewhere = () => direct.busy();
     this.append = append;
     this.direct = direct;

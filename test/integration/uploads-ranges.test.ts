@@ -1,7 +1,10 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type http from 'node:http';
+import { decodeId } from '../../src/common/graphql/index.js';
+import { AppendLane } from '../../src/modules/uploads/append-lane.service.js';
+import { MergeJob } from '../../src/modules/uploads/merge.job.js';
 import { ask, BYTES, offsetAt, open, patch, type Reply, replyTo } from '../support/append.js';
-import { ApiClient, spawnServer, startApp, type TestApp, type TestServer, until } from '../support/index.js';
+import { ApiClient, sha256, spawnServer, startApp, type TestApp, type TestServer, until } from '../support/index.js';
 import { brokenInvariants, storageOf, storeDifferences } from '../support/invariants.js';
 
 /** What the append lane has beside tus: any range at one address, a poll, and no waiting for processes that are dead. */
@@ -182,6 +185,91 @@ describe('ranges', () => {
   });
 });
 
+describe('many small objects', () => {
+  const PIECE = 5_000;
+  const chunksOf = (id: string) =>
+    app.database.query<{ key: string; span: string; sha256: string; verified: boolean }>(
+      `SELECT object_key AS key, span::text, encode(c.sha256, 'hex') AS sha256, verified FROM upload_chunk c
+       WHERE session_id = $1 ORDER BY lower(span)`,
+      [decodeId('UploadSession', id)],
+    );
+  beforeAll(() => {
+    for (const { get } of [app, other]) {
+      get(MergeJob).newestSeconds = 0;
+      Object.assign(get(AppendLane), { mergeAt: 20, mergeDelayMs: 0, maxChunks: 60 });
+    }
+  });
+  afterAll(() => {
+    for (const { get } of [app, other]) {
+      Object.assign(get(AppendLane), { mergeAt: 1_000, mergeDelayMs: 60_000, maxChunks: 100_000 });
+    }
+  });
+
+  it('become few while the upload goes on, so that no upload is too slow to end', async () => {
+    const bytes = file.subarray(0, 200 * PIECE);
+    const { url, id } = await begin(bytes.length);
+    let most = 0;
+    for (let offset = 0; offset < bytes.length; offset += PIECE) {
+      expect((await rangePatch(url, offset, bytes.subarray(offset, offset + PIECE))).status).toBe(204);
+      // What a slow link does by itself: it leaves the job the time that it needs.
+      const chunks = await until(
+        () => chunksOf(id),
+        (rows) => rows.length < 40,
+        20,
+      );
+      most = Math.max(most, chunks.length);
+    }
+    expect(most).toBeGreaterThanOrEqual(20);
+    expect((await rangesOf(url)).covered).toEqual([[0, bytes.length]]);
+    const merged = (await chunksOf(id)).filter(({ key }) => key.startsWith('merged/'));
+    expect(merged.length).toBeGreaterThan(0);
+    for (const { span, sha256: digest, verified } of merged) {
+      const [, start, end] = /\[(\d+),(\d+)\)/.exec(span) ?? [];
+      expect(digest).toBe(sha256(bytes.subarray(Number(start), Number(end))));
+      expect(verified).toBe(false);
+    }
+    const { completeUploadSession } = await ada.query(
+      `mutation ($input: CompleteUploadSessionInput!) { completeUploadSession(input: $input) { userErrors { code } } }`,
+      { input: { sessionId: id, sha256: sha256(bytes) } },
+    );
+    expect(completeUploadSession.userErrors).toEqual([]);
+    await until(
+      () => ada.session(id),
+      ({ state }) => state === 'COMPLETED',
+    );
+  });
+
+  it('are merged once, however many try, and not when some were discarded meanwhile', async () => {
+    const { url, id } = await begin(40 * PIECE);
+    for (let offset = 0; offset < 16 * PIECE; offset += PIECE) {
+      await rangePatch(url, offset, file.subarray(offset, offset + PIECE));
+    }
+    const payload = { sessionId: decodeId('UploadSession', id) };
+    const attempt = (from: TestApp, signal = new AbortController().signal) =>
+      from.get(MergeJob).merge(payload, { jobId: '', attempt: 1, waitedSeconds: 0, lease: randomUUID(), signal });
+    await expect(attempt(app, AbortSignal.abort())).rejects.toThrow();
+    await Promise.all([attempt(app), attempt(other), attempt(app)]);
+    expect(await chunksOf(id)).toMatchObject([{ span: `[0,${16 * PIECE})` }]);
+    await Promise.all([
+      ...Array.from({ length: 10 }, (_, k) => {
+        const offset = (16 + k) * PIECE;
+        return rangePatch(url, offset, file.subarray(offset, offset + PIECE));
+      }),
+    ]);
+    await Promise.all([
+      attempt(app),
+      ada.query(`mutation ($input: DiscardRangesInput!) { discardRanges(input: $input) { userErrors { code } } }`, {
+        input: { sessionId: id, ranges: [{ start: 20 * PIECE, end: 20 * PIECE + 1 }] },
+      }),
+    ]);
+    const { covered, committedBytes } = await rangesOf(url);
+    // The one chunk, or all that it had become a part of.
+    expect([25 * PIECE, 16 * PIECE]).toContain(committedBytes);
+    expect(covered.every(([start, end]) => !(start <= 20 * PIECE && 20 * PIECE < end))).toBe(true);
+    await ada.move('cancel', id);
+  });
+});
+
 describe('a writer whose process', () => {
   let server: TestServer;
   let survivor: TestApp;
@@ -203,6 +291,38 @@ describe('a writer whose process', () => {
     expect(await brokenInvariants(survivor.database)).toEqual({});
     await survivor.stop();
     await server.remove();
+  });
+
+  /** So many bytes have come to the server, too few to be settled at once. */
+  const writing = async (sent: number): Promise<{ url: string; request: http.ClientRequest }> => {
+    const { url } = await begin(1_000_000, ben, channel);
+    const request = halfPatch(at(url, server.url), 0, 1_000_000, file.subarray(0, sent));
+    await arrived(at(url, survivor.url), sent);
+    return { url: at(url, survivor.url), request };
+  };
+
+  it('has lost its connections is asked all the same, and settles what it has', async () => {
+    const { url } = await writing(200_000);
+    await survivor.database.query(
+      `SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN upload_writer w ON a.application_name = w.process`,
+    );
+    expect(await offsetAt(url)).toBe(200_000);
+  });
+
+  it('is only slow is waited for, then fenced off, and counts nothing any more', async () => {
+    const { url, request } = await writing(200_000);
+    process.kill(server.pid(), 'SIGSTOP');
+    const begun = performance.now();
+    try {
+      expect(await offsetAt(url)).toBe(0);
+      expect(performance.now() - begun).toBeGreaterThan(1_900);
+      expect((await patch(url, 0, file.subarray(0, 100_000))).status).toBe(204);
+    } finally {
+      process.kill(server.pid(), 'SIGCONT');
+    }
+    request.end(file.subarray(200_000, 1_000_000));
+    expect((await replyTo(request)).status).toBe(423);
+    expect((await rangesOf(url)).covered).toEqual([[0, 100_000]]);
   });
 
   it('was killed is not waited for, and what it had settled is kept', async () => {

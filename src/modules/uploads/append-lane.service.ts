@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
 import { Database, type Tx } from '../../common/database/index.js';
+import { Jobs } from '../../common/jobs/index.js';
 import { traceUpload } from '../../common/tracing/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { type ByteRange, parseMultirange } from './byte-ranges.js';
@@ -11,8 +12,9 @@ import { OBJECT_BYTES, settleAfterMs } from './settle-rule.js';
 import type { Checksum } from './tus-protocol.js';
 import * as ledger from './upload-ledger.js';
 import { UploadWriters } from './upload-writers.service.js';
+import { MergeChunks } from './uploads.jobs.js';
 import { countCommitted } from './uploads.metrics.js';
-import { type UploadSessionRow, UploadsService } from './uploads.service.js';
+import { RATE_WINDOW_SECONDS, type UploadSessionRow, UploadsService } from './uploads.service.js';
 
 /** A body that brings nothing for so long is a dead link's. */
 const SILENT_MS = 60_000;
@@ -20,6 +22,8 @@ const SILENT_MS = 60_000;
 const AHEAD_BYTES = 2 * 1024 * 1024;
 /** A session in more parts than this is cut by somebody who wants it so: each commit and the assembling read them all. */
 const MAX_HOLES = 10_000;
+/** More objects of one session are merged. */
+const MERGE_AT = 1_000;
 
 /** How an append ended. `reached`: where its bytes end, after END; else where it began: the ledger says what counts. */
 export interface Appended {
@@ -46,8 +50,14 @@ interface Writer {
  */
 @Injectable()
 export class AppendLane {
+  /** Replaced by tests, which have no days. */
+  mergeAt = MERGE_AT;
+  mergeDelayMs = RATE_WINDOW_SECONDS * 1000;
+  maxChunks = MAX_CHUNKS;
+
   constructor(
     private readonly db: Database,
+    private readonly jobs: Jobs,
     private readonly objects: StoredObjects,
     private readonly uploads: UploadsService,
     private readonly writers: UploadWriters,
@@ -234,14 +244,20 @@ export class AppendLane {
     );
     if (open?.state !== 'OPEN') return 'SESSION_ENDED';
     if (!(await this.writers.isIn(tx, id))) return 'FENCED';
-    const [{ chunks } = { chunks: 0 }] = await tx.query<{ chunks: number }>(
-      'SELECT count(*)::int AS chunks FROM (SELECT FROM upload_chunk WHERE session_id = $1 LIMIT $2) c',
-      [sessionId, MAX_CHUNKS],
+    const [{ chunks, merged } = { chunks: 0, merged: '' }] = await tx.query<{ chunks: number; merged: string }>(
+      `SELECT count(*)::int AS chunks, sum(hashtext(object_key)) FILTER (WHERE starts_with(object_key, 'merged/'))::text AS merged
+       FROM (SELECT object_key FROM upload_chunk WHERE session_id = $1 LIMIT $2) c`,
+      [sessionId, this.maxChunks],
     );
-    if (open.holes > MAX_HOLES || chunks >= MAX_CHUNKS) return 'TOO_MANY';
+    if (open.holes > MAX_HOLES || chunks >= this.maxChunks) return 'TOO_MANY';
     const result = await ledger.commit(tx, sessionId, pieces, verified);
     if (!result) return 'SESSION_ENDED';
     countCommitted(tx, 'append', result);
+    if (chunks >= this.mergeAt) {
+      // Once, until what is merged is something else, or there are many more.
+      const dedupeKey = `merge:${sessionId}:${merged}:${Math.floor((2 * chunks) / this.mergeAt)}`;
+      await this.jobs.enqueue(tx, MergeChunks, { sessionId }, { dedupeKey, delayMs: this.mergeDelayMs });
+    }
     if (completes) await this.uploads.completeIfWhole(tx, sessionId, null);
     return result;
   }

@@ -7,6 +7,7 @@ import { VideosModule } from '../videos/index.js';
 import { AppendLane } from './append-lane.service.js';
 import { AssembleJob } from './assemble.job.js';
 import { ChunksService } from './chunks.service.js';
+import { MergeJob } from './merge.job.js';
 import { TusIngress } from './tus-ingress.js';
 import { UploadSessionEntity } from './upload-session.entity.js';
 import { UploadWriters } from './upload-writers.service.js';
@@ -17,7 +18,7 @@ import { UploadsService } from './uploads.service.js';
 @Module({
   imports: [TypeOrmModule.forFeature([UploadSessionEntity]), StorageModule, UsersModule, ChannelsModule, VideosModule],
   providers: [
-    ...[UploadsService, ChunksService, UploadWriters, AppendLane, TusIngress, AssembleJob, UploadsMetrics],
+    ...[UploadsService, ChunksService, UploadWriters, AppendLane, TusIngress, AssembleJob, MergeJob, UploadsMetrics],
     ...[UploadsResolver, UserUploadsResolver, VideoUploadResolver],
   ],
   exports: [UploadsService, UploadWriters],
