@@ -234,17 +234,24 @@ function Item(props: { chosen: Chosen; onSession: (id: string) => void; onGone: 
   const { chosen, onSession, onGone } = props;
   const { file, channelId } = chosen;
   const upload = useUpload({ token: accessToken, channelId });
-  const { state, progress, error, sessionId, videoId, start } = upload;
+  const { state, progress, error, sessionId, videoId } = upload;
   const [turn] = useState(() => places.turn());
   const [held, setHeld] = useState(false);
+  const begun = useRef(false);
 
-  const begin = useCallback(() => {
-    turn.take(() => start(file, chosen.sessionId === null ? {} : { sessionId: chosen.sessionId }));
-  }, [turn, start, file, chosen.sessionId]);
+  const go = () => {
+    setHeld(false);
+    turn.take(() => {
+      if (begun.current) return upload.resume();
+      begun.current = true;
+      upload.start(file, chosen.sessionId === null ? {} : { sessionId: chosen.sessionId });
+    });
+  };
+  const first = useRef(go);
   useEffect(() => {
-    begin();
+    first.current();
     return () => turn.leave();
-  }, [begin, turn]);
+  }, [turn]);
   useEffect(() => {
     if (OVER.has(state)) turn.leave();
   }, [state, turn]);
@@ -257,11 +264,11 @@ function Item(props: { chosen: Chosen; onSession: (id: string) => void; onGone: 
     upload.pause();
     turn.leave();
   };
-  const resume = () => {
-    setHeld(false);
-    turn.take(() => (state === 'idle' ? begin() : upload.resume()));
+  const again = () => {
+    begun.current = false;
+    go();
   };
-  const sent = progress?.committedBytes ?? 0;
+  const sent = progress.committedBytes;
   const word = held && state !== 'paused' ? WORDS.paused : WORDS[state];
   return (
     <li className="card">
@@ -270,10 +277,8 @@ function Item(props: { chosen: Chosen; onSession: (id: string) => void; onGone: 
       <p className="soft">
         <span role="status">{word}</span>
         {!OVER.has(state) && ` · ${percentText(sent, file.size)} of ${sizeText(file.size)}`}
-        {state === 'sending' && progress?.bytesPerSecond ? ` · ${sizeText(progress.bytesPerSecond)}/s` : ''}
-        {state === 'sending' && typeof progress?.secondsLeft === 'number'
-          ? ` · ${durationText(progress.secondsLeft)} left`
-          : ''}
+        {state === 'sending' && progress.bytesPerSecond ? ` · ${sizeText(progress.bytesPerSecond)}/s` : ''}
+        {state === 'sending' && progress.secondsLeft !== null ? ` · ${durationText(progress.secondsLeft)} left` : ''}
       </p>
       {state === 'failed' && error && (
         <p role="alert" className="problem">
@@ -287,13 +292,13 @@ function Item(props: { chosen: Chosen; onSession: (id: string) => void; onGone: 
             Pause
           </Quiet>
         )}
-        {held && (
-          <Quiet what="Resume" of={file.name} onClick={resume}>
+        {held && !OVER.has(state) && (
+          <Quiet what="Resume" of={file.name} onClick={go}>
             Resume
           </Quiet>
         )}
         {state === 'failed' && (
-          <Quiet what="Try again" of={file.name} onClick={begin}>
+          <Quiet what="Try again" of={file.name} onClick={again}>
             Try again
           </Quiet>
         )}

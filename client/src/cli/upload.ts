@@ -1,11 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { createUpload } from '../node.js';
+import { createUpload, UploadError } from '../node.js';
 import { durationText, sizeText } from '../units.js';
 import { ask } from './api.js';
 import { parse } from './args.js';
 import { type VideoFile, videosOf } from './files.js';
 import { accessToken, endpointOf } from './logins.js';
-import { Away, EXIT, Problem } from './problem.js';
+import { EXIT, Problem } from './problem.js';
 import { bars, jsonLines, lines, type Row, type Show } from './show.js';
 
 export const UPLOAD_HELP = `npx sluice upload FILE… [--channel HANDLE] [--title TEXT] [--visibility WHO] [--parallel N] [--json]
@@ -175,23 +175,23 @@ async function one(file: VideoFile, job: Job, show: Show, running: Set<Running>)
   } catch (error) {
     const { message, code = 'FAILED' } = error as Error & { code?: string };
     show.end(row, `failed, ${code}: ${message}`, { event: 'failed', code, message });
-    return error instanceof Problem || code === 'UNAUTHENTICATED' ? EXIT.signedOut : EXIT.failed;
+    return code === 'UNAUTHENTICATED' ? EXIT.signedOut : EXIT.failed;
   } finally {
     running.delete(upload);
   }
 }
 
-/** The token of every file. While the server is away the upload is, too: it waits. */
+/** The token of every file. While the server is away the upload is, too: it waits, and asks again. */
 function tokenSource(endpoint: string): (ask: { expired: boolean }) => Promise<string> {
   let last: string | null = null;
   return async ({ expired }) => {
-    for (;;) {
-      try {
-        last = await accessToken(endpoint, expired ? last : null);
-        return last;
-      } catch (error) {
-        if (!(error instanceof Away)) throw error;
-      }
+    try {
+      last = await accessToken(endpoint, expired ? last : null);
+      return last;
+    } catch (error) {
+      if (error instanceof Problem && error.exitCode === EXIT.signedOut)
+        throw new UploadError('UNAUTHENTICATED', error.message);
+      throw error;
     }
   };
 }
