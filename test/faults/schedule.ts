@@ -61,6 +61,11 @@ export async function enter(kind: Kind, label: string): Promise<() => void> {
   return request ? request.schedule.enter(request, kind, label) : () => undefined;
 }
 
+export function withinTransaction<T>(transaction: () => Promise<T>): Promise<T> {
+  const schedule = requests.getStore()?.schedule;
+  return schedule ? schedule.open(transaction) : transaction();
+}
+
 /** While `waiting` waits for what others do, they have their turns. */
 export async function away<T>(kind: Kind, waiting: () => Promise<T>): Promise<T> {
   const schedule = requests.getStore()?.schedule;
@@ -79,7 +84,7 @@ export function apart<T>(label: string, work: () => Promise<T>): Promise<T> {
 
 type Kind = 'statement' | 'file';
 const STILL_LOOPS = 3;
-const LOOK_FOR_LOCKS_MS = 4;
+const LOOK_FOR_LOCKS_MS = 10;
 /** Nobody has a turn and nothing ends for so long: what is under way hangs. */
 const HANGS_MS = 75_000;
 /** Longer than a newcomer waits for whom it evicts. */
@@ -92,9 +97,10 @@ const STOPPED_MS = 2_500;
  */
 export class Schedule {
   readonly trace: string[] = [];
-  private readonly open = new Set<Request>();
+  private readonly begun = new Set<Request>();
   private readonly waiting: Waiting[] = [];
   private readonly busy: Record<Kind, number> = { statement: 0, file: 0 };
+  private transactions = 0;
   private changes = 0;
   private stoppedSince: number | undefined;
   private lastTurn = performance.now();
@@ -119,13 +125,13 @@ export class Schedule {
   ): Promise<T> {
     const weight = 2 ** (this.draw.next() * 7);
     const request: Request = { schedule: this, name: `${name}@${process}`, process, weight, crashed: false, stopsIn };
-    this.open.add(request);
+    this.begun.add(request);
     return requests.run(request, async () => {
       try {
         await this.point(request, 'file', 'begins', async () => undefined);
         return await work();
       } finally {
-        this.open.delete(request);
+        this.begun.delete(request);
         this.change();
       }
     });
@@ -134,7 +140,7 @@ export class Schedule {
   /** The other half of `stopsIn`. */
   continueStopped(): void {
     this.stoppedSince = undefined;
-    for (const request of this.open) if (request.stopsIn <= 0) request.stopsIn = Number.POSITIVE_INFINITY;
+    for (const request of this.begun) if (request.stopsIn <= 0) request.stopsIn = Number.POSITIVE_INFINITY;
     this.change();
   }
 
@@ -173,6 +179,16 @@ export class Schedule {
     };
   }
 
+  /** A transaction is open meanwhile. */
+  async open<T>(transaction: () => Promise<T>): Promise<T> {
+    this.transactions++;
+    try {
+      return await transaction();
+    } finally {
+      this.transactions--;
+    }
+  }
+
   note(kind: Kind, more: 1 | -1): void {
     this.busy[kind] += more;
     this.change();
@@ -205,7 +221,7 @@ export class Schedule {
       const able = this.waiting.filter(({ request }) => request.stopsIn > 0 || request.crashed);
       if (able.length === 0) {
         if (performance.now() - since > HANGS_MS)
-          throw new Error(`Nothing goes on: ${[...this.open].map(({ name }) => name)}`);
+          throw new Error(`Nothing goes on: ${[...this.begun].map(({ name }) => name)}`);
         await this.nextChange(20);
         continue;
       }
@@ -226,7 +242,7 @@ export class Schedule {
     if (dice < crashes) {
       // With what it was about to do done, or not.
       how = this.draw.chance(0.5) ? 'dies after' : 'dies before';
-      for (const one of this.open)
+      for (const one of this.begun)
         if (one.process === chosen.request.process) one.crashed = one !== chosen.request || how === 'dies before';
       for (const one of this.waiting.filter(({ request }) => request.crashed && request !== chosen.request))
         this.go(one, 'well');
@@ -256,7 +272,8 @@ export class Schedule {
       }
       still = 0;
       if (await this.nextChange(LOOK_FOR_LOCKS_MS)) continue;
-      if (this.busy.file > 0) continue;
+      // Without an open transaction nothing waits for a lock: it is only slow.
+      if (this.busy.file > 0 || this.transactions === 0) continue;
       if ((await this.lockWaits()) >= this.busy.statement && seen === this.changes) return;
     }
   }

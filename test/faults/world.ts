@@ -15,7 +15,7 @@ import {
   type StoredBytes,
 } from '../../src/modules/storage/object-storage.js';
 import { deleteKeys, sharedRedisUrl, type TestDatabase, temporaryFolder, testDatabase } from '../support/index.js';
-import { away, enter, point } from './schedule.js';
+import { away, enter, point, withinTransaction } from './schedule.js';
 
 /** Room for a file or two, so that the quota is met. */
 export const QUOTA = 10_000;
@@ -40,8 +40,8 @@ class PointedDatabase extends Database {
   override async tx<T>(fn: (tx: Tx) => Promise<T>): Promise<T> {
     let leave: (() => void) | undefined;
     let failed: unknown;
-    const done = await super
-      .tx(async (tx) => {
+    const transaction = () =>
+      super.tx(async (tx) => {
         leave = undefined;
         const result = await fn({
           manager: tx.manager,
@@ -50,10 +50,10 @@ class PointedDatabase extends Database {
         });
         leave = await enter('statement', '· COMMIT');
         return result;
-      })
-      .catch((error: unknown) => {
-        failed = error;
       });
+    const done = await withinTransaction(transaction).catch((error: unknown) => {
+      failed = error;
+    });
     // Whether the answer is lost, or never was.
     leave?.();
     if (failed) throw failed;
@@ -102,7 +102,7 @@ export async function openWorld(processes: readonly string[]): Promise<World> {
   Logger.overrideLogger(false);
   const database = await testDatabase();
   await database.query(AUDIT);
-  const dataDir = await temporaryFolder();
+  const dataDir = await temporaryFolder({ inMemory: true });
   const redisPrefix = `${new URL(database.url).pathname.slice(1)}:`;
   const config: Config = Object.freeze({
     ...readSettings({}),
