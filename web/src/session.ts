@@ -43,6 +43,15 @@ export async function authorization(): Promise<Record<string, string>> {
   return known ? { authorization: `Bearer ${known.accessToken}` } : {};
 }
 
+/** What an upload shows to the server; `expired` where that took the last one no more. Throws `OperationFailed`. */
+export async function accessToken({ expired }: { expired: boolean }): Promise<string> {
+  if (expired) current = null;
+  const known = await session();
+  if (!known)
+    throw new OperationFailed('You are signed out. Sign in, and choose the same file again.', 'UNAUTHENTICATED');
+  return known.accessToken;
+}
+
 /** A query or mutation as whoever is signed in. Throws `OperationFailed`. */
 export async function request<Data>(query: string, variables: Record<string, unknown> = {}): Promise<Data> {
   const ask = async () => post({ query, variables }, await authorization());

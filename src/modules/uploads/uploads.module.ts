@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { MailModule } from '../../common/mail/index.js';
 import { ChannelsModule } from '../channels/index.js';
 import { StorageModule } from '../storage/index.js';
 import { UsersModule } from '../users/index.js';
@@ -8,17 +9,35 @@ import { AppendLane } from './append-lane.service.js';
 import { AssembleJob } from './assemble.job.js';
 import { ChunksService } from './chunks.service.js';
 import { TusIngress } from './tus-ingress.js';
+import { UploadExpiry } from './upload-expiry.service.js';
 import { UploadSessionEntity } from './upload-session.entity.js';
+import { UploadWriters } from './upload-writers.service.js';
 import { UploadsMetrics } from './uploads.metrics.js';
 import { UploadsResolver, UserUploadsResolver, VideoUploadResolver } from './uploads.resolver.js';
 import { UploadsService } from './uploads.service.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([UploadSessionEntity]), StorageModule, UsersModule, ChannelsModule, VideosModule],
+  imports: [
+    TypeOrmModule.forFeature([UploadSessionEntity]),
+    MailModule,
+    StorageModule,
+    UsersModule,
+    ChannelsModule,
+    VideosModule,
+  ],
   providers: [
-    ...[UploadsService, ChunksService, AppendLane, TusIngress, AssembleJob, UploadsMetrics],
+    ...[
+      UploadsService,
+      ChunksService,
+      UploadWriters,
+      AppendLane,
+      TusIngress,
+      AssembleJob,
+      UploadExpiry,
+      UploadsMetrics,
+    ],
     ...[UploadsResolver, UserUploadsResolver, VideoUploadResolver],
   ],
-  exports: [UploadsService],
+  exports: [UploadsService, UploadWriters],
 })
 export class UploadsModule {}
