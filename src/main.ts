@@ -55,8 +55,12 @@ async function start(settings: Settings): Promise<void> {
   const app = await createApp(config);
   if (settings.databaseUrl === null) {
     // The embedded database has no other user, so whatever is still leased belonged to a process that is gone.
-    const { JobWorker } = await import('./common/jobs/index.js');
+    const [{ JobWorker }, { UploadWriters }] = await Promise.all([
+      import('./common/jobs/index.js'),
+      import('./modules/uploads/index.js'),
+    ]);
     await app.get(JobWorker, { strict: false }).releaseAll();
+    await app.get(UploadWriters, { strict: false }).releaseAll();
   }
   // Nest's own hooks do the draining: /readyz says so, no new job is taken, sockets are closed, connections last.
   stops.push(() => app.close());

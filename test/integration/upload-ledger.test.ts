@@ -1,6 +1,8 @@
 import pg from 'pg';
 import '../../src/common/database/index.js';
 import type { Sql } from '../../src/common/database/index.js';
+import { parseMultirange } from '../../src/modules/uploads/byte-ranges.js';
+import { runsOf } from '../../src/modules/uploads/merge-runs.js';
 import * as ledger from '../../src/modules/uploads/upload-ledger.js';
 import { type TestDatabase, testDatabase } from '../support/index.js';
 import { brokenInvariants } from '../support/invariants.js';
@@ -50,11 +52,17 @@ function random(seed: number): () => number {
 }
 
 /** Ranges that overlap at will, each with an object of its own, some twice in a batch or sent again later. */
-async function batches(sessionId: string, writer: number, next: () => number): Promise<ledger.StoredChunk[][]> {
+async function batches(
+  sessionId: string,
+  writer: number,
+  from: number,
+  next: () => number,
+): Promise<ledger.StoredChunk[][]> {
   const all = Array.from({ length: 8 }, (_, batch) =>
     Array.from({ length: 4 }, (_, index): ledger.StoredChunk => {
-      const start = Math.floor(next() * SIZE);
-      const end = Math.min(SIZE, start + 1 + Math.floor(next() * 16));
+      // Those of one writer are neighbours that do not overlap, which can be merged.
+      const start = writer === 2 ? batch * 8 + index * 2 : from + Math.floor(next() * (SIZE - from));
+      const end = writer === 2 ? start + 2 : Math.min(SIZE, start + 1 + Math.floor(next() * 16));
       return {
         range: { start, end },
         key: `incoming/${sessionId}/${writer}-${batch}-${index}`,
@@ -66,13 +74,45 @@ async function batches(sessionId: string, writer: number, next: () => number): P
   return [...all, ...all.slice(0, 3)];
 }
 
+let merged = 0;
+
+/** What the job does, without the bytes. @returns how many runs became one chunk */
+async function mergeRuns(sessionId: string, name: string): Promise<number> {
+  const rows = await sql.query<{ key: string; span: string }>(
+    `SELECT object_key AS key, span::text FROM upload_chunk WHERE session_id = $1 AND covers = int8multirange(span) ORDER BY lower(span)`,
+    [sessionId],
+  );
+  const runs = runsOf(
+    rows.flatMap(({ key, span }) => parseMultirange(span).map((range) => ({ key, range }))),
+    SIZE / 2,
+    2,
+  );
+  let count = 0;
+  for (const [index, run] of runs.entries()) {
+    const key = `merged/${sessionId}/${name}-${index}`;
+    await sql.query('INSERT INTO stored_object (key) VALUES ($1)', [key]);
+    const range = { start: run[0]?.range.start as number, end: run.at(-1)?.range.end as number };
+    const client = await pool.connect();
+    try {
+      await client.query('BEGIN');
+      const tx: Sql = { query: async (text, values) => (await client.query(text, values as unknown[])).rows };
+      const keys = run.map((chunk) => chunk.key);
+      if (await ledger.merge(tx, sessionId, { range, key, sha256: '00'.repeat(32) }, keys)) count++;
+      await client.query('COMMIT');
+    } finally {
+      client.release();
+    }
+  }
+  return count;
+}
+
 async function race(seed: number): Promise<{ id: string; late: number }> {
   const next = random(seed);
   const id = await openSession();
   let ended = false;
   let late = 0;
   const write = async (writer: number) => {
-    for (const batch of await batches(id, writer, next)) {
+    for (const batch of await batches(id, writer, seed % 2 ? SIZE - 8 : 0, next)) {
       const endedBefore = ended;
       const result = await ledger.commit(sql, id, batch);
       if (result && endedBefore) late++;
@@ -93,7 +133,7 @@ async function race(seed: number): Promise<{ id: string; late: number }> {
     }
   };
   const discard = async () => {
-    for (let tries = 0; tries < 3; tries++) {
+    for (let tries = 0; tries < 6; tries++) {
       const start = Math.floor(next() * SIZE);
       await ledger.discard(sql, id, [{ start, end: start + 4 }]);
     }
@@ -107,7 +147,14 @@ async function race(seed: number): Promise<{ id: string; late: number }> {
       );
     }
   };
-  await Promise.all([write(0), write(1), write(2), complete(), complete(), discard(), collect(), cancel()]);
+  let written = false;
+  const merging = async (merger: number) => {
+    for (let tries = 0; !written; tries++) merged += await mergeRuns(id, `${merger}-${tries}`);
+  };
+  const writing = Promise.all([write(2), write(0), write(1)]).finally(() => {
+    written = true;
+  });
+  await Promise.all([writing, complete(), complete(), discard(), collect(), cancel(), merging(0), merging(1)]);
   return { id, late };
 }
 
@@ -117,6 +164,7 @@ it('keeps every session right, whatever races', async () => {
     outcomes.push(...(await Promise.all([0, 1, 2, 3].map((offset) => race(seed + offset)))));
   }
   expect(outcomes.filter((outcome) => outcome.late > 0)).toEqual([]);
+  expect(merged).toBeGreaterThan(0);
   const {
     'something unfinished has no job': _,
     'a kept object belongs to nothing': __,
@@ -157,4 +205,34 @@ it('lets one chunk of a batch give way to an earlier one, and cuts what overlaps
     { key: chunks[0]?.key, start: 0, end: 8 },
     { key: chunks[1]?.key, start: 4, end: 8 },
   ]);
+});
+
+it('merges only what is all still there, and counts as verified what all were', async () => {
+  const id = await openSession();
+  const chunks = [0, 8, 16].map((start) => ({
+    ...{ range: { start, end: start + 8 }, key: `appended/${id}/${start}`, sha256: '00'.repeat(32) },
+  }));
+  const into = (name: string) => ({
+    range: { start: 0, end: 24 },
+    key: `merged/${id}/${name}`,
+    sha256: '11'.repeat(32),
+  });
+  const keys = chunks.map(({ key }) => key);
+  await sql.query('INSERT INTO stored_object (key) SELECT unnest($1::text[])', [
+    [...keys, ...['a', 'b'].map((name) => into(name).key)],
+  ]);
+  for (const chunk of chunks) await ledger.commit(sql, id, [chunk], chunk.range.start !== 8);
+  expect(await ledger.merge(sql, id, into('a'), [...keys, `appended/${id}/24`])).toBe(false);
+  await ledger.discard(sql, id, [{ start: 20, end: 21 }]);
+  expect(await ledger.merge(sql, id, into('a'), keys)).toBe(false);
+  const rest = { ...into('b'), range: { start: 0, end: 16 } };
+  expect(await ledger.merge(sql, id, { ...rest, range: { start: 0, end: 15 } }, keys.slice(0, 2))).toBe(false);
+  expect(await ledger.merge(sql, id, rest, keys.slice(0, 2))).toBe(true);
+  expect(
+    await sql.query(
+      `SELECT object_key, span::text, verified, encode(sha256, 'hex') AS sha256 FROM upload_chunk WHERE session_id = $1`,
+      [id],
+    ),
+  ).toEqual([{ object_key: rest.key, span: '[0,16)', verified: false, sha256: '11'.repeat(32) }]);
+  expect(await ledger.parts(sql, id)).toEqual([{ key: rest.key, start: 0, end: 16 }]);
 });

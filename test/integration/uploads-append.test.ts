@@ -1,14 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import http, { type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import type http from 'node:http';
 import { Upload } from 'tus-js-client';
+import { ask, BYTES, offsetAt, open, patch, type Reply, replyTo } from '../support/append.js';
 import { makeClip } from '../support/clip.js';
 import { type Answer, ApiClient, sha256, startApp, type TestApp, until } from '../support/index.js';
 import { brokenInvariants, digestOf, storageOf, storeDifferences } from '../support/invariants.js';
 
 /** The append lane over real sockets: what tus 1.0 asks of a server, and that no byte that arrived is lost. */
 
-const BYTES = 'application/offset+octet-stream';
 let app: TestApp;
 /** A second process' worth of application on the same database, store and Redis. */
 let other: TestApp;
@@ -30,41 +29,6 @@ afterAll(async () => {
   await other.stop();
   await app.stop();
 });
-
-interface Reply {
-  status: number;
-  headers: IncomingHttpHeaders;
-  body: string;
-}
-
-function open(method: string, url: string, headers: Record<string, string | number> = {}): http.ClientRequest {
-  return http.request(url, { method, headers: { 'tus-resumable': '1.0.0', ...headers }, agent: false });
-}
-async function replyTo(request: http.ClientRequest): Promise<Reply> {
-  const [response] = (await once(request, 'response')) as [IncomingMessage];
-  let body = '';
-  for await (const chunk of response) body += chunk;
-  return { status: response.statusCode ?? 0, headers: response.headers, body };
-}
-async function ask(
-  method: string,
-  url: string,
-  headers: Record<string, string | number> = {},
-  body: Buffer | string = '',
-): Promise<Reply> {
-  const request = open(method, url, headers);
-  const reply = replyTo(request);
-  request.end(body);
-  return reply;
-}
-const patch = (url: string, offset: number, body: Buffer, headers: Record<string, string> = {}): Promise<Reply> =>
-  ask(
-    'PATCH',
-    url,
-    { 'content-type': BYTES, 'content-length': body.length, 'upload-offset': offset, ...headers },
-    body,
-  );
-const offsetAt = async (url: string): Promise<number> => Number((await ask('HEAD', url)).headers['upload-offset']);
 
 const encoded = (values: Record<string, string>) =>
   Object.entries(values)

@@ -46,6 +46,11 @@ export class Database implements Sql {
     this.pool = (dataSource.driver as unknown as { master: pg.Pool }).master;
   }
 
+  /** What connections of this process, and of no other, are called: `application_name` in pg_stat_activity. */
+  get processName(): string {
+    return this.pool.options.application_name ?? '';
+  }
+
   async query<Row = Record<string, unknown>>(sql: string, parameters: readonly unknown[] = []): Promise<Row[]> {
     return run<Row>(this.pool, sql, parameters);
   }

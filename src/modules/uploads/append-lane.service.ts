@@ -1,36 +1,31 @@
-import { createHash, type Hash, randomUUID } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { type BeforeApplicationShutdown, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { Database, type Tx } from '../../common/database/index.js';
-import { Live } from '../../common/live/index.js';
+import { Jobs } from '../../common/jobs/index.js';
 import { traceUpload } from '../../common/tracing/index.js';
 import { StoredObjects } from '../storage/index.js';
-import { type ByteRange, formatRange, parseMultirange } from './byte-ranges.js';
+import { type ByteRange, parseMultirange } from './byte-ranges.js';
 import { MAX_CHUNKS } from './chunk-size.js';
 import type { IncomingBytes, Stop } from './incoming-bytes.js';
+import { OBJECT_BYTES, settleAfterMs } from './settle-rule.js';
 import type { Checksum } from './tus-protocol.js';
 import * as ledger from './upload-ledger.js';
+import { UploadWriters } from './upload-writers.service.js';
+import { MergeChunks } from './uploads.jobs.js';
 import { countCommitted } from './uploads.metrics.js';
-import { type UploadSessionRow, UploadsService } from './uploads.service.js';
+import { RATE_WINDOW_SECONDS, type UploadSessionRow, UploadsService } from './uploads.service.js';
 
-/** An object of the store: what a crash of this process may cost at most, and what S3 has in memory meanwhile. */
-const OBJECT_BYTES = 8 * 1024 * 1024;
-/** A slow link's bytes are settled as often. */
-const SETTLE_MS = 10_000;
 /** A body that brings nothing for so long is a dead link's. */
 const SILENT_MS = 60_000;
-/** For an evicted writer to settle what it has; then it is fenced off, alive or not. */
-const EVICT_MS = 2_000;
-const LOOK_MS = 250;
-/** In this process: each may have an object in memory on its way to S3. */
-const AT_ONCE = 256;
-/** Nobody has the whole process. */
-const AT_ONCE_OF_USER = 64;
-const AT_ONCE_OF_SESSION = 16;
+/** Of the next object, in memory while an earlier one is on its way to S3. */
+const AHEAD_BYTES = 2 * 1024 * 1024;
 /** A session in more parts than this is cut by somebody who wants it so: each commit and the assembling read them all. */
 const MAX_HOLES = 10_000;
+/** More objects of one session are merged. */
+const MERGE_AT = 1_000;
 
-/** How an append ended. `reached`: the end of what is stored without a hole from where the append began. */
+/** How an append ended. `reached`: where its bytes end, after END; else where it began: the ledger says what counts. */
 export interface Appended {
   readonly stop: Stop | 'MISMATCH' | 'FENCED' | 'SESSION_ENDED' | 'TOO_MANY' | 'BUSY';
   readonly reached: number;
@@ -54,50 +49,19 @@ interface Writer {
  * link is cut is kept and counted. docs/uploads-ledger.md
  */
 @Injectable()
-export class AppendLane implements BeforeApplicationShutdown {
-  private readonly here = new Map<string, { ownerId: string; bytes: IncomingBytes; done: Promise<unknown> }>();
+export class AppendLane {
+  /** Replaced by tests, which have no days. */
+  mergeAt = MERGE_AT;
+  mergeDelayMs = RATE_WINDOW_SECONDS * 1000;
+  maxChunks = MAX_CHUNKS;
 
   constructor(
     private readonly db: Database,
-    private readonly live: Live,
+    private readonly jobs: Jobs,
     private readonly objects: StoredObjects,
     private readonly uploads: UploadsService,
+    private readonly writers: UploadWriters,
   ) {}
-
-  /** What has arrived is settled; clients go on at another process. */
-  async beforeApplicationShutdown(): Promise<void> {
-    const writers = [...this.here.values()];
-    for (const { bytes } of writers) bytes.stop();
-    await Promise.allSettled(writers.map(({ done }) => done));
-  }
-
-  /**
-   * Ends whoever writes within this range, in any process: what they have is settled first, if they still can. Writers at
-   * other ranges go on.
-   */
-  async evict(sessionId: string, range: ByteRange): Promise<void> {
-    const rivals = await this.db.query<{ id: string }>(
-      'SELECT id FROM upload_writer WHERE session_id = $1 AND span && $2::int8range',
-      [sessionId, formatRange(range)],
-    );
-    if (rivals.length === 0) return;
-    const ids = rivals.map(({ id }) => id);
-    for (const id of ids) {
-      this.here.get(id)?.bytes.stop();
-      this.live.tick(evictionTopic(id));
-    }
-    for (const until = performance.now() + EVICT_MS; performance.now() < until; ) {
-      const gone = this.live.waitFor(settledTopic(sessionId), LOOK_MS);
-      const left = await this.db.query('SELECT id FROM upload_writer WHERE id = ANY($1::uuid[])', [ids]);
-      if (left.length === 0) return;
-      await gone;
-    }
-    // In the order of the ledger's own statements: after this, nothing that these writers settle counts.
-    await this.db.tx(async (tx) => {
-      await tx.query('SELECT id FROM upload_session WHERE id = $1 FOR NO KEY UPDATE', [sessionId]);
-      await tx.query('DELETE FROM upload_writer WHERE id = ANY($1::uuid[])', [ids]);
-    });
-  }
 
   /**
    * Writes what arrives at `offset`. Bytes that are covered already are read and dropped.
@@ -121,42 +85,18 @@ export class AppendLane implements BeforeApplicationShutdown {
     bytes: IncomingBytes,
     { length, checksum, completes }: Append,
   ): Promise<Appended> {
-    const ofUser = [...this.here.values()].filter(({ ownerId }) => ownerId === session.ownerId).length;
-    if (this.here.size >= AT_ONCE || ofUser >= AT_ONCE_OF_USER) return { stop: 'BUSY', reached: offset };
-    const writer: Writer = { id: randomUUID(), sessionId: session.id, completes };
     const end = length === null ? session.sizeBytes : Math.min(session.sizeBytes, offset + length);
-    const unlisten = this.live.listen(evictionTopic(writer.id), () => bytes.stop());
-    const done = this.entered(writer, { start: offset, end: Math.max(end, offset + 1) }).then((entered) =>
-      entered
-        ? this.appendAll(writer, session, { start: offset, end }, bytes, checksum)
-        : { stop: 'FENCED' as const, reached: offset },
+    const span = { start: offset, end: Math.max(end, offset + 1) };
+    const appended = await this.writers.during(session, span, bytes, (id) =>
+      this.appendAll({ id, sessionId: session.id, completes }, session, { start: offset, end }, bytes, checksum),
     );
-    this.here.set(writer.id, { ownerId: session.ownerId, bytes, done });
-    try {
-      return await done;
-    } finally {
-      unlisten();
-      this.here.delete(writer.id);
-      await this.db.query('DELETE FROM upload_writer WHERE id = $1', [writer.id]);
-      this.live.tick(settledTopic(session.id));
-    }
+    return typeof appended === 'string' ? { stop: appended, reached: offset } : appended;
   }
 
-  /** Of several who come to one place at once, one gets it: nobody can have the same bytes stored many times. */
-  private entered(writer: Writer, span: ByteRange): Promise<boolean> {
-    return this.db.tx(async (tx) => {
-      await tx.query('SELECT id FROM upload_session WHERE id = $1 FOR NO KEY UPDATE', [writer.sessionId]);
-      const rows = await tx.query(
-        `INSERT INTO upload_writer (id, session_id, span) SELECT $1, $2::uuid, $3::int8range
-         WHERE NOT EXISTS (SELECT FROM upload_writer WHERE session_id = $2::uuid AND span && $3::int8range)
-           AND (SELECT count(*) FROM upload_writer WHERE session_id = $2::uuid) < $4 RETURNING id`,
-        [writer.id, writer.sessionId, formatRange(span), AT_ONCE_OF_SESSION],
-      );
-      return rows.length === 1;
-    });
-  }
-
-  /** Of a checked body nothing counts before the end: then all of it, in one statement. */
+  /**
+   * While one piece is settled the next is read already; they count in order. Of a checked body nothing counts before the
+   * end: then all of it, in one statement.
+   */
   private async appendAll(
     writer: Writer,
     session: AppendedTo,
@@ -168,37 +108,58 @@ export class AppendLane implements BeforeApplicationShutdown {
     const waiting: ledger.StoredChunk[] = [];
     let covered: readonly ByteRange[] = parseMultirange(session.covered);
     let at = start;
-    const stopped = async (stop: Appended['stop']): Promise<Appended> => {
-      await this.giveUp(waiting);
-      return { stop, reached: checksum ? start : at };
-    };
-    try {
-      while (at < end) {
-        if (!(await bytes.any(SILENT_MS))) return await stopped(bytes.ended ?? 'CUT');
-        const there = covered.find((range) => range.start <= at && at < range.end);
-        if (there) {
-          // What is stored is read and dropped, a while at a time.
-          for await (const chunk of bytes.piece(Math.min(there.end, end) - at, SETTLE_MS)) {
-            hash?.update(chunk);
-            at += chunk.length;
-          }
-          continue;
+    /** Why nothing more counts, and why nothing more comes. */
+    let refused: Appended['stop'] | undefined;
+    let stopped: Stop | undefined;
+    let failure: { error: unknown } | undefined;
+    /** Never rejects. */
+    let settling: Promise<void> | undefined;
+    const settle = async (written: Promise<ledger.StoredChunk>, earlier: Promise<void> | undefined): Promise<void> => {
+      try {
+        const piece = await written;
+        await earlier;
+        if (refused || failure || checksum) {
+          waiting.push(piece);
+          return;
         }
-        const next = covered.find((range) => range.start > at);
-        const piece = await this.store(writer, at, bytes, Math.min(end, next?.start ?? end) - at, hash);
-        if (checksum) waiting.push(piece);
-        else {
-          const counted = await this.count(writer, [piece], false);
-          if (typeof counted === 'string') return await stopped(counted);
-          covered = counted;
-        }
-        at = piece.range.end;
+        const counted = await this.count(writer, [piece], false);
+        if (typeof counted === 'string') refused = counted;
+        else covered = counted;
+      } catch (error) {
+        failure ??= { error };
       }
-    } catch (error) {
-      await this.giveUp(waiting);
-      throw error;
+      if (refused || failure) bytes.stop();
+    };
+    while (at < end && !refused && !failure) {
+      if (!(await bytes.any(SILENT_MS))) {
+        stopped = bytes.ended ?? 'CUT';
+        break;
+      }
+      const there = covered.find((range) => range.start <= at && at < range.end);
+      if (there) {
+        // What is stored is read and dropped, a while at a time.
+        const most = Math.min(there.end, end) - at;
+        for await (const chunk of bytes.piece({ most, dueMs: settleAfterMs })) {
+          hash?.update(chunk);
+          at += chunk.length;
+        }
+        continue;
+      }
+      const next = covered.find((range) => range.start > at);
+      const most = Math.min(Math.min(end, next?.start ?? end) - at, OBJECT_BYTES);
+      const piece = bytes.piece({ most, dueMs: settleAfterMs, earlier: settling, ahead: AHEAD_BYTES });
+      const { read, written } = this.store(writer, at, piece, hash);
+      const settled = settle(written, settling);
+      at += await read;
+      await settling;
+      settling = settled;
     }
-    if (hash && hash.digest('hex') !== checksum?.digest) return stopped('MISMATCH');
+    await settling;
+    let stop = refused ?? stopped;
+    if (!stop && !failure && hash && hash.digest('hex') !== checksum?.digest) stop = 'MISMATCH';
+    if (stop || failure) await this.giveUp(waiting);
+    if (failure) throw failure.error;
+    if (stop) return { stop, reached: start };
     if (waiting.length > 0) {
       const counted = await this.count(writer, waiting, true);
       if (typeof counted === 'string') return { stop: counted, reached: start };
@@ -220,19 +181,36 @@ export class AppendLane implements BeforeApplicationShutdown {
     );
   }
 
-  /** One object of what arrives next; there is at least a byte of it. */
-  private async store(
+  /**
+   * One object of what arrives next; there is at least a byte of it.
+   * @returns `read`: once its bytes were read, how many; `written`: once they are stored
+   */
+  private store(
     writer: Writer,
     at: number,
-    bytes: IncomingBytes,
-    most: number,
+    piece: AsyncIterable<Buffer>,
     hash: Hash | null,
-  ): Promise<ledger.StoredChunk> {
+  ): { read: Promise<number>; written: Promise<ledger.StoredChunk> } {
     const key = `appended/${writer.sessionId}/${writer.id}-${at}`;
-    const piece = bytes.piece(Math.min(most, OBJECT_BYTES), SETTLE_MS);
-    const body = hash ? hashed(piece, hash) : piece;
-    const { sizeBytes, sha256 } = await this.objects.write(key, Readable.from(body, { objectMode: false }));
-    return { range: { start: at, end: at + sizeBytes }, key, sha256 };
+    let all: (bytes: number) => void = () => undefined;
+    const read = new Promise<number>((resolve) => {
+      all = resolve;
+    });
+    let taken = 0;
+    const body = async function* () {
+      for await (const chunk of piece) {
+        hash?.update(chunk);
+        taken += chunk.length;
+        yield chunk;
+      }
+      all(taken);
+    };
+    const written = this.objects
+      .write(key, Readable.from(body(), { objectMode: false }))
+      .then(({ sizeBytes, sha256 }) => ({ range: { start: at, end: at + sizeBytes }, key, sha256 }))
+      // What fails early reads no more.
+      .finally(() => all(taken));
+    return { read, written };
   }
 
   /** @returns what is covered then, or why it counts no more; what does not count is given up at once */
@@ -265,28 +243,23 @@ export class AppendLane implements BeforeApplicationShutdown {
       [sessionId],
     );
     if (open?.state !== 'OPEN') return 'SESSION_ENDED';
-    const [mine] = await tx.query('SELECT id FROM upload_writer WHERE id = $1', [id]);
-    if (!mine) return 'FENCED';
-    const [{ chunks } = { chunks: 0 }] = await tx.query<{ chunks: number }>(
-      'SELECT count(*)::int AS chunks FROM (SELECT FROM upload_chunk WHERE session_id = $1 LIMIT $2) c',
-      [sessionId, MAX_CHUNKS],
+    if (!(await this.writers.isIn(tx, id))) return 'FENCED';
+    const [{ chunks, merged } = { chunks: 0, merged: '' }] = await tx.query<{ chunks: number; merged: string }>(
+      `SELECT count(*)::int AS chunks, sum(hashtext(object_key)) FILTER (WHERE starts_with(object_key, 'merged/'))::text AS merged
+       FROM (SELECT object_key FROM upload_chunk WHERE session_id = $1 LIMIT $2) c`,
+      [sessionId, this.maxChunks],
     );
-    if (open.holes > MAX_HOLES || chunks >= MAX_CHUNKS) return 'TOO_MANY';
+    if (open.holes > MAX_HOLES || chunks >= this.maxChunks) return 'TOO_MANY';
     const result = await ledger.commit(tx, sessionId, pieces, verified);
     if (!result) return 'SESSION_ENDED';
     countCommitted(tx, 'append', result);
+    if (chunks >= this.mergeAt) {
+      // Once, until what is merged is something else, or there are many more.
+      const dedupeKey = `merge:${sessionId}:${merged}:${Math.floor((2 * chunks) / this.mergeAt)}`;
+      await this.jobs.enqueue(tx, MergeChunks, { sessionId }, { dedupeKey, delayMs: this.mergeDelayMs });
+    }
     if (completes) await this.uploads.completeIfWhole(tx, sessionId, null);
     return result;
-  }
-}
-
-const evictionTopic = (writerId: string): string => `writer:${writerId}`;
-const settledTopic = (sessionId: string): string => `writers:${sessionId}`;
-
-async function* hashed(bytes: AsyncIterable<Buffer>, hash: Hash): AsyncGenerator<Buffer> {
-  for await (const chunk of bytes) {
-    hash.update(chunk);
-    yield chunk;
   }
 }
 

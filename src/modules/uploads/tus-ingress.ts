@@ -11,8 +11,8 @@ import { addressBlock } from '../../common/http/index.js';
 import { type RateLimit, RateLimits } from '../../common/rate-limits/index.js';
 import { ChannelsService } from '../channels/index.js';
 import { StorageError } from '../storage/index.js';
-import { AppendLane, prefixOf } from './append-lane.service.js';
-import { parseMultirange } from './byte-ranges.js';
+import { type Appended, AppendLane, prefixOf } from './append-lane.service.js';
+import { parseMultirange, sizeOf } from './byte-ranges.js';
 import { IncomingBytes } from './incoming-bytes.js';
 import {
   bytesOf,
@@ -26,6 +26,7 @@ import {
   TUS_VERSION,
 } from './tus-protocol.js';
 import { capabilityOf, sessionOf } from './upload-capability.js';
+import { UploadWriters } from './upload-writers.service.js';
 import { type UploadSessionRow, UploadsService } from './uploads.service.js';
 
 export const TUS_PATH = '/tus';
@@ -38,6 +39,7 @@ const REQUESTS: RateLimit = { name: 'tus', points: 6_000, seconds: 60 };
 const WORTH_BYTES = 64 * 1024;
 /** For the end of a body of unknown length. */
 const LAST_MS = 1_000;
+const RANGES_SHOWN = 1_000;
 
 /** What the client is told: a status, and why in words and as a code. */
 class TusRefusal extends Error {
@@ -54,7 +56,7 @@ const GONE = () => new TusRefusal(410, 'SESSION_ENDED', 'This upload was cancell
 
 /**
  * tus 1.0 at `/tus`, for stock clients: creation wants an access token, everything after that the address that creation
- * answered, and nothing else. `/tus/…/ranges/{offset}` takes bytes at any place, by the same code.
+ * answered, and nothing else. `/tus/…/ranges` is ours: takes bytes at any place, by the same code, and tells which are there.
  * A scope of Fastify's own and not a controller: no body parser stands between the socket and the store.
  * https://tus.io/protocols/resumable-upload
  */
@@ -66,6 +68,7 @@ export class TusIngress implements OnModuleInit {
     private readonly host: HttpAdapterHost,
     private readonly modules: ModuleRef,
     private readonly lane: AppendLane,
+    private readonly writers: UploadWriters,
     private readonly uploads: UploadsService,
     private readonly channels: ChannelsService,
     private readonly limits: RateLimits,
@@ -86,7 +89,15 @@ export class TusIngress implements OnModuleInit {
       scope.head<Addressed>(`${TUS_PATH}/:capability`, (request, reply) => this.head(request, reply));
       scope.patch<Addressed>(`${TUS_PATH}/:capability`, (request, reply) => this.patch(request, reply));
       scope.delete<Addressed>(`${TUS_PATH}/:capability`, (request, reply) => this.terminate(request, reply));
-      scope.patch<Addressed>(`${TUS_PATH}/:capability/ranges/:offset`, (request, reply) => this.range(request, reply));
+      scope.get<Addressed>(`${TUS_PATH}/:capability/ranges`, (request, reply) => this.look(request, reply));
+      // One address a session, so that browsers ask once whether they may.
+      scope.patch<Addressed>(`${TUS_PATH}/:capability/ranges`, (request, reply) =>
+        this.range(request, reply, header(request, 'upload-offset')),
+      );
+      scope.head<Addressed>(`${TUS_PATH}/:capability/ranges/:offset`, (request, reply) => this.lookAt(request, reply));
+      scope.patch<Addressed>(`${TUS_PATH}/:capability/ranges/:offset`, (request, reply) =>
+        this.range(request, reply, request.params.offset),
+      );
       // For clients in places that let no PATCH or DELETE through.
       scope.post<Addressed>(`${TUS_PATH}/:capability`, async (request, reply) => {
         const method = header(request, 'x-http-method-override');
@@ -106,6 +117,9 @@ export class TusIngress implements OnModuleInit {
     reply.header('tus-resumable', TUS_VERSION);
     if (request.method === 'OPTIONS') return;
     reply.headers(await this.limits.spend(REQUESTS, addressBlock(request.ip)));
+    // Ours, not tus': reads that want no header of their own, or browsers would ask before each whether they may send it.
+    const ours = request.routeOptions.url?.startsWith(`${TUS_PATH}/:capability/ranges`);
+    if (ours && request.method !== 'PATCH') return;
     if (header(request, 'tus-resumable') !== TUS_VERSION) {
       reply.header('tus-version', TUS_VERSION);
       throw new TusRefusal(412, 'TUS_VERSION', `Send Tus-Resumable: ${TUS_VERSION}.`);
@@ -156,13 +170,13 @@ export class TusIngress implements OnModuleInit {
           });
     reply.code(201).header('location', TusIngress.urlOf(session.id, this.config));
     if (header(request, 'content-type') !== BYTES) return this.expiring(reply, session).send();
-    await this.lane.evict(session.id, at(0, request));
+    await this.writers.evict(session.id, at(0, request));
     return this.append((await this.uploads.byId(session.id)) ?? session, 0, request, reply, { status: 201 });
   }
 
   private async head(request: FastifyRequest<Addressed>, reply: FastifyReply): Promise<FastifyReply> {
     const session = await this.sessionOf(request);
-    await this.lane.evict(session.id, at(prefixOf(session.covered)));
+    await this.writers.evict(session.id, at(prefixOf(session.covered)));
     const now = (await this.uploads.byId(session.id)) ?? session;
     return this.expiring(reply, now)
       .code(200)
@@ -172,12 +186,10 @@ export class TusIngress implements OnModuleInit {
 
   private async patch(request: FastifyRequest<Addressed>, reply: FastifyReply): Promise<FastifyReply> {
     const session = await this.sessionOf(request);
-    if (header(request, 'content-type') !== BYTES) {
-      throw new TusRefusal(415, 'CONTENT_TYPE', `The Content-Type of a PATCH is ${BYTES}.`);
-    }
+    checkType(request);
     const offset = bytesOf(header(request, 'upload-offset'));
     if (offset === null) throw new TusRefusal(400, 'UPLOAD_OFFSET', 'Upload-Offset must be a number of bytes.');
-    if (session.state === 'OPEN') await this.lane.evict(session.id, at(offset, request));
+    if (session.state === 'OPEN') await this.writers.evict(session.id, at(offset, request));
     const now = (await this.uploads.byId(session.id)) ?? session;
     if (offset !== offsetOf(now)) {
       reply.header('upload-offset', offsetOf(now));
@@ -190,15 +202,43 @@ export class TusIngress implements OnModuleInit {
     return this.append(now, offset, request, reply, { status: 204 });
   }
 
-  private async range(request: FastifyRequest<Addressed>, reply: FastifyReply): Promise<FastifyReply> {
+  /** What has arrived, as JSON: for polling, so it ends nobody and asks little. */
+  private async look(request: FastifyRequest<Addressed>, reply: FastifyReply): Promise<FastifyReply> {
+    const { id, state, sizeBytes, covered } = await this.sessionOf(request);
+    const ranges = parseMultirange(covered);
+    const writers = state === 'OPEN' ? await this.writers.of(id) : [];
+    const answer = {
+      state,
+      sizeBytes,
+      committedBytes: sizeOf(ranges),
+      covered: ranges.slice(0, RANGES_SHOWN).map(({ start, end }) => [start, end]),
+      writers,
+    };
+    return reply.header('cache-control', 'no-store').send(answer);
+  }
+
+  private async lookAt(request: FastifyRequest<Addressed>, reply: FastifyReply): Promise<FastifyReply> {
     const session = await this.sessionOf(request);
-    const offset = bytesOf(request.params.offset);
-    if (offset === null || offset >= session.sizeBytes) {
-      throw new TusRefusal(400, 'UPLOAD_OFFSET', 'There is no such place in the file.');
-    }
-    if (session.state === 'OPEN') await this.lane.evict(session.id, at(offset, request));
+    const offset = placeIn(session, request.params.offset);
+    if (session.state === 'OPEN') await this.writers.evict(session.id, at(offset));
     const now = (await this.uploads.byId(session.id)) ?? session;
-    return this.append(now, offset, request, reply, { status: 204, completes: false });
+    return this.expiring(reply, now)
+      .code(200)
+      .headers({ 'upload-offset': endOf(now, offset), 'upload-length': now.sizeBytes, 'cache-control': 'no-store' })
+      .send();
+  }
+
+  private async range(
+    request: FastifyRequest<Addressed>,
+    reply: FastifyReply,
+    place: string | undefined,
+  ): Promise<FastifyReply> {
+    const session = await this.sessionOf(request);
+    checkType(request);
+    const offset = placeIn(session, place);
+    if (session.state === 'OPEN') await this.writers.evict(session.id, at(offset, request));
+    const now = (await this.uploads.byId(session.id)) ?? session;
+    return this.append(now, offset, request, reply, { status: 204, ours: true });
   }
 
   private async terminate(request: FastifyRequest<Addressed>, reply: FastifyReply): Promise<FastifyReply> {
@@ -216,7 +256,7 @@ export class TusIngress implements OnModuleInit {
     request: FastifyRequest,
     reply: FastifyReply,
     // Clients of tus never say that an upload is complete; ours do, with its digest.
-    { status, completes = true }: { status: 201 | 204; completes?: boolean },
+    { status, ours = false }: { status: 201 | 204; ours?: boolean },
   ): Promise<FastifyReply> {
     const given = header(request, 'content-length');
     const length = bytesOf(given);
@@ -230,9 +270,26 @@ export class TusIngress implements OnModuleInit {
     if (session.state !== 'OPEN') {
       return reply.code(status).header('upload-offset', session.sizeBytes).send();
     }
-    const body = new IncomingBytes(request.raw.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>);
-    const { stop, reached } = await this.lane.append(session, offset, body, { length, checksum, completes });
-    if (reached - offset >= WORTH_BYTES) this.limits.giveBack(REQUESTS, addressBlock(request.ip));
+    const body = new IncomingBytes(request.raw);
+    try {
+      const appended = await this.lane.append(session, offset, body, { length, checksum, completes: !ours });
+      if (appended.reached - offset >= WORTH_BYTES) this.limits.giveBack(REQUESTS, addressBlock(request.ip));
+      if (appended.stop === 'END' && length === null && !request.raw.complete && (await body.any(LAST_MS))) {
+        throw new TusRefusal(413, 'CHUNK_OUT_OF_BOUNDS', 'These bytes go beyond the end of the file.');
+      }
+      return await this.answer(session, offset, request, reply, { status, ours, ...appended });
+    } finally {
+      body.release();
+    }
+  }
+
+  private async answer(
+    session: UploadSessionRow,
+    offset: number,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    { status, ours, stop, reached }: Appended & { status: 201 | 204; ours: boolean },
+  ): Promise<FastifyReply> {
     if (stop === 'CUT') {
       request.raw.destroy();
       return reply.hijack();
@@ -256,11 +313,10 @@ export class TusIngress implements OnModuleInit {
     if (stop !== 'END') {
       throw new TusRefusal(423, 'EVICTED', 'Another request goes on at this place: ask with HEAD where it stands.');
     }
-    if (length === null && !request.raw.complete && (await body.any(LAST_MS))) {
-      throw new TusRefusal(413, 'CHUNK_OUT_OF_BOUNDS', 'These bytes go beyond the end of the file.');
-    }
-    // What was discarded meanwhile is not there any more; and a creation may have found more than it sent.
-    const offsetNow = status === 201 ? offsetOf(now) : Math.min(reached, endOf(now, offset));
+    // What was discarded meanwhile is not there any more; a creation may have found more than it sent; and ours skip what
+    // is there.
+    const stored = endOf(now, offset);
+    const offsetNow = status === 201 ? offsetOf(now) : ours ? stored : Math.min(reached, stored);
     return this.expiring(reply, now).code(status).header('upload-offset', offsetNow).send();
   }
 
@@ -326,6 +382,17 @@ interface Addressed {
 function header(request: FastifyRequest, name: string): string | undefined {
   const values = request.raw.headersDistinct[name];
   return values?.length === 1 ? values[0] : undefined;
+}
+
+function checkType(request: FastifyRequest): void {
+  if (header(request, 'content-type') === BYTES) return;
+  throw new TusRefusal(415, 'CONTENT_TYPE', `The Content-Type of a PATCH is ${BYTES}.`);
+}
+
+function placeIn(session: UploadSessionRow, offset: string | undefined): number {
+  const place = bytesOf(offset);
+  if (place !== null && place < session.sizeBytes) return place;
+  throw new TusRefusal(400, 'UPLOAD_OFFSET', 'There is no such place in the file.');
 }
 
 /** From an offset to where a request ends: only a place, where that is not said. */

@@ -79,6 +79,39 @@ export async function discard(sql: Sql, sessionId: string, ranges: readonly Byte
   return rows.length === 1;
 }
 
+/** Whoever still reads a chunk that was merged has stopped by then. */
+const MERGED_GO_AFTER_SECONDS = 60;
+
+/**
+ * Puts one object in the place of chunks that contribute all of their bytes, and together exactly its range. What is covered
+ * stays the same. Also the digest is `verified` only if all of theirs were.
+ *
+ * @param tx a transaction: its lock on the session is what makes the second statement see all that came before
+ * @returns false, with nothing changed, when one of the chunks is gone, or the session is not OPEN
+ */
+export async function merge(tx: Sql, sessionId: string, into: StoredChunk, keys: readonly string[]): Promise<boolean> {
+  const open = await tx.query(`SELECT id FROM upload_session WHERE id = $1 AND state = 'OPEN' FOR NO KEY UPDATE`, [
+    sessionId,
+  ]);
+  if (open.length === 0) return false;
+  const rows = await tx.query(
+    `WITH whole AS (SELECT bool_and(verified) AS verified, max(committed_at) AS committed_at FROM upload_chunk
+                    WHERE session_id = $1 AND object_key = ANY($2::text[]) AND covers = int8multirange(span)
+                    HAVING count(*) = cardinality($2::text[]) AND range_agg(span) = int8multirange($3::int8range)),
+          o AS (UPDATE stored_object o SET state = 'KEPT', size_bytes = upper($3::int8range) - lower($3::int8range),
+                  sha256 = $5, changed_at = now()
+                FROM whole WHERE o.key = $4 AND o.state = 'PENDING' RETURNING o.key),
+          d AS (DELETE FROM upload_chunk c USING o WHERE c.object_key = ANY($2::text[])),
+          i AS (INSERT INTO upload_chunk (session_id, object_key, span, sha256, verified, covers, committed_at)
+                SELECT $1, o.key, $3, $5, whole.verified, int8multirange($3::int8range), whole.committed_at FROM o, whole),
+          x AS (UPDATE stored_object x SET state = 'DELETING', changed_at = now(),
+                  due_at = now() + $6 * interval '1 s' FROM o WHERE x.key = ANY($2::text[]))
+     SELECT key FROM o`,
+    [sessionId, keys, formatRange(into.range), into.key, Buffer.from(into.sha256, 'hex'), MERGED_GO_AFTER_SECONDS],
+  );
+  return rows.length === 1;
+}
+
 /**
  * OPEN → COMPLETING, if every byte is there and the digest is not another than the one declared. After a mismatch
  * the client may correct what it declared.

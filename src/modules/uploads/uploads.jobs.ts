@@ -8,3 +8,6 @@ export const AssembleMaster = defineJob<{ sessionId: string; epoch: number }>({
 
 /** Gives up all chunks of a session that has ended. */
 export const FreeChunks = defineJob<{ sessionId: string }>({ name: 'FreeChunks', queue: 'default' });
+
+/** Makes larger objects of a session's many small ones, while it is open. */
+export const MergeChunks = defineJob<{ sessionId: string }>({ name: 'MergeChunks', queue: 'default', priority: 200 });

@@ -8,9 +8,11 @@ import { VideosModule } from '../videos/index.js';
 import { AppendLane } from './append-lane.service.js';
 import { AssembleJob } from './assemble.job.js';
 import { ChunksService } from './chunks.service.js';
+import { MergeJob } from './merge.job.js';
 import { TusIngress } from './tus-ingress.js';
 import { UploadExpiry } from './upload-expiry.service.js';
 import { UploadSessionEntity } from './upload-session.entity.js';
+import { UploadWriters } from './upload-writers.service.js';
 import { UploadsMetrics } from './uploads.metrics.js';
 import { UploadsResolver, UserUploadsResolver, VideoUploadResolver } from './uploads.resolver.js';
 import { UploadsService } from './uploads.service.js';
@@ -25,9 +27,10 @@ import { UploadsService } from './uploads.service.js';
     VideosModule,
   ],
   providers: [
-    ...[UploadsService, ChunksService, AppendLane, TusIngress, AssembleJob, UploadExpiry, UploadsMetrics],
+    ...[UploadsService, ChunksService, UploadWriters, AppendLane, TusIngress],
+    ...[AssembleJob, MergeJob, UploadExpiry, UploadsMetrics],
     ...[UploadsResolver, UserUploadsResolver, VideoUploadResolver],
   ],
-  exports: [UploadsService],
+  exports: [UploadsService, UploadWriters],
 })
 export class UploadsModule {}

@@ -50,7 +50,7 @@ export interface Page<Row> {
 export const uploadTopic = (sessionId: string): string => `upload:${sessionId}`;
 
 const MISSING_SHOWN = 100;
-const RATE_WINDOW_SECONDS = 60;
+export const RATE_WINDOW_SECONDS = 60;
 /** Whoever still reads a chunk under a lease that was lost has stopped by then. */
 const LONGEST_LEASE_MS = 60_000;
 const EXPIRED_AT_ONCE = 100;
