@@ -216,8 +216,9 @@ export async function measureUploads(place: Place, options: UploadOptions): Prom
 
   const measured: UploadsMeasured = { memory: [], lanes: [] };
   const sizes = [
-    { what: `${options.files} × ${options.mib} MiB`, uploads: options.files, mib: options.mib },
+    // What one needs is seen before the many have grown the heap.
     { what: `${options.largeMib} MiB`, uploads: 1, mib: options.largeMib },
+    { what: `${options.files} × ${options.mib} MiB`, uploads: options.files, mib: options.mib },
   ].filter(({ uploads, mib }) => uploads * mib > 0);
   for (const [store, uploader] of Object.entries(uploaders)) {
     const { pid } = uploader.server;
