@@ -7,7 +7,7 @@ import { openWorld, type World } from './world.js';
  */
 
 const FIRST = Number(process.env.FAULTS_SEED ?? 1);
-const COUNT = Number(process.env.FAULTS_LEDGER ?? (process.env.FAULTS_SEED ? 1 : 300));
+const COUNT = Number(process.env.FAULTS_LEDGER ?? (process.env.FAULTS_SEED ? 1 : 200));
 /** Of which each has a database of its own. */
 const AT_ONCE = Math.min(COUNT, 10);
 
@@ -30,6 +30,12 @@ it(`keeps every promise in ${COUNT} schedules`, async () => {
       for (const seed of seeds) {
         const outcome = await runSeed(world, seed);
         turns += outcome.turns;
+        process.stderr.write(
+          outcome.trace
+            .filter((l) => l.includes('[after'))
+            .map((l) => `GAP ${seed} ${l}\n`)
+            .join(''),
+        );
         ends[outcome.end] = (ends[outcome.end] ?? 0) + 1;
         if (outcome.broken.length > 0) broken[seed] = outcome.broken;
         if (outcome.broken.length > 0 || COUNT === 1) {
