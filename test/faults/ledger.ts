@@ -565,7 +565,8 @@ class LedgerRun {
   }
 
   private async complete(): Promise<void> {
-    const digest = this.draw.of([null, null, this.declared ?? sha256(this.file), sha256(Buffer.from('a third file'))]);
+    const digest = this.draw.of([null, null, this.declared ?? sha256(this.file), THIRD_FILE]);
+    if (digest === THIRD_FILE) this.misdeclared = true;
     const answer = await this.tries(() =>
       this.request('complete', (app) => app.get(UploadsService).complete(this.actor, this.id, digest)),
     );
