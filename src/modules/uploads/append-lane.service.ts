@@ -155,7 +155,8 @@ export class AppendLane {
       settling = settled;
     }
     await settling;
-    let stop = refused ?? stopped;
+    // A body of unknown length may end before the file does: that is its end, as good as any.
+    let stop = refused ?? (stopped === 'END' ? undefined : stopped);
     if (!stop && !failure && hash && hash.digest('hex') !== checksum?.digest) stop = 'MISMATCH';
     if (stop || failure) await this.giveUp(waiting);
     if (failure) throw failure.error;
