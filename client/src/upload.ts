@@ -322,7 +322,7 @@ export class Upload {
     });
     // Short requests while the other lane may be better.
     const most = () => (lane === 'auto' && this.mayGoDirect() ? SHARED_REQUEST : LONGEST_REQUEST);
-    const append = new AppendLane(shared, most, lane !== 'direct', !isKnown, session.committedBytes === 0);
+    const append = new AppendLane(shared, most, lane !== 'direct', isKnown, session.committedBytes === 0);
     append.elsewhere = () => direct.busy();
     this.append = append;
     this.direct = direct;
