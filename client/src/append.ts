@@ -295,7 +295,8 @@ export class AppendLane {
 
   // ── sending ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  private range(): Range | null {
+  /** @param at where to look first */
+  private range(at = this.at): Range | null {
     const { ledger, source, link } = this.shared;
     const leftOut =
       this.doubts.length > 0 ? Math.max(SHARED_REQUEST, LEFT_OUT_S * link.bytesPerSecond) : Number.POSITIVE_INFINITY;
@@ -304,7 +305,7 @@ export class AppendLane {
       covered: ledger.covered,
       busy: union(this.busy(), this.elsewhere(), ledger.theirs),
       others: ledger.others,
-      at: this.at,
+      at,
       wanted: this.shared.wanted,
       most: Math.min(this.isAlone ? this.most() : SHARED_REQUEST, leftOut, this.longest),
     });
@@ -344,12 +345,14 @@ export class AppendLane {
     }
     // A long way: one after the other, over the connection that is there. What was cut goes on where it ended.
     if (link.isFar && !this.silent && (this.doubts.length > 0 || this.puts.length > 0)) return;
-    const range = this.range();
-    if (!range) return;
     const sending = this.silent ? [] : this.puts.filter(({ range: [start, end], handed }) => handed < end - start);
-    // The next one, or what an earlier one left out, once all of this one is on its way: a server that dies takes along
-    // what had just arrived of each.
-    if (sending.length === 0) this.put(range, now);
+    if (sending.length > 1) return;
+    // Beside a long request goes what an earlier one left out; what follows it, once all of it is on its way.
+    const [first] = sending;
+    const range = this.range(first && this.shared.ledger.others.length === 0 ? 0 : this.at);
+    if (!range || (first && range[0] > first.range[0])) return;
+    if (!first) this.at = range[0];
+    this.put(range, now);
   }
 
   private put(range: Range, now: number): void {
@@ -357,7 +360,6 @@ export class AppendLane {
     const [start, end] = range;
     const attempts = this.refusals.get(start);
     if (attempts) this.shared.tell({ start, end, state: 'revisited', attempts: attempts + 1, reason: null });
-    this.at = start;
     const request: Outgoing = {
       method: 'PATCH',
       url: `${tusUrl}/ranges`,

@@ -12,7 +12,7 @@ const MOST_REFUSED_MS = 30_000;
 /** A link that carried something for so long was a link: what cuts it then is answered at once. */
 const GOOD_LIFE_MS = 500;
 const SLOW = 125_000;
-const FAR_MS = 130;
+const FAR_MS = 300;
 
 export type Failure =
   /** The connection ended. `livedMs`: how long it had carried something. */
