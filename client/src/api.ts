@@ -3,7 +3,10 @@ import { retryMs } from './link.js';
 import type { Answer, Outgoing, Platform } from './platform.js';
 import type { Range } from './ranges.js';
 
-/** A token, or who gives one. `expired`: the last one is not taken any more. */
+/**
+ * A token, or who gives one. `expired`: the last one is not taken any more. What it throws is taken for a network that is
+ * away, and it is asked again; an UploadError ends the upload.
+ */
 export type Token = string | ((asked: { expired: boolean }) => string | Promise<string>);
 
 export type SessionState = 'OPEN' | 'COMPLETING' | 'COMPLETED' | 'CANCELLED' | 'EXPIRED';
@@ -153,10 +156,10 @@ export class Api {
   private async ask<Data>(query: string, variables: object): Promise<Data> {
     let expired = false;
     for (let attempt = 0; ; attempt++) {
-      this.token ??= typeof this.tokenOf === 'string' ? this.tokenOf : await this.tokenOf({ expired });
       let reached = false;
       let leastMs = 0;
       try {
+        this.token ??= await this.newToken(expired);
         const answer = await this.post(
           { query, variables },
           this.token,
@@ -187,6 +190,17 @@ export class Api {
         this.onReach(false);
       }
       await pause(Math.max(leastMs, retryMs(attempt, reached)), this.signal, this.platform);
+    }
+  }
+
+  /** Who gives tokens may be away as well: only an UploadError is final. */
+  private async newToken(expired: boolean): Promise<string> {
+    if (typeof this.tokenOf === 'string') return this.tokenOf;
+    try {
+      return await this.tokenOf({ expired });
+    } catch (error) {
+      if (error instanceof UploadError) throw error;
+      throw new ConnectionLost(String(error));
     }
   }
 

@@ -5,8 +5,14 @@ import { Injectable, NotFoundException, type OnModuleInit } from '@nestjs/common
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance } from 'fastify';
 
-type Page = 'index' | 'watch' | 'setup' | 'reset' | 'graphiql';
-const ROUTES: Record<string, Page> = { '/': 'index', '/watch/:id': 'watch', '/setup': 'setup', '/reset': 'reset' };
+type Page = 'index' | 'watch' | 'upload' | 'setup' | 'reset' | 'graphiql';
+const ROUTES: Record<string, Page> = {
+  '/': 'index',
+  '/watch/:id': 'watch',
+  '/upload': 'upload',
+  '/setup': 'setup',
+  '/reset': 'reset',
+};
 
 /** From src/common/http as from dist/common/http. */
 const WEB = new URL('../../../dist/web/', import.meta.url);
