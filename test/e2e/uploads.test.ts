@@ -259,7 +259,7 @@ describe('docs/uploads.md, as it stands there', () => {
       .getByRole('status')
       .filter({ hasText: `done: ${link.url}/watch/` })
       .waitFor();
-    expect(await page.getByRole('progressbar').evaluate('(bar) => bar.value')).toBe(1);
+    expect(await page.getByRole('progressbar').getAttribute('value')).toBe('1');
     expect(await outcome()).toEqual({ state: 'COMPLETED', digest });
   });
 

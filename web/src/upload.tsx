@@ -115,15 +115,17 @@ function Desk(props: { channels: Channel[]; unfinished: Unfinished[]; onChange: 
   const [channelId, setChannelId] = useState(channels[0]?.id ?? '');
   const [chosen, setChosen] = useState<Chosen[]>([]);
   const [over, setOver] = useState(false);
-  const [sessionsHere, setSessionsHere] = useState<ReadonlySet<string>>(new Set());
+  const [here, setHere] = useState<ReadonlySet<string>>(new Set());
   const nextKey = useRef(0);
 
   const add = (files: Iterable<File>, to = channelId, sessionId: string | null = null) => {
     const more = [...files].map((file) => ({ key: nextKey.current++, file, channelId: to, sessionId }));
     setChosen((before) => [...before, ...more]);
   };
-  const onSession = useCallback((id: string) => setSessionsHere((before) => new Set([...before, id])), []);
-  const elsewhere = unfinished.filter(({ id }) => !sessionsHere.has(id));
+  const onSession = useCallback((id: string, isHere: boolean) => {
+    setHere((before) => new Set(isHere ? [...before, id] : [...before].filter((one) => one !== id)));
+  }, []);
+  const elsewhere = unfinished.filter(({ id }) => !here.has(id));
 
   return (
     <>
@@ -177,10 +179,7 @@ function Desk(props: { channels: Channel[]; unfinished: Unfinished[]; onChange: 
               <UnfinishedItem
                 key={one.id}
                 upload={one}
-                onFile={(file) => {
-                  onSession(one.id);
-                  add([file], one.video.channel.id, one.id);
-                }}
+                onFile={(file) => add([file], one.video.channel.id, one.id)}
                 onChange={onChange}
               />
             ))}
@@ -230,7 +229,7 @@ const WORDS: Record<UploadView['state'], string> = {
 };
 const OVER = new Set<UploadView['state']>(['done', 'failed', 'cancelled']);
 
-function Item(props: { chosen: Chosen; onSession: (id: string) => void; onGone: () => void }) {
+function Item(props: { chosen: Chosen; onSession: (id: string, isHere: boolean) => void; onGone: () => void }) {
   const { chosen, onSession, onGone } = props;
   const { file, channelId } = chosen;
   const upload = useUpload({ token: accessToken, channelId });
@@ -255,9 +254,11 @@ function Item(props: { chosen: Chosen; onSession: (id: string) => void; onGone: 
   useEffect(() => {
     if (OVER.has(state)) turn.leave();
   }, [state, turn]);
+  // What goes on here stands in the other list no more, until it fails.
+  const id = sessionId ?? chosen.sessionId;
   useEffect(() => {
-    if (sessionId) onSession(sessionId);
-  }, [sessionId, onSession]);
+    if (id) onSession(id, state !== 'failed');
+  }, [id, state, onSession]);
 
   const pause = () => {
     setHeld(true);
