@@ -19,10 +19,12 @@ export interface Session {
   readonly video: { readonly id: string; readonly channel: { readonly id: string } };
   readonly failure: { readonly code: string; readonly message: string } | null;
   readonly chunkSize: { readonly recommendedBytes: number };
+  /** The first 100. */
+  readonly committedRanges: readonly { readonly start: number; readonly end: number }[];
   readonly wantedRanges: readonly { readonly start: number; readonly end: number }[];
 }
 const SESSION =
-  'id state sizeBytes committedBytes tusUrl video { id channel { id } } failure { code message } chunkSize { recommendedBytes } wantedRanges { start end }';
+  'id state sizeBytes committedBytes tusUrl video { id channel { id } } failure { code message } chunkSize { recommendedBytes } committedRanges(first: 100) { start end } wantedRanges { start end }';
 const PAYLOAD = `session { ${SESSION} } userErrors { code message }`;
 const TARGETS = 'targets { offset sizeBytes method url headers { name value } }';
 
@@ -52,6 +54,10 @@ export interface Snapshot {
   readonly writers: readonly { readonly start: number; readonly received: number; readonly end: number }[];
 }
 
+interface Failed {
+  message: string;
+  extensions?: { code?: string; retryAfterMs?: number };
+}
 interface UserErrors {
   userErrors: { code: string; message: string }[];
 }
@@ -151,6 +157,7 @@ export class Api {
     let expired = false;
     for (let attempt = 0; ; attempt++) {
       let reached = false;
+      let leastMs = 0;
       try {
         this.token ??= await this.newToken(expired);
         const answer = await this.post(
@@ -161,9 +168,10 @@ export class Api {
         reached = true;
         const { data, errors } = parsed<{
           data?: Data;
-          errors?: { message: string; extensions?: { code?: string } }[];
+          errors?: Failed[];
         }>(answer);
-        const code = errors?.[0]?.extensions?.code;
+        const { code, retryAfterMs } = errors?.[0]?.extensions ?? {};
+        leastMs = retryAfterMs ?? 0;
         if (code === 'UNAUTHENTICATED' && !expired && typeof this.tokenOf !== 'string') {
           expired = true;
           this.token = null;
@@ -181,7 +189,7 @@ export class Api {
         this.platform.forget();
         this.onReach(false);
       }
-      await pause(retryMs(attempt, reached), this.signal, this.platform);
+      await pause(Math.max(leastMs, retryMs(attempt, reached)), this.signal, this.platform);
     }
   }
 

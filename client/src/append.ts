@@ -14,6 +14,8 @@ const AT_ONCE = 4;
 const REFUSALS_OF_A_PLACE = 3;
 const PASSED_OVER_MS = 30_000;
 const PASSED_OVER_BYTES = 8 * 1024 * 1024;
+/** What a cut left out comes after so long at most: processing goes by the order of the file. */
+const LEFT_OUT_S = 60;
 /** So old may be what is known of other clients when a place is chosen. */
 const FRESH_MS = 400;
 /** Shorter interruptions are nobody's concern. */
@@ -86,8 +88,6 @@ export class AppendLane {
   private passedOver: { range: Range; until: number }[] = [];
   /** Where our last request began: beside other clients we stay in its neighbourhood. */
   private at = 0;
-  /** A cut may have been another client's doing: until somebody has looked, requests are short. */
-  private isAlone = true;
 
   constructor(
     private readonly shared: Shared,
@@ -95,8 +95,10 @@ export class AppendLane {
     private readonly most: () => number,
     /** False: only looks how far the upload is. */
     public sends = true,
-    /** Somebody may be at it: looks first. */
+    /** What is there is not known: looks first. */
     private displaced = false,
+    /** Nobody else is at it. Until somebody has looked, requests are short. */
+    private isAlone = true,
   ) {}
 
   /** What the other lane is at. */
@@ -278,7 +280,8 @@ export class AppendLane {
   // ── sending ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   private range(): Range | null {
-    const { ledger, source } = this.shared;
+    const { ledger, source, link } = this.shared;
+    const leftOut = this.doubts.length > 0 ? Math.max(SHARED_REQUEST, LEFT_OUT_S * link.bytesPerSecond) : Infinity;
     return nextRange({
       size: source.size,
       covered: ledger.covered,
@@ -286,7 +289,7 @@ export class AppendLane {
       others: ledger.others,
       at: this.at,
       wanted: this.shared.wanted,
-      most: this.isAlone ? this.most() : SHARED_REQUEST,
+      most: Math.min(this.isAlone ? this.most() : SHARED_REQUEST, leftOut),
     });
   }
 
@@ -325,9 +328,9 @@ export class AppendLane {
     const range = this.range();
     if (!range) return;
     const sending = this.silent ? [] : this.puts.filter(({ range: [start, end], handed }) => handed < end - start);
-    // Beside a long request goes what an earlier one left out; what follows it, once all of it is on its way.
-    if (sending.length > 1 || sending.some((put) => put.range[0] < range[0])) return;
-    this.put(range, now);
+    // The next one, or what an earlier one left out, once all of this one is on its way. Two that send at once fill a long
+    // pipe worse, since the one that ends leaves the other with its half, and a server that dies takes more along.
+    if (sending.length === 0) this.put(range, now);
   }
 
   private put(range: Range, now: number): void {
@@ -376,7 +379,7 @@ export class AppendLane {
     put.openedAt = now;
     const { link } = this.shared;
     // The others that knocked for the same bytes have done their part.
-    for (const one of this.puts) if (one !== put && one.openedAt === null) this.drop(one);
+    for (const one of this.puts) if (one.openedAt === null && one.range[0] === put.range[0]) this.drop(one);
     if (this.silent) {
       link.wasRight();
       const dead = this.puts.filter((one) => one !== put && one.openedAt !== null);
@@ -415,7 +418,6 @@ export class AppendLane {
     const now = performance.now();
     const { link, platform } = this.shared;
     platform.forget();
-    this.isAlone = false;
     // It may have been their doing: where they are has to be known first.
     if (this.shared.ledger.others.length > 0) this.displace();
     link.failed(now, { kind: 'cut', livedMs: put.openedAt === null ? 0 : now - put.openedAt });

@@ -93,6 +93,11 @@ export class Link {
     this.rttKnown = true;
   }
 
+  /** An answer outside of the lanes, over a new connection as a rule. */
+  reached(ms: number): void {
+    if (!this.rttKnown) this.answered(ms);
+  }
+
   /** Bytes left for the server, or the server counted more. */
   progressed(now: number): void {
     const gap = now - this.progressAt;

@@ -75,10 +75,11 @@ test('of other writers only what they have not sent yet is to come', () => {
   ).toEqual([[10, 30]]);
 });
 
-test('parts are for fast links that were calm lately, and for what is worth a change', () => {
-  const fast = { bytesPerSecond: 5e6, calmMs: 60_000 };
+test('parts are for fast links that were calm for ten times as long as one takes, and for what is worth a change', () => {
+  const fast = { bytesPerSecond: 5 * MIB, calmMs: 11_000 };
   expect(prefersDirect(fast, [[0, 100 * MIB]])).toBe(true);
-  expect(prefersDirect({ ...fast, calmMs: 10_000 }, [[0, 100 * MIB]])).toBe(false);
-  expect(prefersDirect({ ...fast, bytesPerSecond: 1e6 }, [[0, 100 * MIB]])).toBe(false);
+  expect(prefersDirect({ ...fast, calmMs: 9_000 }, [[0, 100 * MIB]])).toBe(false);
+  expect(prefersDirect({ bytesPerSecond: 100 * MIB, calmMs: 4_000 }, [[0, 100 * MIB]])).toBe(true);
+  expect(prefersDirect({ bytesPerSecond: 1e6, calmMs: 1e9 }, [[0, 100 * MIB]])).toBe(false);
   expect(prefersDirect(fast, [[0, 10 * MIB]])).toBe(false);
 });

@@ -49,12 +49,21 @@ const atMost = ([start, end]: Range, most: number): Range => [start, Math.min(en
 export const stillToCome = (others: readonly { start: number; received: number; end: number }[]): Ranges =>
   union(others.map(({ start, received, end }) => [start + received, end] as const));
 
-/** Whether parts put straight into the store are worth their round trips, and a cut that loses one is unlikely. */
+/**
+ * Whether parts put straight into the store are worth their round trips: a cut loses a whole part, so one should take less
+ * than a tenth of the time between cuts.
+ *
+ * @param link its rate, and for how long nothing has failed
+ */
 export function prefersDirect(link: { bytesPerSecond: number; calmMs: number }, missing: Ranges): boolean {
-  return link.bytesPerSecond > FAST && link.calmMs > CALM_MS && sizeOf(missing) > WORTH_A_CHANGE;
+  const partMs = (PART / link.bytesPerSecond) * 1000;
+  return (
+    isFast(link.bytesPerSecond) && link.calmMs > Math.max(CALM_MS, 10 * partMs) && sizeOf(missing) > WORTH_A_CHANGE
+  );
 }
-/** 10 Mbit/s: 5 MiB in about 4 s. */
-const FAST = 1_250_000;
-/** Ten times what 5 MiB take at that rate. */
-const CALM_MS = 40_000;
+/** More than 10 Mbit/s. */
+export const isFast = (bytesPerSecond: number): boolean => bytesPerSecond > 1_250_000;
+const PART = 5 * 1024 * 1024;
+/** For the rate to be more than a first impression. */
+const CALM_MS = 3_000;
 const WORTH_A_CHANGE = 64 * 1024 * 1024;

@@ -4,7 +4,7 @@ import { DirectLane } from './direct.js';
 import { UploadError } from './errors.js';
 import { Ledger } from './ledger.js';
 import { Link } from './link.js';
-import { LONGEST_REQUEST, prefersDirect, SHARED_REQUEST } from './plan.js';
+import { isFast, LONGEST_REQUEST, prefersDirect, SHARED_REQUEST } from './plan.js';
 import type { Platform, Source } from './platform.js';
 import { type Range, subtract } from './ranges.js';
 
@@ -118,7 +118,7 @@ export class Upload {
       this.isAway = !reached;
       this.show();
     };
-    return new Api(this.platform, endpoint.replace(/\/+$/, ''), token, signal, onReach, (ms) => this.link.answered(ms));
+    return new Api(this.platform, endpoint.replace(/\/+$/, ''), token, signal, onReach, (ms) => this.link.reached(ms));
   }
 
   /** @returns how to stop listening */
@@ -211,8 +211,9 @@ export class Upload {
   private async finish(source: Source, session: Session): Promise<void> {
     this.ledger = new Ledger(source.size);
     this.ledger.state = session.state;
+    for (const { start, end } of session.committedRanges) this.ledger.add([start, end]);
     let whole: Promise<string> | null = null;
-    let isKnown = session.committedBytes === 0;
+    let isKnown = this.ledger.committedBytes === session.committedBytes;
     for (let repairs = 0; ; isKnown = false) {
       if (this.ledger.state === 'OPEN') {
         this.show('sending');
@@ -296,9 +297,9 @@ export class Upload {
   /**
    * Until the server has every byte, or the session is not open any more.
    *
-   * @param isNew whether nothing can be there yet: then nobody looks first
+   * @param isKnown what is there already: else somebody has to look first
    */
-  private async send(source: Source, session: Session, isNew: boolean, onFirstBytes: () => void): Promise<void> {
+  private async send(source: Source, session: Session, isKnown: boolean, onFirstBytes: () => void): Promise<void> {
     const ledger = this.ledger as Ledger;
     const { lane = 'auto' } = this.options;
     const shared: Shared = {
@@ -319,9 +320,9 @@ export class Upload {
         append.sends = true;
       },
     });
-    // Short requests while the other lane may be better; but none of a small file, which would gain nothing.
+    // Short requests while the other lane may be better.
     const most = () => (lane === 'auto' && this.mayGoDirect() ? SHARED_REQUEST : LONGEST_REQUEST);
-    const append = new AppendLane(shared, most, lane !== 'direct', !isNew);
+    const append = new AppendLane(shared, most, lane !== 'direct', !isKnown, session.committedBytes === 0);
     append.elsewhere = () => direct.busy();
     this.append = append;
     this.direct = direct;
@@ -343,7 +344,8 @@ export class Upload {
     const { ledger, source } = this;
     if (!ledger || !source || this.directIsOut || performance.now() - this.directTrouble < DIRECT_AGAIN_MS)
       return false;
-    return source.size > LONGEST_REQUEST;
+    const { bytesPerSecond } = this.link;
+    return source.size > LONGEST_REQUEST && (bytesPerSecond === 0 || isFast(bytesPerSecond));
   }
 
   private changed(): void {

@@ -284,6 +284,11 @@ describe('a writer whose process', () => {
       ...{ tokenSecret: TOKEN_SECRET as string, storageSecret: TOKEN_SECRET as string },
       ...{ playbackSecret: TOKEN_SECRET as string, role: 'api' as const },
     });
+    // Nobody is called dead while those who live may still be connecting.
+    await until(
+      () => survivor.database.query(`SELECT now() - pg_postmaster_start_time() > interval '10 s' AS settled`),
+      ([row]) => row?.settled === true,
+    );
     ben = await ApiClient.signUp(survivor.url);
     channel = await ben.createChannel();
   });
