@@ -134,6 +134,37 @@ test('from a new account to a video that plays, over cuts and a reload in the mi
   await until(() => page.evaluate<boolean>(`document.querySelector('video')?.duration >= 1`), Boolean);
 });
 
+test('a browser that gives out handles goes on after a reload without choosing again', async () => {
+  const ada = await ApiClient.signUp(app.url);
+  await ada.createChannel();
+  const { path, digest } = await makeFile('handle.mp4');
+  const page = await open();
+  await signIn(page, ada);
+  await choose(page).waitFor();
+  // No dialog can be answered here: the handle is one of the page's own files.
+  await page.evaluate(
+    `document.body.append(Object.assign(document.createElement('input'), { type: 'file', id: 'own' }))`,
+  );
+  await page.locator('#own').setInputFiles(path);
+  await page.evaluate(`(async () => {
+    const handle = await (await navigator.storage.getDirectory()).getFileHandle('handle.mp4', { create: true });
+    const out = await handle.createWritable();
+    await out.write(document.querySelector('#own').files[0]);
+    await out.close();
+    window.showOpenFilePicker = async () => [handle];
+  })()`);
+  link.bytesPerSecond = 4 * MiB;
+  await choose(page).click();
+  await shown(page, 'handle.mp4', 0.5);
+  await page.reload();
+  link.bytesPerSecond = Number.POSITIVE_INFINITY;
+  const before = link.bytes;
+  await button(page, 'Go on', 'handle.mp4').click();
+  await page.getByRole('link', { name: 'Watch handle.mp4' }).waitFor();
+  expect(link.bytes - before).toBeLessThan(SIZE * 0.8);
+  expect(await storedDigest('handle.mp4')).toBe(digest);
+});
+
 test('several files: two at once, paused, resumed and cancelled by keyboard', async () => {
   const ada = await ApiClient.signUp(app.url);
   await ada.createChannel();
