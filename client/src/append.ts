@@ -196,7 +196,7 @@ export class AppendLane {
       this.silent = true;
       platform.forget();
     }
-    const hasNothingToSend = this.silent && (!platform.countsExactly || this.range() === null);
+    const hasNothingToSend = this.silent && this.range() === null;
     if ((!this.silent || hasNothingToSend) && now - this.polledAt >= link.knockMs) {
       if (this.asking.size >= link.knocks) this.oldest(this.asking)?.abort();
       platform.forget();
@@ -352,8 +352,6 @@ export class AppendLane {
     }
     // A long way: one after the other, over the connection that is there. What was cut goes on where it ended.
     if (link.isFar && !this.silent && (this.doubts.length > 0 || this.puts.length > 0)) return;
-    // Where what left is not known to the byte, it goes on where the rest is known to end.
-    if (!this.shared.platform.countsExactly && (this.silent || this.doubts.length > 0)) return;
     const sending = this.silent ? [] : this.puts.filter(({ range: [start, end], handed }) => handed < end - start);
     if (sending.length > 1) return;
     // Beside a long request goes what an earlier one left out; what follows it, once all of it is on its way.
@@ -547,7 +545,7 @@ export class AppendLane {
 
   private doubt({ range: [start, end], handed }: Put, reason: string): void {
     if (handed === 0) return;
-    const range: Range = [start, this.shared.platform.countsExactly ? Math.min(end, start + handed) : end];
+    const range: Range = [start, Math.min(end, start + handed)];
     // To ask there would end whoever has gone on there: a look tells as well.
     if (!this.isShared(performance.now())) {
       this.doubts.push({ range, asking: null, askedAt: Number.NEGATIVE_INFINITY });

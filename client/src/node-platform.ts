@@ -165,7 +165,6 @@ export const nodePlatform: Platform = {
     throw new UploadError('FILE_UNREADABLE', 'What is to be uploaded is a path, a File or a Blob.');
   },
   send,
-  countsExactly: true,
   forget() {
     for (const agent of agents.values()) {
       for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();

@@ -3,8 +3,6 @@ export interface Platform {
   /** @throws UploadError FILE_UNREADABLE */
   open(source: unknown): Promise<Source>;
   send(request: Outgoing): Sending;
-  /** Whether `onHanded` tells at once how much may have left. What lags behind would have bytes sent twice after a cut. */
-  readonly countsExactly: boolean;
   /** Connections that wait to be used again may be dead: new requests get new ones, where that can be chosen. */
   forget(): void;
   /** Calls back when the machine says that it is online again. @returns how to stop that */
