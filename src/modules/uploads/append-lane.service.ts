@@ -25,7 +25,7 @@ const MAX_HOLES = 10_000;
 /** More objects of one session are merged. */
 const MERGE_AT = 1_000;
 
-/** How an append ended. `reached`: where its bytes end, after END; else where it began: the ledger says what counts. */
+/** How an append ended. `reached`: the end of what it has settled, where it began if that is nothing or was refused. */
 export interface Appended {
   readonly stop: Stop | 'MISMATCH' | 'FENCED' | 'SESSION_ENDED' | 'TOO_MANY' | 'BUSY';
   readonly reached: number;
@@ -160,7 +160,7 @@ export class AppendLane {
     if (!stop && !failure && hash && hash.digest('hex') !== checksum?.digest) stop = 'MISMATCH';
     if (stop || failure) await this.giveUp(waiting);
     if (failure) throw failure.error;
-    if (stop) return { stop, reached: start };
+    if (stop) return { stop, reached: refused || checksum ? start : at };
     if (waiting.length > 0) {
       const counted = await this.count(writer, waiting, true);
       if (typeof counted === 'string') return { stop: counted, reached: start };
