@@ -19,7 +19,7 @@ import { RATE_WINDOW_SECONDS, type UploadSessionRow, UploadsService } from './up
 /** A body that brings nothing for so long is a dead link's. */
 const SILENT_MS = 60_000;
 /** Of the next object, in memory while an earlier one is on its way to S3. */
-const AHEAD_BYTES = 2 * 1024 * 1024;
+const AHEAD_BYTES = 1024 * 1024;
 /** A session in more parts than this is cut by somebody who wants it so: each commit and the assembling read them all. */
 const MAX_HOLES = 10_000;
 /** More objects of one session are merged. */
