@@ -48,6 +48,8 @@ export async function runSeed(world: World, seed: number): Promise<Outcome> {
     await run.all();
   } catch (error) {
     run.broken.push((error as Error).stack ?? String(error));
+    run.schedule.abandon();
+    await pause(500);
   }
   await clear(world);
   return { broken: run.broken, trace: run.schedule.trace, end: run.end, turns: run.schedule.trace.length };
