@@ -85,7 +85,7 @@ export default {
       from: { path: '^src/(?:common|modules)/' },
       to: { path: '^src/(?:[^/]+\\.ts$|embedded/|commands/)' },
     },
-    { name: 'no-cycle', severity: 'error', from: { path: '^(?:src|web)/' }, to: { circular: true } },
+    { name: 'no-cycle', severity: 'error', from: { path: '^(?:src|web|client)/' }, to: { circular: true } },
     {
       name: 'policy-is-pure',
       comment: 'A policy decides from its arguments alone.',
@@ -98,7 +98,7 @@ export default {
       comment: 'What runs in production needs no test, script or page.',
       severity: 'error',
       from: { path: '^src/', pathNot: '\\.spec\\.ts$' },
-      to: { path: '^(?:test|scripts|bench|web)/' },
+      to: { path: '^(?:test|scripts|bench|web|client)/' },
     },
     {
       name: 'product-dependencies',
@@ -108,10 +108,10 @@ export default {
       to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'] },
     },
     {
-      name: 'pages-know-no-server',
-      comment: 'The pages speak the public API alone.',
+      name: 'clients-know-no-server',
+      comment: 'The pages and the client speak the public API alone.',
       severity: 'error',
-      from: { path: '^web/' },
+      from: { path: '^(?:web|client)/', pathNot: '\\.spec\\.tsx?$' },
       to: { path: '^(?:src|test|scripts)/' },
     },
   ],

@@ -2,7 +2,7 @@
 # Sluice, for ROLE=api and ROLE=worker. Everything else (PostgreSQL, Redis, an S3 store) comes from outside.
 ARG NODE=node:20.20.2-bookworm-slim
 
-# ── build: all packages, the compiled server, the pages ──────────────────────────────────────────────────────────────
+# ── build: all packages, the compiled server, the pages, the client ──────────────────────────────────────────────────────────────
 FROM ${NODE} AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
@@ -10,6 +10,7 @@ RUN npm ci --no-audit --no-fund
 COPY nest-cli.json .swcrc tsconfig.json ./
 COPY scripts scripts
 COPY web web
+COPY client client
 COPY src src
 RUN npm run build
 
@@ -35,6 +36,7 @@ RUN apt-get update \
 WORKDIR /app
 COPY --from=packages /app/node_modules node_modules
 COPY --from=build /app/dist dist
+COPY --from=build /app/client/dist/browser client/dist/browser
 COPY package.json LICENSE ./
 COPY migrations migrations
 

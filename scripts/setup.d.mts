@@ -1,2 +1,2 @@
 /** Builds what changed since it was built. */
-export function ensureBuilt(options?: { force?: boolean; parts?: ('server' | 'pages')[] }): void;
+export function ensureBuilt(options?: { force?: boolean; parts?: ('server' | 'pages' | 'client')[] }): void;

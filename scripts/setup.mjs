@@ -183,6 +183,17 @@ const PARTS = {
         '--logLevel=warn',
       ]),
   },
+  client: {
+    from: ['client/src', 'client/package.json', 'client/tsconfig.json', 'client/vite.config.ts', 'package-lock.json'],
+    stamp: 'client/dist/.built',
+    build: () => {
+      const tool = (doing, name, ...args) => run(doing, process.execPath, [join(root, 'node_modules', name), ...args]);
+      const vite = ['vite/bin/vite.js', 'build', 'client', '--logLevel=warn'];
+      tool('Building the client for browsers', ...vite);
+      tool('Building the client for Node', ...vite, '--mode', 'node');
+      tool('Building the types of the client', 'typescript/bin/tsc', '-p', 'client/tsconfig.types.json');
+    },
+  },
 };
 
 /** Builds what changed since it was built. */

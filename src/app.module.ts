@@ -8,6 +8,7 @@ import { HttpModule } from './common/http/index.js';
 import { JobsModule } from './common/jobs/index.js';
 import { LiveModule } from './common/live/index.js';
 import { MetricsModule } from './common/metrics/index.js';
+import { RateLimitsModule } from './common/rate-limits/index.js';
 import { TracingModule } from './common/tracing/index.js';
 import { AuthModule } from './modules/auth/index.js';
 import { ChannelsModule } from './modules/channels/index.js';
@@ -25,6 +26,7 @@ const common = [
   EventsModule,
   LiveModule,
   AccessModule,
+  RateLimitsModule,
   HttpModule,
   HealthModule,
   MetricsModule,

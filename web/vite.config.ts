@@ -24,7 +24,7 @@ export default defineConfig({
     // Monaco, and so GraphiQL, is that large; no other page loads it.
     chunkSizeWarningLimit: 4096,
     rolldownOptions: {
-      input: ['index.html', 'watch.html', 'setup.html', 'reset.html', 'graphiql.html'].map(here),
+      input: ['index.html', 'watch.html', 'upload.html', 'setup.html', 'reset.html', 'graphiql.html'].map(here),
       // "use client" of React libraries means something to servers that render; nothing here.
       onLog: (level, log, handle) => log.code !== 'MODULE_LEVEL_DIRECTIVE' && handle(level, log),
     },

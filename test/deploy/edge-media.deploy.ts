@@ -10,7 +10,7 @@ import { signToken } from '../../src/modules/streaming/playback-token.js';
 import { segmentTopic } from '../../src/modules/transcoding/index.js';
 import { type Clip, insertSegments, insertStills, insertVideo, makeClip } from '../integration/streaming-clip.js';
 import { type Edge, freePort, startApp, startEdge, type TestApp } from '../support/index.js';
-import { startLink } from './link.js';
+import { startLink } from '../support/link.js';
 
 const HOUR = 3600;
 const ORIGIN = 'https://player.example.org';

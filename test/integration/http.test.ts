@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Query, Resolver } from '@nestjs/graphql';
 import pg from 'pg';
@@ -158,7 +157,7 @@ describe('health', () => {
 
 it('a body that trickles is cut off, one that is there may be worked on for longer', async () => {
   const config = { publicUrl: 'http://localhost', corsOrigins: '*', trustProxy: false, s3: null } as unknown as Config;
-  const adapter = httpAdapter(config, 300);
+  const adapter = httpAdapter(config, { bodyMs: 300 });
   const fastify = adapter.getInstance();
   fastify.post('/late', async () => {
     await new Promise((resolve) => setTimeout(resolve, 900));
@@ -171,10 +170,32 @@ it('a body that trickles is cut off, one that is there may be worked on for long
   const trickle = setInterval(() => socket.write(' '), 50);
   const [answer] = await Promise.all([
     fetch(`${url}/late`, { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } }),
-    once(socket, 'close'),
+    // Not once(): being reset is an end too.
+    new Promise((resolve) => socket.once('close', resolve)),
   ]);
   clearInterval(trickle);
   expect(await answer.json()).toEqual({ ok: true });
   expect(answer.headers.get('cache-control')).toBe('no-store');
   await fastify.close();
 }, 10_000);
+
+it('a head that trickles is cut off, and so is a connection that says nothing', async () => {
+  const config = { publicUrl: 'http://localhost', corsOrigins: '*', trustProxy: false, s3: null } as unknown as Config;
+  const fastify = httpAdapter(config, { headersMs: 300 }).getInstance();
+  const url = await fastify.listen({ port: 0, host: '127.0.0.1' });
+  const sockets = Array.from({ length: 2 }, () => connect(Number(new URL(url).port), '127.0.0.1'));
+  const closed = sockets.map(
+    (socket) =>
+      new Promise((resolve) =>
+        socket
+          .on('error', () => undefined)
+          .resume()
+          .once('close', resolve),
+      ),
+  );
+  sockets[0]?.write('GET /livez HTTP/1.1\r\nHost: x\r\n');
+  const trickle = setInterval(() => sockets[0]?.write('X-A: b\r\n'), 50);
+  await Promise.all(closed);
+  clearInterval(trickle);
+  await fastify.close();
+}, 5_000);

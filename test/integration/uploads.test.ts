@@ -333,9 +333,11 @@ describe('a session', () => {
 
   it('expires 7 days after the last byte, with its video and its share of the quota', async () => {
     const { session } = await begin();
-    await app.database.query(`UPDATE upload_session SET expires_at = now() - interval '1 s' WHERE id = $1`, [
-      uuidOf(session.id),
-    ]);
+    await app.database.query(
+      `WITH past AS (SELECT now() - interval '1 s' AS at)
+       UPDATE upload_session SET expires_at = past.at, expiry_announced = past.at FROM past WHERE id = $1`,
+      [uuidOf(session.id)],
+    );
     const { UploadsService } = await import('../../src/modules/uploads/uploads.service.js');
     await app.get(UploadsService).expire();
     expect((await ada.session(session.id)).state).toBe('EXPIRED');

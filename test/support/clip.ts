@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -14,4 +15,12 @@ export async function makeClip(options: { seconds: number; size: string }): Prom
     ...['-c:v', 'libx264', '-preset', 'ultrafast', '-g', '75', '-pix_fmt', 'yuv420p', '-c:a', 'aac', path],
   ]);
   return readFile(path);
+}
+
+/** The same clip in `sizeBytes` bytes: players pass over what it ends with, which is random, so that no byte is lost unseen. */
+export function padded(clip: Buffer, sizeBytes: number): Buffer {
+  const head = Buffer.alloc(8);
+  head.writeUInt32BE(sizeBytes - clip.length);
+  head.write('free', 4, 'latin1');
+  return Buffer.concat([clip, head, randomBytes(sizeBytes - clip.length - head.length)]);
 }

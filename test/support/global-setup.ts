@@ -20,7 +20,7 @@ declare global {
  * build that tests start as a process.
  */
 export default async function setUp(): Promise<void> {
-  ensureBuilt({ parts: ['server'] });
+  ensureBuilt({ parts: ['server', 'client'] });
   await removeLeftovers();
   const folder = await temporaryFolder();
   const [postgres, redis] = await Promise.all([

@@ -12,6 +12,7 @@ export * from './cluster.js';
 export * from './database.js';
 export * from './edge.js';
 export * from './graphql.js';
+export * from './link.js';
 export * from './redis.js';
 export * from './server.js';
 export type { ServerProcess } from './server-process.js';

@@ -44,7 +44,7 @@ function Start() {
           playing.
         </li>
         <li>
-          Upload a file from a terminal: <code>npm run demo -- FILE</code>
+          <a href="/upload">Upload a video</a>, or from a terminal: <code>npx sluice upload FILE</code>
         </li>
       </ul>
       {problem && <p role="alert">{problem}</p>}

@@ -17,7 +17,7 @@ export function Page(props: { children: ReactNode; wide?: boolean }) {
           Sluice
         </a>
         <nav aria-label="Site">
-          <a href="/graphql">GraphiQL</a>
+          <a href="/upload">Upload</a> <a href="/graphql">GraphiQL</a>
         </nav>
       </header>
       <main className={props.wide ? 'wide' : undefined}>{props.children}</main>

@@ -1,3 +1,4 @@
+import { UploadError } from '../../client/src/errors.js';
 import { dataOf, type GraphQLAnswer, OperationFailed, openSocket, post } from './graphql.js';
 
 /**
@@ -41,6 +42,14 @@ export async function session(): Promise<AuthSession | null> {
 export async function authorization(): Promise<Record<string, string>> {
   const known = await session();
   return known ? { authorization: `Bearer ${known.accessToken}` } : {};
+}
+
+/** What an upload shows to the server; `expired` where that took the last one no more. */
+export async function accessToken({ expired }: { expired: boolean }): Promise<string> {
+  if (expired) current = null;
+  const known = await session();
+  if (!known) throw new UploadError('UNAUTHENTICATED', 'You are signed out. Sign in, and choose the same file again.');
+  return known.accessToken;
 }
 
 /** A query or mutation as whoever is signed in. Throws `OperationFailed`. */

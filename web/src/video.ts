@@ -1,3 +1,4 @@
+import { messageOf } from './page.js';
 import { live, request } from './session.js';
 
 export type VideoState = 'UPLOADING' | 'PROCESSING' | 'PLAYABLE' | 'READY' | 'FAILED' | 'BLOCKED';
@@ -105,3 +106,22 @@ export const settled = (video: { state: VideoState }) => ['READY', 'FAILED', 'BL
 /** How many rungs a manifest would list now. */
 export const rungs = (video: Progress) =>
   video.renditions.filter(({ state }) => ['PLAYABLE', 'READY'].includes(state)).length;
+
+/** Reads a stream into `take` until the returned function is called. The socket below comes back by itself after a cut. */
+export function follow<T>(
+  open: (signal: AbortSignal) => AsyncIterable<T>,
+  take: (value: T) => void,
+  tell: (problem: string) => void,
+): () => void {
+  const controller = new AbortController();
+  const read = async () => {
+    for await (const value of open(controller.signal)) {
+      if (controller.signal.aborted) return;
+      take(value);
+    }
+  };
+  read().catch((error) => {
+    if (!controller.signal.aborted) tell(messageOf(error));
+  });
+  return () => controller.abort();
+}

@@ -1,10 +1,12 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
+import { durationText, sizeText } from '../../client/src/units.js';
 import { EMAIL, Form, messageOf, Notice, PASSWORD, Page, show } from './page.js';
 import { Player } from './player.js';
 import { session, signIn } from './session.js';
 import {
   fetchPlayback,
   fetchVideo,
+  follow,
   type Playback,
   type Progress,
   plays,
@@ -133,8 +135,8 @@ function Waiting(props: { progress: Progress; upload: Upload | null }) {
       <progress aria-label={label} max={1} value={share ?? undefined} />
       <span className="soft">
         {share !== undefined && percent(share)}
-        {sending && upload && ` of ${size(upload.sizeBytes)}`}
-        {typeof secondsLeft === 'number' && `, about ${duration(secondsLeft)} left`}
+        {sending && upload && ` of ${sizeText(upload.sizeBytes)}`}
+        {typeof secondsLeft === 'number' && `, about ${durationText(secondsLeft)} left`}
       </span>
       {failure && (
         <span>
@@ -216,40 +218,8 @@ function Screen(props: {
   );
 }
 
-/** Reads a stream into `take` until the returned function is called. The socket below comes back by itself after a cut. */
-function follow<T>(
-  open: (signal: AbortSignal) => AsyncIterable<T>,
-  take: (value: T) => void,
-  tell: (problem: string) => void,
-): () => void {
-  const controller = new AbortController();
-  const read = async () => {
-    for await (const value of open(controller.signal)) {
-      if (controller.signal.aborted) return;
-      take(value);
-    }
-  };
-  read().catch((error) => {
-    if (!controller.signal.aborted) tell(messageOf(error));
-  });
-  return () => controller.abort();
-}
-
 const report = (tell: (message: string) => void) => (error: unknown) => tell(messageOf(error));
 const percent = (share: number) => `${Math.floor(share * 100)} %`;
-const size = (bytes: number) =>
-  bytes < 1e6
-    ? `${Math.ceil(bytes / 1e3)} kB`
-    : bytes < 1e9
-      ? `${(bytes / 1e6).toFixed(1)} MB`
-      : `${(bytes / 1e9).toFixed(2)} GB`;
-const duration = (seconds: number) =>
-  seconds < 90
-    ? `${Math.ceil(seconds)} s`
-    : seconds < 5400
-      ? `${Math.round(seconds / 60)} min`
-      : `${Math.round(seconds / 3600)} h`;
-
 show(
   <Page wide>
     <Watch />

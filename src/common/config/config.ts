@@ -72,6 +72,12 @@ export interface Config {
   readonly trustProxy: false | number | string;
   readonly maxUploadBytes: number;
   readonly uploadQuotaBytes: number;
+  /** Of all users together; `null`: no bound. */
+  readonly installationQuotaBytes: number | null;
+  /** Unfinished uploads of one user. */
+  readonly maxOpenUploads: number;
+  /** Of every bound on requests; 0: none. */
+  readonly rateLimitFactor: number;
   readonly encodeConcurrency: number;
   readonly sandbox: 'auto' | 'strict';
   readonly ffmpegPath: string;
@@ -155,6 +161,9 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     trustProxy: o.TRUST_PROXY,
     maxUploadBytes: o.UPLOAD_MAX_BYTES,
     uploadQuotaBytes: o.UPLOAD_QUOTA_BYTES,
+    installationQuotaBytes: o.INSTALLATION_QUOTA_BYTES ?? null,
+    maxOpenUploads: o.UPLOAD_MAX_OPEN,
+    rateLimitFactor: o.RATE_LIMIT_FACTOR,
     encodeConcurrency: o.ENCODE_CONCURRENCY,
     sandbox: o.SANDBOX,
     ffmpegPath: o.FFMPEG_PATH,

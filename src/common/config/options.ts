@@ -217,6 +217,20 @@ export const options = z.object({
     description: 'The bytes of originals that one user may hold.',
     accepts: 'a whole number of bytes from 1 to 9007199254740991',
   }),
+  INSTALLATION_QUOTA_BYTES: option(whole(1, Number.MAX_SAFE_INTEGER).optional(), {
+    description: 'The bytes of originals that all users together may hold.',
+    accepts: 'a whole number of bytes from 1 to 9007199254740991',
+    default: 'no bound',
+  }),
+  UPLOAD_MAX_OPEN: option(whole(1, 1_000_000).default(1000), {
+    description: 'How many unfinished uploads one user may have.',
+    accepts: 'a whole number from 1 to 1000000',
+  }),
+  RATE_LIMIT_FACTOR: option(whole(0, 1000).default(1), {
+    description:
+      'How far the bounds on requests are raised (docs/operations/limits.md); 0 takes them away, for where something in front has its own.',
+    accepts: 'a whole number from 0 to 1000',
+  }),
   ENCODE_CONCURRENCY: option(whole(1, 256).default(availableParallelism()), {
     description: 'How many pieces one process encodes at once.',
     accepts: 'a whole number from 1 to 256',

@@ -12,6 +12,8 @@ import { histogram } from '../metrics/index.js';
 const BODY_LIMIT_BYTES = 100 * 1024;
 /** For such a body to arrive: one that trickles would hold its connection for as long as its sender likes. */
 const BODY_MS = 30_000;
+/** For the head of a request, from its first byte or the connection's beginning on. Looked at every third of it. */
+const HEADERS_MS = 15_000;
 /** For what is under way when the process stops. */
 const CLOSE_MS = 5_000;
 const REQUEST_ID = /^[\w.-]{8,128}$/;
@@ -53,12 +55,13 @@ export class HttpServer extends FastifyAdapter {
 }
 
 /** The HTTP server with what belongs to every answer: request id, CORS, security headers, small bodies. */
-export function httpAdapter(config: Config, bodyMs = BODY_MS): HttpServer {
+export function httpAdapter(config: Config, { bodyMs = BODY_MS, headersMs = HEADERS_MS } = {}): HttpServer {
   const hops = config.trustProxy;
   const trust = typeof hops === 'number' ? (_address: string, hop: number) => hop < hops : hops;
   const adapter = new HttpServer({
     bodyLimit: BODY_LIMIT_BYTES,
     trustProxy: trust,
+    http: { headersTimeout: headersMs, connectionsCheckingInterval: headersMs / 3 },
     genReqId: (request: IncomingMessage) => {
       const given = request.headers['x-request-id'];
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
@@ -127,6 +130,7 @@ export function httpAdapter(config: Config, bodyMs = BODY_MS): HttpServer {
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     exposedHeaders: [
       ...['X-Request-Id', 'Content-Range', 'Accept-Ranges', 'Content-Length', 'ETag', 'Retry-After', 'Location'],
+      ...['RateLimit', 'RateLimit-Policy'],
       ...['Upload-Offset', 'Upload-Length', 'Upload-Expires'],
       ...['Tus-Version', 'Tus-Resumable', 'Tus-Max-Size', 'Tus-Extension', 'Tus-Checksum-Algorithm'],
     ],

@@ -5,13 +5,20 @@ import { Injectable, NotFoundException, type OnModuleInit } from '@nestjs/common
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance } from 'fastify';
 
-type Page = 'index' | 'watch' | 'setup' | 'reset' | 'graphiql';
-const ROUTES: Record<string, Page> = { '/': 'index', '/watch/:id': 'watch', '/setup': 'setup', '/reset': 'reset' };
+type Page = 'index' | 'watch' | 'upload' | 'setup' | 'reset' | 'graphiql';
+const ROUTES: Record<string, Page> = {
+  '/': 'index',
+  '/watch/:id': 'watch',
+  '/upload': 'upload',
+  '/setup': 'setup',
+  '/reset': 'reset',
+};
 
 /** From src/common/http as from dist/common/http. */
 const WEB = new URL('../../../dist/web/', import.meta.url);
+const CLIENT = new URL('../../../client/dist/browser/', import.meta.url);
 
-/** The pages that `vite build` made. GraphiQL's is served by the GraphQL route itself, to browsers. */
+/** The pages and the client that `vite build` made. GraphiQL's is served by the GraphQL route itself, to browsers. */
 @Injectable()
 export class Pages implements OnModuleInit {
   constructor(private readonly adapterHost: HttpAdapterHost) {}
@@ -30,6 +37,14 @@ export class Pages implements OnModuleInit {
       index: false,
       immutable: true,
       maxAge: '365d',
+    });
+    // Its name stays: a page asks each time whether it has changed.
+    fastify.register(fastifyStatic, {
+      root: fileURLToPath(CLIENT),
+      prefix: '/client/',
+      decorateReply: false,
+      index: false,
+      allowedPath: (path) => path.endsWith('.js'),
     });
   }
 

@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { BlockList, isIPv6 } from 'node:net';
+import { isPrivateAddress } from '../networks/index.js';
 
 /** Whatever a proxy adds on its way, and the origin that a browser adds for a page that is not ours. */
 const INDIRECT = [
@@ -11,21 +11,6 @@ const INDIRECT = [
   'via',
   'origin',
 ];
-
-const near = new BlockList();
-for (const [network, bits] of [
-  ['127.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['172.16.0.0', 12],
-  ['192.168.0.0', 16],
-  ['169.254.0.0', 16],
-  ['100.64.0.0', 10],
-] as const) {
-  near.addSubnet(network, bits, 'ipv4');
-}
-near.addAddress('::1', 'ipv6');
-near.addSubnet('fc00::', 7, 'ipv6');
-near.addSubnet('fe80::', 10, 'ipv6');
 
 /**
  * Metrics tell how much is going on, and of what kind: that is the operator's business. A proxy that serves strangers is
@@ -41,8 +26,7 @@ export function mayReadMetrics(
   const { authorization } = headers;
   if (token !== null && typeof authorization === 'string') return isSame(authorization, `Bearer ${token}`);
   if (!peer || INDIRECT.some((name) => headers[name] !== undefined)) return false;
-  const address = peer.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '');
-  return near.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
+  return isPrivateAddress(peer);
 }
 
 function isSame(given: string, wanted: string): boolean {

@@ -3,6 +3,8 @@ import { Args, Context, Resolver } from '@nestjs/graphql';
 import { type Actor, Public } from '../../common/access/index.js';
 import { CONFIG, type Config } from '../../common/config/index.js';
 import { Loaders, Mutates, type OperationContext } from '../../common/graphql/index.js';
+import { addressBlock } from '../../common/http/index.js';
+import { type RateLimit, RateLimits } from '../../common/rate-limits/index.js';
 import { User } from '../users/index.js';
 import {
   AuthPayload,
@@ -21,11 +23,15 @@ import { PasswordReset } from './password-reset.service.js';
 import { readRefreshCookie, refreshCookie } from './refresh-cookie.js';
 import { IDLE_DAYS } from './sessions.service.js';
 
+/** From one address: a school may have it. */
+const REGISTRATIONS: RateLimit = { name: 'register', points: 600, seconds: 3_600 };
+
 @Resolver()
 export class AuthResolver {
   constructor(
     private readonly auth: AuthService,
     private readonly passwordReset: PasswordReset,
+    private readonly limits: RateLimits,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -43,6 +49,7 @@ export class AuthResolver {
   @Public({ ignoresBadToken: true })
   @Mutates(() => AuthPayload, { description: 'Makes an account and signs in.' })
   async register(@Args('input') input: RegisterInput, @Context() context: OperationContext): Promise<AuthPayload> {
+    await this.limits.spend(REGISTRATIONS, addressBlock(context.ip));
     return this.signIn(context, await this.auth.register(input), 'body');
   }
 

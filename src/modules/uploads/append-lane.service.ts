@@ -31,7 +31,7 @@ export interface Appended {
   readonly reached: number;
 }
 
-type AppendedTo = Pick<UploadSessionRow, 'id' | 'videoId' | 'sizeBytes' | 'covered' | 'failureCode'>;
+type AppendedTo = Pick<UploadSessionRow, 'id' | 'ownerId' | 'videoId' | 'sizeBytes' | 'covered' | 'failureCode'>;
 interface Append {
   readonly length: number | null;
   readonly checksum: Checksum | null;
@@ -87,7 +87,7 @@ export class AppendLane {
   ): Promise<Appended> {
     const end = length === null ? session.sizeBytes : Math.min(session.sizeBytes, offset + length);
     const span = { start: offset, end: Math.max(end, offset + 1) };
-    const appended = await this.writers.during(session.id, span, bytes, (id) =>
+    const appended = await this.writers.during(session, span, bytes, (id) =>
       this.appendAll({ id, sessionId: session.id, completes }, session, { start: offset, end }, bytes, checksum),
     );
     return typeof appended === 'string' ? { stop: appended, reached: offset } : appended;

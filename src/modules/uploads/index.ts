@@ -1,5 +1,5 @@
 export { UploadWriters } from './upload-writers.service.js';
-export { UploadCompleted } from './uploads.events.js';
+export { UploadCompleted, UploadExpiring } from './uploads.events.js';
 export { UploadSession } from './uploads.graphql.js';
 export { UploadsModule } from './uploads.module.js';
 export { UploadsService } from './uploads.service.js';

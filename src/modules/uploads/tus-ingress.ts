@@ -7,6 +7,8 @@ import { type Actor, ActorResolver } from '../../common/access/index.js';
 import { CONFIG, type Config } from '../../common/config/index.js';
 import { DomainError, Refusal } from '../../common/errors/index.js';
 import { decodeId } from '../../common/graphql/index.js';
+import { addressBlock } from '../../common/http/index.js';
+import { type RateLimit, RateLimits } from '../../common/rate-limits/index.js';
 import { ChannelsService } from '../channels/index.js';
 import { StorageError } from '../storage/index.js';
 import { type Appended, AppendLane, prefixOf } from './append-lane.service.js';
@@ -31,6 +33,10 @@ export const TUS_PATH = '/tus';
 const BYTES = 'application/offset+octet-stream';
 /** Of a refused body, so that its sender comes to reading the answer. */
 const UNWANTED_BYTES = 1024 * 1024;
+/** From one address: a client on a bad link asks some 6 times a second, an upload in small requests more often. */
+const REQUESTS: RateLimit = { name: 'tus', points: 6_000, seconds: 60 };
+/** A request that brought as much was worth its while, and does not count. */
+const WORTH_BYTES = 64 * 1024;
 /** For the end of a body of unknown length. */
 const LAST_MS = 1_000;
 const RANGES_SHOWN = 1_000;
@@ -65,6 +71,7 @@ export class TusIngress implements OnModuleInit {
     private readonly writers: UploadWriters,
     private readonly uploads: UploadsService,
     private readonly channels: ChannelsService,
+    private readonly limits: RateLimits,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -106,11 +113,13 @@ export class TusIngress implements OnModuleInit {
     return `${config.publicUrl}${TUS_PATH}/${capabilityOf(sessionId, config.storageSecret)}`;
   }
 
-  private greet(request: FastifyRequest, reply: FastifyReply): void {
+  private async greet(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     reply.header('tus-resumable', TUS_VERSION);
+    if (request.method === 'OPTIONS') return;
+    reply.headers(await this.limits.spend(REQUESTS, addressBlock(request.ip)));
     // Ours, not tus': reads that want no header of their own, or browsers would ask before each whether they may send it.
     const ours = request.routeOptions.url?.startsWith(`${TUS_PATH}/:capability/ranges`);
-    if (request.method === 'OPTIONS' || (ours && request.method !== 'PATCH')) return;
+    if (ours && request.method !== 'PATCH') return;
     if (header(request, 'tus-resumable') !== TUS_VERSION) {
       reply.header('tus-version', TUS_VERSION);
       throw new TusRefusal(412, 'TUS_VERSION', `Send Tus-Resumable: ${TUS_VERSION}.`);
@@ -264,6 +273,7 @@ export class TusIngress implements OnModuleInit {
     const body = new IncomingBytes(request.raw);
     try {
       const appended = await this.lane.append(session, offset, body, { length, checksum, completes: !ours });
+      if (appended.reached - offset >= WORTH_BYTES) this.limits.giveBack(REQUESTS, addressBlock(request.ip));
       if (appended.stop === 'END' && length === null && !request.raw.complete && (await body.any(LAST_MS))) {
         throw new TusRefusal(413, 'CHUNK_OUT_OF_BOUNDS', 'These bytes go beyond the end of the file.');
       }
@@ -356,8 +366,9 @@ export class TusIngress implements OnModuleInit {
   }
 
   private refuse(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
-    const { status, code, message } = refusalOf(error);
+    const { status, code, message, headers } = refusalOf(error);
     if (status === 503) reply.header('retry-after', '1');
+    reply.headers(headers ?? {});
     if (status === 500) this.logger.error({ err: error }, 'unexpected error');
     endOfBody(request.raw, reply);
     reply.code(status).type('application/json').send({ code, message });
@@ -406,15 +417,22 @@ const STATUS_OF: Record<string, number> = {
   FILE_TOO_LARGE: 413,
   QUOTA_EXCEEDED: 413,
   SESSION_ENDED: 410,
+  UNSUPPORTED_TYPE: 415,
+  TOO_MANY_OPEN_UPLOADS: 403,
 };
 
-function refusalOf(error: unknown): { status: number; code: string; message: string } {
+function refusalOf(error: unknown): {
+  status: number;
+  code: string;
+  message: string;
+  headers?: Record<string, string>;
+} {
   if (error instanceof TusRefusal) return error;
   if (error instanceof DomainError)
     return { status: STATUS_OF[error.code] ?? 400, code: error.code, message: error.message };
   if (error instanceof Refusal) {
-    const { statusCode = 403 } = error as { statusCode?: number };
-    return { status: statusCode, code: error.code, message: error.message };
+    const { statusCode = 403, headers } = error as { statusCode?: number; headers?: Record<string, string> };
+    return { status: statusCode, code: error.code, message: error.message, headers };
   }
   if (error instanceof StorageError && error.code === 'STORAGE_FULL') {
     return { status: 507, code: error.code, message: 'The store has no space left: try again later.' };

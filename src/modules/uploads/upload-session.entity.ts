@@ -69,6 +69,10 @@ export class UploadSessionEntity {
   @Column('timestamptz', { name: 'expires_at', default: () => "now() + interval '7 days'" })
   expiresAt: Date;
 
+  /** The `expiresAt` that was announced last: a later byte has it announced anew. */
+  @Column('timestamptz', { name: 'expiry_announced', nullable: true })
+  expiryAnnounced: Date | null;
+
   @Column('timestamptz', { name: 'completed_at', nullable: true })
   completedAt: Date | null;
 }

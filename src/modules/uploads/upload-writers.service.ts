@@ -5,6 +5,7 @@ import { Periodically } from '../../common/jobs/index.js';
 import { Live } from '../../common/live/index.js';
 import { type ByteRange, formatRange } from './byte-ranges.js';
 import type { IncomingBytes } from './incoming-bytes.js';
+import type { UploadSessionRow } from './uploads.service.js';
 
 /** For an evicted writer to settle what it has; then it is fenced off, alive or not. */
 const EVICT_MS = 2_000;
@@ -20,6 +21,8 @@ const ANSWER_MS = 150;
 const SWEEP_MS = 60_000;
 /** In this process: each may have an object in memory on its way to S3. */
 const AT_ONCE = 256;
+/** Nobody has the whole process. */
+const AT_ONCE_OF_USER = 64;
 const AT_ONCE_OF_SESSION = 16;
 
 export interface Writing extends ByteRange {
@@ -34,7 +37,7 @@ export interface Writing extends ByteRange {
 @Injectable()
 export class UploadWriters implements OnModuleInit, BeforeApplicationShutdown {
   private readonly logger = new Logger(UploadWriters.name);
-  private readonly here = new Map<string, { bytes: IncomingBytes; done: Promise<unknown> }>();
+  private readonly here = new Map<string, { ownerId: string; bytes: IncomingBytes; done: Promise<unknown> }>();
   private telling: NodeJS.Timeout | undefined;
 
   constructor(
@@ -98,12 +101,13 @@ export class UploadWriters implements OnModuleInit, BeforeApplicationShutdown {
    * @returns what `write` does; FENCED: somebody else writes there; BUSY: too many write in this process
    */
   async during<T>(
-    sessionId: string,
+    { id: sessionId, ownerId }: Pick<UploadSessionRow, 'id' | 'ownerId'>,
     span: ByteRange,
     bytes: IncomingBytes,
     write: (writerId: string) => Promise<T>,
   ): Promise<T | 'FENCED' | 'BUSY'> {
-    if (this.here.size >= AT_ONCE) return 'BUSY';
+    const ofUser = [...this.here.values()].filter((writer) => writer.ownerId === ownerId).length;
+    if (this.here.size >= AT_ONCE || ofUser >= AT_ONCE_OF_USER) return 'BUSY';
     const id = randomUUID();
     const unlisten = [
       this.live.listen(evictionTopic(id), () => {
@@ -116,7 +120,7 @@ export class UploadWriters implements OnModuleInit, BeforeApplicationShutdown {
     const done: Promise<T | 'FENCED'> = this.enter(id, sessionId, span).then<T | 'FENCED'>((entered) =>
       entered ? write(id) : 'FENCED',
     );
-    this.here.set(id, { bytes, done });
+    this.here.set(id, { ownerId, bytes, done });
     try {
       return await done;
     } finally {

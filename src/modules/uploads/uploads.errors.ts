@@ -2,13 +2,26 @@ import { DomainError } from '../../common/errors/index.js';
 import type { ByteRange } from './byte-ranges.js';
 import type { UploadSessionState } from './upload-session.entity.js';
 
+export const QUOTA_SCOPES = ['USER', 'INSTALLATION'] as const;
+export type QuotaScope = (typeof QUOTA_SCOPES)[number];
+
 export class QuotaExceeded extends DomainError {
-  constructor(limitBytes: number, usedBytes: number) {
-    super('QUOTA_EXCEEDED', 'This file does not fit into your quota any more: delete videos or cancel uploads.', {
+  constructor(scope: QuotaScope, limitBytes: number, usedBytes: number) {
+    const message =
+      scope === 'USER'
+        ? 'This file does not fit into your quota any more: delete videos or cancel uploads.'
+        : 'This server has no room for this file any more. Ask whoever runs it.';
+    super('QUOTA_EXCEEDED', message, {
       type: 'QuotaExceeded',
       field: ['sizeBytes'],
-      details: { limitBytes, usedBytes },
+      details: { scope, limitBytes, usedBytes },
     });
+  }
+}
+
+export class TooManyOpenUploads extends DomainError {
+  constructor(limit: number) {
+    super('TOO_MANY_OPEN_UPLOADS', `You have ${limit} unfinished uploads: complete or cancel some first.`);
   }
 }
 
@@ -43,8 +56,8 @@ export class UploadIncomplete extends DomainError {
 
 /** What a file must be to be taken at all. */
 export class FileRefused extends DomainError {
-  constructor(code: 'EMPTY_FILE' | 'FILE_TOO_LARGE', message: string) {
-    super(code, message, { field: ['sizeBytes'] });
+  constructor(code: 'EMPTY_FILE' | 'FILE_TOO_LARGE' | 'UNSUPPORTED_TYPE', message: string, field = 'sizeBytes') {
+    super(code, message, { field: [field] });
   }
 }
 

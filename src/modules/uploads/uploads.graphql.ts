@@ -15,7 +15,7 @@ import {
 import { Failure, Video, type VideoVisibility, VideoVisibilityEnum } from '../videos/index.js';
 import { parseMultirange, sizeOf } from './byte-ranges.js';
 import { UPLOAD_SESSION_STATES, type UploadSessionState } from './upload-session.entity.js';
-import { CHUNK_MESSAGES, type ChunkCode } from './uploads.errors.js';
+import { CHUNK_MESSAGES, type ChunkCode, QUOTA_SCOPES, type QuotaScope } from './uploads.errors.js';
 import type { ChunkRow, UploadSessionRow } from './uploads.service.js';
 
 const MAX_BATCH = 500;
@@ -117,6 +117,8 @@ export class UploadChunk {
 })
 export class UploadSession extends Node {
   row: UploadSessionRow;
+  /** Bytes a second, where it is known already. */
+  rate?: number | null;
 
   @Field(() => UploadSessionStateEnum, { description: 'Where it stands.' })
   state: UploadSessionState;
@@ -243,7 +245,10 @@ export class CreateUploadSessionInput {
   @Field(() => GraphQLBytes, { description: 'Of the whole file.' })
   sizeBytes: number;
 
-  @Field(() => String, { nullable: true, description: 'A media type, as a hint only: the bytes decide.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'A media type, as a hint: what can be no video is refused early, else the bytes decide.',
+  })
   @IsOptional()
   @MaxLength(255)
   @NotContains('\0')
@@ -434,12 +439,25 @@ export class CompleteUploadSessionPayload extends UploadSessionPayload {
   video: Video | null = null;
 }
 
+const QuotaScopeEnum = Object.fromEntries(QUOTA_SCOPES.map((scope) => [scope, scope]));
+registerEnumType(QuotaScopeEnum, {
+  name: 'QuotaScope',
+  description: 'Whose quota.',
+  valuesMap: {
+    USER: { description: 'Your own.' },
+    INSTALLATION: { description: 'That of all users together.' },
+  },
+});
+
 @ObjectType('QuotaExceeded', { implements: () => UserError, description: 'The file does not fit any more.' })
 export class QuotaExceededError extends UserError {
-  @Field(() => GraphQLBytes, { description: 'How much you may store.' })
+  @Field(() => QuotaScopeEnum, { description: 'Whose quota.' })
+  scope: QuotaScope;
+
+  @Field(() => GraphQLBytes, { description: 'How much may be stored.' })
   limitBytes: number;
 
-  @Field(() => GraphQLBytes, { description: 'How much you store, unfinished uploads at their full size.' })
+  @Field(() => GraphQLBytes, { description: 'How much is stored, unfinished uploads at their full size.' })
   usedBytes: number;
 }
 

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { MailModule } from '../../common/mail/index.js';
 import { ChannelsModule } from '../channels/index.js';
 import { StorageModule } from '../storage/index.js';
 import { UsersModule } from '../users/index.js';
@@ -9,6 +10,7 @@ import { AssembleJob } from './assemble.job.js';
 import { ChunksService } from './chunks.service.js';
 import { MergeJob } from './merge.job.js';
 import { TusIngress } from './tus-ingress.js';
+import { UploadExpiry } from './upload-expiry.service.js';
 import { UploadSessionEntity } from './upload-session.entity.js';
 import { UploadWriters } from './upload-writers.service.js';
 import { UploadsMetrics } from './uploads.metrics.js';
@@ -16,9 +18,17 @@ import { UploadsResolver, UserUploadsResolver, VideoUploadResolver } from './upl
 import { UploadsService } from './uploads.service.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([UploadSessionEntity]), StorageModule, UsersModule, ChannelsModule, VideosModule],
+  imports: [
+    TypeOrmModule.forFeature([UploadSessionEntity]),
+    MailModule,
+    StorageModule,
+    UsersModule,
+    ChannelsModule,
+    VideosModule,
+  ],
   providers: [
-    ...[UploadsService, ChunksService, UploadWriters, AppendLane, TusIngress, AssembleJob, MergeJob, UploadsMetrics],
+    ...[UploadsService, ChunksService, UploadWriters, AppendLane, TusIngress],
+    ...[AssembleJob, MergeJob, UploadExpiry, UploadsMetrics],
     ...[UploadsResolver, UserUploadsResolver, VideoUploadResolver],
   ],
   exports: [UploadsService, UploadWriters],

@@ -29,6 +29,7 @@ import {
   toConnection,
 } from '../../common/graphql/index.js';
 import { Live } from '../../common/live/index.js';
+import { type RateLimit, RateLimits } from '../../common/rate-limits/index.js';
 import { ChannelsService } from '../channels/index.js';
 import { User } from '../users/index.js';
 import { canEdit, Video, VideosService } from '../videos/index.js';
@@ -59,6 +60,11 @@ import {
   UploadSessionStateEnum,
 } from './uploads.graphql.js';
 import { type UploadSessionRow, UploadsService, uploadTopic } from './uploads.service.js';
+
+/** Of one user. Each may name 500 chunks: a commit that looks at as many costs more. */
+const SESSIONS: RateLimit = { name: 'createUploadSession', points: 600, seconds: 60 };
+const COMMITS: RateLimit = { name: 'commitChunks', points: 6_000, seconds: 60 };
+const CHUNKS_A_POINT = 50;
 
 @ArgsType()
 class RangesArgs {
@@ -96,6 +102,7 @@ export class UploadsResolver {
     private readonly chunksService: ChunksService,
     private readonly videos: VideosService,
     private readonly live: Live,
+    private readonly limits: RateLimits,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -122,6 +129,7 @@ export class UploadsResolver {
     @Args('input') input: CreateUploadSessionInput,
     @CurrentActor() actor: Actor,
   ): Promise<CreateUploadSessionPayload> {
+    await this.limits.spend(SESSIONS, actor.userId);
     const channelId = decodeId('Channel', input.channelId, ['channelId']);
     checkSignable(input, input.next ?? []);
     const row = await this.uploads.create(actor, { ...input, channelId, visibility: input.visibility ?? 'PRIVATE' });
@@ -138,6 +146,7 @@ export class UploadsResolver {
     @CurrentActor() actor: Actor,
   ): Promise<CommitChunksPayload> {
     const stored = input.stored ?? [];
+    await this.limits.spend(COMMITS, actor.userId, 1 + Math.floor(stored.length / CHUNKS_A_POINT));
     const { session, outcomes, targets } = await this.chunksService.commit(actor, sessionIdOf(input), {
       stored,
       failed: input.failed ?? [],
@@ -215,7 +224,15 @@ export class UploadsResolver {
   @Authenticated()
   uploadProgress(@Args('sessionId', { type: () => ID }) sessionId: string, @CurrentActor() actor: Actor) {
     const uuid = sessionIdOf({ sessionId });
-    return this.live.stateStream({ topic: uploadTopic(uuid), load: () => this.node(uuid, actor) });
+    return this.live.stateStream({
+      topic: uploadTopic(uuid),
+      load: async () => {
+        const session = await this.node(uuid, actor);
+        // A part of the state: it also falls while nothing arrives, and whoever watches is told.
+        if (session) session.rate = (await this.uploads.ratesOf([uuid])).get(uuid) ?? null;
+        return session;
+      },
+    });
   }
 
   @ResolveField(() => [ByteRange], { description: 'What is committed: merged, sorted, half-open.' })
@@ -294,7 +311,8 @@ export class UploadsResolver {
     return Video.of(row);
   }
 
-  private rate(session: UploadSession, loaders: Loaders): Promise<number | null> {
+  private async rate(session: UploadSession, loaders: Loaders): Promise<number | null> {
+    if (session.rate !== undefined) return session.rate;
     return loaders
       .loader('upload rates', async (ids: readonly string[]) => this.uploads.ratesOf(ids))
       .load(session.row.id);

@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Actor } from '../../common/access/index.js';
 import { CONFIG, type Config } from '../../common/config/index.js';
 import { columnsOf, Database, type Sql, type Tx } from '../../common/database/index.js';
-import { InvalidInput, NotFound } from '../../common/errors/index.js';
+import { DomainError, InvalidInput, NotFound } from '../../common/errors/index.js';
 import { OnEvent } from '../../common/events/index.js';
 import { decodeCursor, encodeCursor } from '../../common/graphql/index.js';
 import { Jobs, Periodically } from '../../common/jobs/index.js';
@@ -14,9 +14,17 @@ import { StoredObjects } from '../storage/index.js';
 import { cleanName, UsersService } from '../users/index.js';
 import { VideoDeleted, VideosService, type VideoVisibility } from '../videos/index.js';
 import { type ByteRange, missingRanges, parseMultirange } from './byte-ranges.js';
+import { isHopeless } from './file-type.js';
 import * as ledger from './upload-ledger.js';
 import { UploadSessionEntity, type UploadSessionState } from './upload-session.entity.js';
-import { FileRefused, IdempotencyKeyReused, QuotaExceeded, SessionEnded, UploadIncomplete } from './uploads.errors.js';
+import {
+  FileRefused,
+  IdempotencyKeyReused,
+  QuotaExceeded,
+  SessionEnded,
+  TooManyOpenUploads,
+  UploadIncomplete,
+} from './uploads.errors.js';
 import { AssembleMaster, FreeChunks } from './uploads.jobs.js';
 import { sessionsEnded } from './uploads.metrics.js';
 import { canManageUpload } from './uploads.policy.js';
@@ -46,6 +54,7 @@ export const RATE_WINDOW_SECONDS = 60;
 /** Whoever still reads a chunk under a lease that was lost has stopped by then. */
 const LONGEST_LEASE_MS = 60_000;
 const EXPIRED_AT_ONCE = 100;
+const MOST_BATCHES = 20;
 
 /** An upload session's life: begun, paused, resumed, completed, cancelled, expired. Its chunks are ChunksService's. */
 @Injectable()
@@ -178,7 +187,7 @@ export class UploadsService {
   /**
    * Begins an upload, with its video; or gives the one that the same key began.
    *
-   * @throws InvalidInput, FileRefused, NotFound (the channel), QuotaExceeded, IdempotencyKeyReused
+   * @throws InvalidInput, FileRefused, NotFound (the channel), QuotaExceeded, TooManyOpenUploads, IdempotencyKeyReused
    */
   async create(
     actor: Actor,
@@ -204,6 +213,10 @@ export class UploadsService {
     if (sizeBytes > this.config.maxUploadBytes) {
       throw new FileRefused('FILE_TOO_LARGE', `A file may have at most ${this.config.maxUploadBytes} bytes.`);
     }
+    if (isHopeless(fileName, input.contentType ?? null)) {
+      const message = 'By its name or type this is no video: send a video file.';
+      throw new FileRefused('UNSUPPORTED_TYPE', message, input.contentType ? 'contentType' : 'fileName');
+    }
     const role = await this.channels.roleOf(actor.userId, input.channelId);
     if (!canUpload(role)) throw new NotFound('channel', ['channelId']);
 
@@ -225,10 +238,9 @@ export class UploadsService {
     const found = await this.byKey(actor.userId, idempotencyKey, hash);
     if (found) return found;
 
-    const { uploadQuotaBytes: quota } = this.config;
     const made = await this.db
       .tx(async (tx) => {
-        if (!(await this.users.reserveBytes(tx, actor.userId, sizeBytes, quota))) throw new OverQuota();
+        await this.reserve(tx, actor.userId, sizeBytes);
         const videoId = await this.videos.create(tx, {
           channelId: input.channelId,
           ownerId: actor.userId,
@@ -256,6 +268,7 @@ export class UploadsService {
         );
         // The same key won a race: what this transaction reserved and made goes with its roll-back.
         if (!row) throw new LostRace();
+        await this.checkInstallation(tx, sizeBytes);
         tx.afterCommit(() =>
           beginUpload(videoId, 'createUploadSession', startedAt, {
             'sluice.session.id': row.id,
@@ -266,16 +279,38 @@ export class UploadsService {
         return row;
       })
       .catch(async (error: unknown) => {
-        if (!(error instanceof LostRace || error instanceof OverQuota)) throw error;
-        // Also what the quota had no room for may be what another request with this key has just begun.
+        if (!(error instanceof LostRace || error instanceof DomainError)) throw error;
+        // Also what there was no room for may be what another request with this key has just begun.
         const winner = await this.byKey(actor.userId, idempotencyKey, hash);
-        if (!winner && error instanceof OverQuota) {
-          throw new QuotaExceeded(quota, (await this.users.byId(actor.userId))?.usedBytes ?? 0);
-        }
+        if (!winner && error instanceof DomainError) throw error;
         return winner;
       });
     if (!made) throw new Error('The session that won the race is gone.');
     return made;
+  }
+
+  /**
+   * The user's row is locked from here on, so the number of open uploads stays what was counted.
+   * @throws QuotaExceeded, TooManyOpenUploads
+   */
+  private async reserve(tx: Tx, userId: string, sizeBytes: number): Promise<void> {
+    const { uploadQuotaBytes, maxOpenUploads } = this.config;
+    if (!(await this.users.reserveBytes(tx, userId, sizeBytes, uploadQuotaBytes))) {
+      throw new QuotaExceeded('USER', uploadQuotaBytes, await this.users.usedBytes(tx, userId));
+    }
+    const [{ open } = { open: 0 }] = await tx.query<{ open: number }>(
+      `SELECT count(*)::int AS open FROM (SELECT FROM upload_session WHERE owner_id = $1 AND state = 'OPEN' LIMIT $2) o`,
+      [userId, maxOpenUploads],
+    );
+    if (open >= maxOpenUploads) throw new TooManyOpenUploads(maxOpenUploads);
+  }
+
+  /** Last in its transaction: from here to the commit others wait. @throws QuotaExceeded */
+  private async checkInstallation(tx: Tx, sizeBytes: number): Promise<void> {
+    const quota = this.config.installationQuotaBytes;
+    if (quota === null) return;
+    const held = await this.users.lockHeldBytes(tx);
+    if (held > quota) throw new QuotaExceeded('INSTALLATION', quota, held - sizeBytes);
   }
 
   /** A flag alone: what still arrives counts. */
@@ -355,17 +390,21 @@ export class UploadsService {
     return this.get(id, actor);
   }
 
+  /** What nobody was told of in time does not expire: UploadExpiry announces it first, a day ahead. */
   @Periodically(60_000)
-  async expire(): Promise<void> {
-    await this.db.tx((tx) =>
-      this.end(
-        tx,
-        'EXPIRED',
-        `id IN (SELECT id FROM upload_session WHERE state = 'OPEN' AND expires_at < now()
-                ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)`,
-        [EXPIRED_AT_ONCE],
-      ),
-    );
+  async expire(signal?: AbortSignal): Promise<void> {
+    for (let batch = 0; batch < MOST_BATCHES && !signal?.aborted; batch++) {
+      const ended = await this.db.tx((tx) =>
+        this.end(
+          tx,
+          'EXPIRED',
+          `id IN (SELECT id FROM upload_session WHERE state = 'OPEN' AND expires_at < now() AND expiry_announced = expires_at
+                  ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)`,
+          [EXPIRED_AT_ONCE],
+        ),
+      );
+      if (ended < EXPIRED_AT_ONCE) return;
+    }
   }
 
   /** An unfinished upload ends with its video; a finished one gives its original back. */
@@ -400,7 +439,8 @@ export class UploadsService {
     tx.afterCommit(() => this.live.tick(uploadTopic(sessionId)));
   }
 
-  private async end(tx: Tx, to: 'CANCELLED' | 'EXPIRED', where: string, parameters: unknown[]): Promise<void> {
+  /** @returns how many */
+  private async end(tx: Tx, to: 'CANCELLED' | 'EXPIRED', where: string, parameters: unknown[]): Promise<number> {
     const gone = await tx.query<{ id: string; videoId: string; ownerId: string; sizeBytes: number }>(
       `UPDATE upload_session SET state = $1, epoch = epoch + 1 WHERE ${where}
        RETURNING id, video_id AS "videoId", owner_id AS "ownerId", size_bytes AS "sizeBytes"`,
@@ -413,6 +453,7 @@ export class UploadsService {
       this.tickAfter(tx, session.id);
       tx.afterCommit(() => sessionsEnded.inc({ state: to }));
     }
+    return gone.length;
   }
 
   private async byKey(ownerId: string, key: string, hash: Buffer): Promise<UploadSessionRow | null> {
@@ -426,4 +467,3 @@ export class UploadsService {
 }
 
 class LostRace extends Error {}
-class OverQuota extends Error {}

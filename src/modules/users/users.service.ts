@@ -9,6 +9,9 @@ import type { Person } from './person.js';
 import { EmailTaken } from './users.errors.js';
 import { canSeeAccount } from './users.policy.js';
 
+/** Whoever reserves bytes of an installation that is bounded has this advisory lock until the transaction ends. */
+const HOLDINGS_LOCK = 2_026_112_108;
+
 @Injectable()
 export class UsersService {
   constructor(
@@ -78,6 +81,26 @@ export class UsersService {
       [userId, bytes, quota],
     );
     return rows.length === 1;
+  }
+
+  /**
+   * What all users hold together, this transaction's own reservation included. Nobody else who asks reserves anything
+   * before it ends, so that a bound is kept exactly; who gives back waits for nobody. To be asked last.
+   */
+  async lockHeldBytes(tx: Tx): Promise<number> {
+    // A statement of its own: the sum has to see what the one before committed.
+    await tx.query('SELECT pg_advisory_xact_lock($1)', [HOLDINGS_LOCK]);
+    const [row] = await tx.query<{ bytes: number }>(
+      'SELECT coalesce(sum(used_bytes), 0)::float8 AS bytes FROM app_user WHERE used_bytes > 0',
+    );
+    return row?.bytes ?? 0;
+  }
+
+  async usedBytes(sql: Sql, userId: string): Promise<number> {
+    const [row] = await sql.query<{ bytes: number }>('SELECT used_bytes AS bytes FROM app_user WHERE id = $1', [
+      userId,
+    ]);
+    return row?.bytes ?? 0;
   }
 
   /** Gives back what `reserveBytes` took. Giving back more than was taken violates a check and throws: that is a bug of the caller. */

@@ -1,0 +1,264 @@
+import { ConnectionLost, UploadError } from './errors.js';
+import { retryMs } from './link.js';
+import type { Answer, Outgoing, Platform } from './platform.js';
+import type { Range } from './ranges.js';
+
+/**
+ * A token, or who gives one. `expired`: the last one is not taken any more. What it throws is taken for a network that is
+ * away, and it is asked again; an UploadError ends the upload.
+ */
+export type Token = string | ((asked: { expired: boolean }) => string | Promise<string>);
+
+export type SessionState = 'OPEN' | 'COMPLETING' | 'COMPLETED' | 'CANCELLED' | 'EXPIRED';
+export interface Session {
+  readonly id: string;
+  readonly state: SessionState;
+  readonly sizeBytes: number;
+  readonly committedBytes: number;
+  readonly tusUrl: string;
+  readonly video: { readonly id: string; readonly channel: { readonly id: string } };
+  readonly failure: { readonly code: string; readonly message: string } | null;
+  readonly chunkSize: { readonly recommendedBytes: number };
+  /** The first 100. */
+  readonly committedRanges: readonly { readonly start: number; readonly end: number }[];
+  readonly wantedRanges: readonly { readonly start: number; readonly end: number }[];
+}
+const SESSION =
+  'id state sizeBytes committedBytes tusUrl video { id channel { id } } failure { code message } chunkSize { recommendedBytes } committedRanges(first: 100) { start end } wantedRanges { start end }';
+const PAYLOAD = `session { ${SESSION} } userErrors { code message }`;
+const TARGETS = 'targets { offset sizeBytes method url headers { name value } }';
+
+export interface Chunk {
+  readonly offset: number;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+}
+export interface Target {
+  readonly offset: number;
+  readonly sizeBytes: number;
+  readonly method: string;
+  readonly url: string;
+  readonly headers: readonly { readonly name: string; readonly value: string }[];
+}
+export interface Committed {
+  readonly results: readonly { offset: number; sizeBytes: number; outcome: string; code: string | null }[];
+  readonly targets: readonly Target[];
+}
+
+/** `GET {tusUrl}/ranges` */
+export interface Snapshot {
+  readonly state: SessionState;
+  readonly sizeBytes: number;
+  readonly committedBytes: number;
+  readonly covered: readonly Range[];
+  readonly writers: readonly { readonly start: number; readonly received: number; readonly end: number }[];
+}
+
+interface Failed {
+  message: string;
+  extensions?: { code?: string; retryAfterMs?: number };
+}
+interface UserErrors {
+  userErrors: { code: string; message: string }[];
+}
+type WithSession = UserErrors & { session: Session };
+
+/** Answers of the whole operation that another try may change. */
+const PASSING = new Set(['RATE_LIMITED', 'STORAGE_UNAVAILABLE', 'INTERNAL']);
+const PATIENCE_MS = [5_000, 10_000, 20_000, 30_000] as const;
+
+/**
+ * The GraphQL API as uploads need it. Every call can be repeated, so each is, until it is answered or `signal` ends it.
+ */
+export class Api {
+  private token: string | null = null;
+
+  constructor(
+    private readonly platform: Platform,
+    private readonly endpoint: string,
+    private readonly tokenOf: Token,
+    private readonly signal: AbortSignal,
+    /** Told whether the server is there. */
+    private readonly onReach: (reached: boolean) => void,
+    /** Told how long an answer took, in milliseconds. */
+    private readonly onAnswer: (ms: number) => void,
+  ) {}
+
+  async create(input: object): Promise<Session> {
+    const data = await this.mutate<WithSession>('createUploadSession', 'CreateUploadSession', input, PAYLOAD);
+    return data.session;
+  }
+
+  async session(id: string): Promise<Session | null> {
+    const query = `query ($id: ID!) { uploadSession(id: $id) { ${SESSION} } }`;
+    return (await this.ask<{ uploadSession: Session | null }>(query, { id })).uploadSession;
+  }
+
+  async findOpen(fingerprint: string): Promise<readonly Session[]> {
+    const query = `query ($fingerprint: String) { viewer {
+      uploadSessions(first: 20, state: OPEN, fingerprint: $fingerprint) { nodes { ${SESSION} } } } }`;
+    const { viewer } = await this.ask<{ viewer: { uploadSessions: { nodes: Session[] } } | null }>(query, {
+      fingerprint,
+    });
+    return viewer?.uploadSessions.nodes ?? [];
+  }
+
+  async commit(input: object): Promise<Committed> {
+    const fields = `results { offset sizeBytes outcome code } ${TARGETS} userErrors { code message }`;
+    return this.mutate<Committed & UserErrors>('commitChunks', 'CommitChunks', input, fields);
+  }
+
+  async complete(sessionId: string, sha256: string): Promise<Session> {
+    const name = 'completeUploadSession';
+    return (await this.mutate<WithSession>(name, 'CompleteUploadSession', { sessionId, sha256 }, PAYLOAD)).session;
+  }
+
+  async discard(sessionId: string, ranges: readonly Range[]): Promise<void> {
+    const input = { sessionId, ranges: ranges.map(([start, end]) => ({ start, end })) };
+    await this.mutate('discardRanges', 'DiscardRanges', input, PAYLOAD);
+  }
+
+  /** Pause, resume or cancel. */
+  async move(what: 'pause' | 'resume' | 'cancel', sessionId: string): Promise<void> {
+    await this.mutate(`${what}UploadSession`, 'UploadSession', { sessionId }, PAYLOAD);
+  }
+
+  /** The committed chunks with their digests, in the order of the file, a page at a time. */
+  async *chunks(id: string): AsyncGenerator<{ offset: number; sizeBytes: number; sha256: string | null }> {
+    const query = `query ($id: ID!, $after: Cursor) { uploadSession(id: $id) {
+      chunks(first: 100, after: $after, state: COMMITTED) {
+        nodes { offset sizeBytes sha256 } pageInfo { hasNextPage endCursor } } } }`;
+    type Page = {
+      nodes: { offset: number; sizeBytes: number; sha256: string | null }[];
+      pageInfo: { hasNextPage: boolean; endCursor: string | null };
+    };
+    for (let after: string | null = null; ; ) {
+      const { uploadSession }: { uploadSession: { chunks: Page } | null } = await this.ask(query, { id, after });
+      yield* uploadSession?.chunks.nodes ?? [];
+      if (!uploadSession?.chunks.pageInfo.hasNextPage) return;
+      after = uploadSession.chunks.pageInfo.endCursor;
+    }
+  }
+
+  private async mutate<Data extends UserErrors>(
+    name: string,
+    type: string,
+    input: object,
+    fields: string,
+  ): Promise<Data> {
+    const query = `mutation ($input: ${type}Input!) { ${name}(input: $input) { ${fields} } }`;
+    const data = (await this.ask<Record<string, Data>>(query, { input }))[name] as Data;
+    const [error] = data.userErrors;
+    if (error) throw new UploadError(error.code, error.message);
+    return data;
+  }
+
+  private async ask<Data>(query: string, variables: object): Promise<Data> {
+    let expired = false;
+    for (let attempt = 0; ; attempt++) {
+      let reached = false;
+      let leastMs = 0;
+      try {
+        this.token ??= await this.newToken(expired);
+        const answer = await this.post(
+          { query, variables },
+          this.token,
+          PATIENCE_MS[Math.min(attempt, PATIENCE_MS.length - 1)] as number,
+        );
+        reached = true;
+        const { data, errors } = parsed<{
+          data?: Data;
+          errors?: Failed[];
+        }>(answer);
+        const { code, retryAfterMs } = errors?.[0]?.extensions ?? {};
+        leastMs = retryAfterMs ?? 0;
+        if (code === 'UNAUTHENTICATED' && !expired && typeof this.tokenOf !== 'string') {
+          expired = true;
+          this.token = null;
+          continue;
+        }
+        this.onReach(true);
+        if (errors?.[0] && !PASSING.has(code ?? 'INTERNAL')) {
+          throw new UploadError(code ?? 'INTERNAL', errors[0].message);
+        }
+        if (data && !errors?.[0]) return data;
+      } catch (error) {
+        if (!(error instanceof ConnectionLost)) throw error;
+      }
+      if (!reached) {
+        this.platform.forget();
+        this.onReach(false);
+      }
+      await pause(Math.max(leastMs, retryMs(attempt, reached)), this.signal, this.platform);
+    }
+  }
+
+  /** Who gives tokens may be away as well: only an UploadError is final. */
+  private async newToken(expired: boolean): Promise<string> {
+    if (typeof this.tokenOf === 'string') return this.tokenOf;
+    try {
+      return await this.tokenOf({ expired });
+    } catch (error) {
+      if (error instanceof UploadError) throw error;
+      throw new ConnectionLost(String(error));
+    }
+  }
+
+  private async post(body: object, token: string, patienceMs: number): Promise<Answer> {
+    const begun = performance.now();
+    const answer = await within(patienceMs, this.signal, this.platform, {
+      method: 'POST',
+      url: `${this.endpoint}/graphql`,
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      body: JSON.stringify(body),
+    });
+    this.onAnswer(performance.now() - begun);
+    if (answer.status >= 500 || answer.status === 429) {
+      // A proxy's page, or an overload: the body may still be an answer of ours that says more.
+      if (!answer.body.startsWith('{')) throw new ConnectionLost(`The server answered ${answer.status}.`);
+    }
+    return answer;
+  }
+}
+
+/** @throws UploadError PROTOCOL when it is no JSON */
+export function parsed<T>(answer: Answer): T {
+  try {
+    return JSON.parse(answer.body) as T;
+  } catch {
+    throw new UploadError('PROTOCOL', `What answered there is no Sluice: status ${answer.status}.`);
+  }
+}
+
+/** A request that has an end, whatever becomes of it. */
+export async function within(ms: number, signal: AbortSignal, platform: Platform, request: Outgoing): Promise<Answer> {
+  if (signal.aborted) throw new ConnectionLost('Given up.');
+  const sending = platform.send(request);
+  const timer = setTimeout(() => sending.abort(), ms);
+  const abort = () => sending.abort();
+  signal.addEventListener('abort', abort);
+  try {
+    return await sending.answer;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+/** Waits; the machine's coming online ends it early. @throws UploadError CANCELLED when `signal` ends it */
+export async function pause(ms: number, signal: AbortSignal, platform?: Platform): Promise<void> {
+  if (!signal.aborted) {
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        stop?.();
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      signal.addEventListener('abort', done);
+      const stop = platform?.onOnline(done);
+    });
+  }
+  if (signal.aborted) throw new UploadError('CANCELLED', 'The upload was cancelled.');
+}

@@ -1,0 +1,562 @@
+import { parsed, type Snapshot } from './api.js';
+import { ConnectionLost, UploadError } from './errors.js';
+import type { Ledger } from './ledger.js';
+import type { Link } from './link.js';
+import { nextRange, SHARED_REQUEST } from './plan.js';
+import type { Answer, Outgoing, Platform, Sending, Source } from './platform.js';
+import { covers, type Range, type Ranges, subtract, union } from './ranges.js';
+
+const TICK_MS = 50;
+const TUS = { 'tus-resumable': '1.0.0' };
+/** Fits between the requests of one client, so that the end of one is not waited for. */
+const AT_ONCE = 4;
+/** A place that is refused so often while others are taken is passed over for a while. */
+const REFUSALS_OF_A_PLACE = 3;
+const PASSED_OVER_MS = 30_000;
+const PASSED_OVER_BYTES = 8 * 1024 * 1024;
+/** What a cut left out comes after so long at most: processing goes by the order of the file. */
+const LEFT_OUT_S = 60;
+/** So old may be what is known of other clients when a place is chosen. */
+const FRESH_MS = 400;
+/** Shorter interruptions are nobody's concern. */
+const WAITING_MS = 2_000;
+/** What a server takes to settle what has arrived, at the very most. */
+const SETTLING_MS = 30_000;
+
+/** What the lanes and the upload share. */
+export interface Shared {
+  readonly platform: Platform;
+  readonly source: Source;
+  readonly tusUrl: string;
+  readonly ledger: Ledger;
+  readonly link: Link;
+  /** What the server would like first. */
+  readonly wanted: readonly Range[];
+  /** Ends the upload. */
+  fail(error: UploadError): void;
+  /** Something about progress or the way to the server changed. */
+  changed(): void;
+  tell(event: ChunkEvent): void;
+}
+
+export interface ChunkEvent {
+  readonly start: number;
+  readonly end: number;
+  /** `failed`: it did not get through whole; `passedOver`: others go first; `revisited`: tried again; `stored`. */
+  readonly state: 'failed' | 'passedOver' | 'revisited' | 'stored';
+  readonly attempts: number;
+  /** For people. */
+  readonly reason: string | null;
+}
+
+/** A request that is under way. */
+interface Put {
+  readonly range: Range;
+  readonly sending: Sending;
+  readonly startedAt: number;
+  /** The connection is there. */
+  openedAt: number | null;
+  handed: number;
+  handedAt: number;
+}
+
+/** What is left of a request that was cut: nobody knows yet how much of it arrived. */
+interface Doubt {
+  readonly range: Range;
+  asking: Sending | null;
+  askedAt: number;
+}
+
+/**
+ * Sends long requests to `{tusUrl}/ranges`, whose bytes the server keeps also when they are cut. It goes on behind the
+ * last byte that may have left, at once, and asks meanwhile what of the rest arrived.
+ */
+export class AppendLane {
+  private puts: Put[] = [];
+  private doubts: Doubt[] = [];
+  private asking = new Set<Sending>();
+  private polledAt = Number.NEGATIVE_INFINITY;
+  private lookedAt = Number.NEGATIVE_INFINITY;
+  private timer: ReturnType<typeof setInterval> | undefined;
+  /** Since when nothing has moved for too long. */
+  private stalledAt: number | null = null;
+  private still = 0;
+  private lastStill = -1;
+  /** Nobody answers either: whoever gets through first goes on. */
+  private silent = false;
+  private readonly refusals = new Map<number, number>();
+  private passedOver: { range: Range; until: number }[] = [];
+  /** Where our last request began: beside other clients we stay in its neighbourhood. */
+  private at = 0;
+
+  constructor(
+    private readonly shared: Shared,
+    /** Of a request, in bytes. */
+    private readonly most: () => number,
+    /** False: only looks how far the upload is. */
+    public sends = true,
+    /** What is there is not known: looks first. */
+    private displaced = false,
+    /** Nobody else is at it. Until somebody has looked, requests are short. */
+    private isAlone = true,
+  ) {}
+
+  /** What the other lane is at. */
+  elsewhere: () => Ranges = () => [];
+
+  /** Nothing can be sent, and nobody answers. */
+  isWaiting(now: number): boolean {
+    const { link } = this.shared;
+    if (this.silent) return true;
+    if (this.puts.some(({ openedAt }) => openedAt !== null)) return false;
+    const [first] = this.puts;
+    return (
+      (link.waitsSince !== null && now - link.waitsSince > WAITING_MS) ||
+      (first !== undefined && now - first.startedAt > WAITING_MS)
+    );
+  }
+
+  get runs(): boolean {
+    return this.timer !== undefined;
+  }
+
+  start(): void {
+    if (this.timer !== undefined) return;
+    this.shared.link.restarted(performance.now());
+    this.timer = setInterval(this.tick, TICK_MS);
+    this.tick();
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+    this.timer = undefined;
+    for (const { sending } of this.puts) sending.abort();
+    for (const { asking } of this.doubts) asking?.abort();
+    for (const sending of this.asking) sending.abort();
+    this.puts = [];
+    // What they left is covered or it is not: the next look tells.
+    this.doubts = [];
+    this.asking.clear();
+    this.polledAt = Number.NEGATIVE_INFINITY;
+    this.calm();
+  }
+
+  /** Looks at once: the machine says that it is online, or somebody wants to know. */
+  readonly hurry = (): void => {
+    this.shared.link.attemptAt = 0;
+    this.polledAt = Number.NEGATIVE_INFINITY;
+    if (this.runs) this.tick();
+  };
+
+  private readonly tick = (): void => {
+    if (this.timer === undefined) return;
+    const now = performance.now();
+    const { ledger, link } = this.shared;
+    if (ledger.isWhole || ledger.state !== 'OPEN') {
+      this.shared.changed();
+      return;
+    }
+    this.watch(now);
+    this.resolveDoubts(now);
+    if (this.sends) this.fill(now);
+    if (this.asking.size === 0 && now - this.polledAt >= link.pollMs) this.poll(now);
+    this.shared.changed();
+  };
+
+  // ── watching ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  private watch(now: number): void {
+    const { link, platform } = this.shared;
+    if (!this.puts.some(({ openedAt }) => openedAt !== null)) {
+      this.calm();
+      return;
+    }
+    if (link.quietMs(now) < link.stallMs) {
+      this.calm();
+      return;
+    }
+    if (this.stalledAt === null) {
+      this.stalledAt = now;
+      platform.forget();
+    }
+    if (!this.silent && now - this.stalledAt >= link.silenceMs) {
+      this.silent = true;
+      platform.forget();
+    }
+    const hasNothingToSend = this.silent && this.range() === null;
+    if ((!this.silent || hasNothingToSend) && now - this.polledAt >= link.knockMs) {
+      if (this.asking.size >= link.knocks) this.oldest(this.asking)?.abort();
+      platform.forget();
+      this.poll(now);
+    }
+  }
+
+  private calm(): void {
+    this.stalledAt = null;
+    this.silent = false;
+    this.still = 0;
+    this.lastStill = -1;
+  }
+
+  private oldest(sendings: Set<Sending>): Sending | undefined {
+    const [first] = sendings;
+    if (first) sendings.delete(first);
+    return first;
+  }
+
+  private poll(now: number): void {
+    const { platform, tusUrl, link } = this.shared;
+    this.polledAt = now;
+    const moment = this.shared.ledger.moment;
+    const sending = platform.send({ method: 'GET', url: `${tusUrl}/ranges` });
+    this.asking.add(sending);
+    // A lost answer must not keep the next question from being asked.
+    const late = setTimeout(() => sending.abort(), Math.max(4_000, 2 * link.silenceMs));
+    sending.answer.then(
+      (answer) => {
+        clearTimeout(late);
+        if (this.asking.delete(sending)) this.look(answer, now, moment);
+      },
+      () => {
+        clearTimeout(late);
+        this.asking.delete(sending);
+      },
+    );
+  }
+
+  private look(answer: Answer, askedAt: number, moment: number): void {
+    const { ledger, link } = this.shared;
+    const now = performance.now();
+    if (answer.status !== 200) {
+      this.refused(answer, null);
+      return;
+    }
+    let snapshot: Snapshot;
+    try {
+      snapshot = parsed<Snapshot>(answer);
+    } catch (error) {
+      this.shared.fail(error as UploadError);
+      return;
+    }
+    if (this.stalledAt === null) link.answered(now - askedAt);
+    this.lookedAt = askedAt;
+    const ours = new Set([...this.puts, ...this.doubts].map(({ range: [start] }) => start));
+    ledger.merge(snapshot, moment, (start) => ours.has(start), now);
+    this.displaced = false;
+    this.isAlone = ledger.others.length === 0;
+    const moved = link.counts(now, ledger.counted);
+    if (moved) this.calm();
+    else if (this.stalledAt !== null) this.judge(now, snapshot);
+    // The answer to a request may be lost where its bytes are not.
+    for (const put of [...this.puts]) {
+      if (put.openedAt !== null && put.openedAt < askedAt && covers(ledger.covered, put.range))
+        this.done(put, put.range[1]);
+    }
+    this.tick();
+  }
+
+  /** Somebody answered while our requests stand still. */
+  private judge(now: number, snapshot: Snapshot): void {
+    const { link, ledger } = this.shared;
+    const open = this.puts.filter(({ openedAt }) => openedAt !== null);
+    const settling = open.every(
+      ({ range: [start, end], handedAt }) =>
+        now - handedAt < SETTLING_MS &&
+        snapshot.writers.some((writer) => writer.start === start && writer.received >= end - start),
+    );
+    // All of it has arrived: the server is at work, not the link.
+    if (settling && open.length > 0) return;
+    const wasSilent = this.silent || now - (this.stalledAt as number) > link.silenceMs;
+    this.still = ledger.counted === this.lastStill ? this.still + 1 : 0;
+    this.lastStill = ledger.counted;
+    if (!wasSilent && this.still < 2) return;
+    if (!wasSilent) link.wasWrong();
+    this.giveUp(open, now, wasSilent ? 'Nothing got through for a while.' : 'It stood still.');
+    link.restarted(now);
+    link.attemptAt = now;
+    this.calm();
+  }
+
+  // ── sending ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  private range(): Range | null {
+    const { ledger, source, link } = this.shared;
+    const leftOut = this.doubts.length > 0 ? Math.max(SHARED_REQUEST, LEFT_OUT_S * link.bytesPerSecond) : Infinity;
+    return nextRange({
+      size: source.size,
+      covered: ledger.covered,
+      busy: union(this.busy(), this.elsewhere(), ledger.theirs),
+      others: ledger.others,
+      at: this.at,
+      wanted: this.shared.wanted,
+      most: Math.min(this.isAlone ? this.most() : SHARED_REQUEST, leftOut),
+    });
+  }
+
+  /** What is under way, not known yet, or passed over. Of what stands still only what may have left. */
+  busy(): Ranges {
+    return union(
+      this.puts
+        .filter(({ openedAt }) => openedAt !== null)
+        .map(({ range: [start, end], handed }) => [start, this.silent ? Math.min(end, start + handed) : end] as const),
+      this.doubts.map(({ range }) => range),
+      this.passedOver.map(({ range }) => range),
+    );
+  }
+
+  private fill(now: number): void {
+    const { link } = this.shared;
+    if (now < link.attemptAt || this.displaced) return;
+    this.revisit(now);
+    const opening = this.puts.filter(({ openedAt }) => openedAt === null);
+    const newest = opening.at(-1);
+    if (newest) {
+      // A connection that does not open may never do so: another one is tried beside it.
+      const patienceMs = this.silent || opening.length > 1 ? link.knockMs : link.openMs;
+      if (now - newest.startedAt < patienceMs) return;
+      if (opening.length >= link.knocks) this.drop(opening[0] as Put);
+      this.shared.platform.forget();
+      this.put(newest.range, now);
+      return;
+    }
+    if (this.puts.length >= AT_ONCE && !this.silent) return;
+    // What others are at changes with every request of theirs, and taking it would end that.
+    if (this.shared.ledger.others.length > 0 && now - this.lookedAt > FRESH_MS) {
+      if (this.asking.size === 0) this.poll(now);
+      return;
+    }
+    const range = this.range();
+    if (!range) return;
+    const sending = this.silent ? [] : this.puts.filter(({ range: [start, end], handed }) => handed < end - start);
+    // The next one, or what an earlier one left out, once all of this one is on its way. Two that send at once fill a long
+    // pipe worse, since the one that ends leaves the other with its half, and a server that dies takes more along.
+    if (sending.length === 0) this.put(range, now);
+  }
+
+  private put(range: Range, now: number): void {
+    const { platform, source, tusUrl, link } = this.shared;
+    const [start, end] = range;
+    const attempts = this.refusals.get(start);
+    if (attempts) this.shared.tell({ start, end, state: 'revisited', attempts: attempts + 1, reason: null });
+    this.at = start;
+    const request: Outgoing = {
+      method: 'PATCH',
+      url: `${tusUrl}/ranges`,
+      headers: { ...TUS, 'upload-offset': String(start), 'content-type': 'application/offset+octet-stream' },
+      body: { source, start, end },
+      onOpen: () => this.opened(put),
+      onHanded: (bytes) => {
+        if (!this.puts.includes(put)) return;
+        put.handed = bytes;
+        put.handedAt = performance.now();
+        // What seemed dead moves again.
+        if (this.silent) {
+          link.wasWrong();
+          for (const one of this.puts.filter(({ openedAt }) => openedAt === null)) this.drop(one);
+        }
+        this.calm();
+        link.progressed(put.handedAt);
+      },
+    };
+    const put: Put = {
+      range,
+      sending: platform.send(request),
+      startedAt: now,
+      openedAt: null,
+      handed: 0,
+      handedAt: now,
+    };
+    this.puts.push(put);
+    put.sending.answer.then(
+      (answer) => this.answered(put, answer),
+      (error: unknown) => this.cut(put, error),
+    );
+  }
+
+  private opened(put: Put): void {
+    if (!this.puts.includes(put)) return;
+    const now = performance.now();
+    put.openedAt = now;
+    const { link } = this.shared;
+    // The others that knocked for the same bytes have done their part.
+    for (const one of this.puts) if (one.openedAt === null && one.range[0] === put.range[0]) this.drop(one);
+    if (this.silent) {
+      link.wasRight();
+      const dead = this.puts.filter((one) => one !== put && one.openedAt !== null);
+      this.giveUp(dead, now, 'Nothing got through for a while.');
+    }
+    this.calm();
+    link.opened(now);
+    // Whoever was asked through the hole will not hear it.
+    for (const doubt of this.doubts) if (now - doubt.askedAt > link.openMs) this.recall(doubt);
+    this.tick();
+  }
+
+  /** It never opened, so nothing of it arrived. */
+  private drop(put: Put): void {
+    this.puts = this.puts.filter((one) => one !== put);
+    put.sending.abort();
+  }
+
+  /** Ends what stands still, and has it asked how far it came. */
+  private giveUp(puts: readonly Put[], now: number, reason: string): void {
+    this.puts = this.puts.filter((one) => !puts.includes(one));
+    for (const put of puts) {
+      put.sending.abort();
+      this.doubt(put, reason);
+    }
+    this.resolveDoubts(now);
+  }
+
+  private cut(put: Put, error: unknown): void {
+    if (!this.puts.includes(put)) return;
+    this.puts = this.puts.filter((one) => one !== put);
+    if (error instanceof UploadError) {
+      this.shared.fail(error);
+      return;
+    }
+    const now = performance.now();
+    const { link, platform } = this.shared;
+    platform.forget();
+    // It may have been their doing: where they are has to be known first.
+    if (this.shared.ledger.others.length > 0) this.displace();
+    link.failed(now, { kind: 'cut', livedMs: put.openedAt === null ? 0 : now - put.openedAt });
+    this.doubt(put, error instanceof ConnectionLost ? error.message : String(error));
+    this.checkSource();
+    this.tick();
+  }
+
+  private answered(put: Put, answer: Answer): void {
+    if (!this.puts.includes(put)) return;
+    const offset = Number(answer.header('upload-offset'));
+    if (answer.status === 204 && answer.header('upload-offset') !== null && offset >= put.range[0]) {
+      this.done(put, offset);
+      this.tick();
+      return;
+    }
+    this.puts = this.puts.filter((one) => one !== put);
+    this.doubt(put, `The server answered ${answer.status}.`);
+    this.refused(answer, put);
+    this.tick();
+  }
+
+  private done(put: Put, offset: number): void {
+    this.puts = this.puts.filter((one) => one !== put);
+    put.sending.abort();
+    const { ledger, link } = this.shared;
+    const [start] = put.range;
+    ledger.add([start, offset]);
+    this.refusals.delete(start);
+    link.counts(performance.now(), ledger.counted);
+    this.shared.tell({ start, end: offset, state: 'stored', attempts: 1, reason: null });
+  }
+
+  private refused(answer: Answer, put: Put | null): void {
+    const { link, fail } = this.shared;
+    const { status } = answer;
+    if (status === 423) {
+      this.displace();
+      return;
+    }
+    if (status >= 500 || status === 429 || status === 408 || status === 425) {
+      const seconds = Number(answer.header('retry-after'));
+      link.failed(performance.now(), { kind: 'refused', retryAfterMs: seconds > 0 ? seconds * 1000 : null });
+      if (put && put.openedAt !== null) this.passOver(put, status);
+      return;
+    }
+    let [code, message] = ['PROTOCOL', `What answered there is no Sluice: status ${status}.`];
+    try {
+      ({ code, message } = parsed<{ code: string; message: string }>(answer));
+    } catch {
+      // The sentence above says it.
+    }
+    fail.call(this.shared, new UploadError(code, message));
+  }
+
+  private displace(): void {
+    this.displaced = true;
+    this.polledAt = Number.NEGATIVE_INFINITY;
+    for (const sending of this.asking) sending.abort();
+    this.asking.clear();
+  }
+
+  /** Refused again and again at one place: others go first. */
+  private passOver({ range: [start, end] }: Put, status: number): void {
+    const attempts = (this.refusals.get(start) ?? 0) + 1;
+    this.refusals.set(start, attempts);
+    if (attempts % REFUSALS_OF_A_PLACE !== 0) return;
+    const range: Range = [start, Math.min(end, start + PASSED_OVER_BYTES)];
+    this.passedOver.push({ range, until: performance.now() + PASSED_OVER_MS });
+    const reason = `The server answered ${status}.`;
+    this.shared.tell({ start, end: range[1], state: 'passedOver', attempts, reason });
+  }
+
+  private revisit(now: number): void {
+    if (this.passedOver.length === 0) return;
+    const nothingElse = this.puts.length === 0 && this.doubts.length === 0 && this.range() === null;
+    this.passedOver = this.passedOver.filter(({ until }) => !nothingElse && until > now);
+  }
+
+  // ── what became of it ──────────────────────────────────────────────────────────────────────────────────────────
+
+  private doubt({ range: [start, end], handed }: Put, reason: string): void {
+    if (handed === 0) return;
+    const range: Range = [start, Math.min(end, start + handed)];
+    this.doubts.push({ range, asking: null, askedAt: Number.NEGATIVE_INFINITY });
+    this.shared.tell({ start, end: range[1], state: 'failed', attempts: 1, reason });
+  }
+
+  private recall(doubt: Doubt): void {
+    doubt.asking?.abort();
+    doubt.asking = null;
+    doubt.askedAt = Number.NEGATIVE_INFINITY;
+  }
+
+  private resolveDoubts(now: number): void {
+    const { platform, tusUrl, link, ledger } = this.shared;
+    for (const doubt of this.doubts) {
+      const [start] = doubt.range;
+      if (subtract([doubt.range], ledger.covered).length === 0) {
+        this.settle(doubt, doubt.range[1]);
+        continue;
+      }
+      if (doubt.asking && now - doubt.askedAt > Math.max(1_500, 2 * link.silenceMs)) {
+        platform.forget();
+        this.recall(doubt);
+      }
+      if (doubt.asking || now - doubt.askedAt < link.knockMs) continue;
+      const asking = platform.send({ method: 'HEAD', url: `${tusUrl}/ranges/${start}` });
+      doubt.asking = asking;
+      doubt.askedAt = now;
+      asking.answer.then(
+        (answer) => {
+          if (doubt.asking !== asking) return;
+          doubt.asking = null;
+          const offset = Number(answer.header('upload-offset'));
+          if ((answer.status === 200 || answer.status === 204) && answer.header('upload-offset') !== null) {
+            this.settle(doubt, offset);
+          } else if (answer.status !== 423) this.refused(answer, null);
+          this.tick();
+        },
+        () => {
+          if (doubt.asking === asking) doubt.asking = null;
+        },
+      );
+    }
+  }
+
+  private settle(doubt: Doubt, offset: number): void {
+    const { ledger, link } = this.shared;
+    doubt.asking?.abort();
+    doubt.asking = null;
+    this.doubts = this.doubts.filter((one) => one !== doubt);
+    const [start] = doubt.range;
+    if (offset > start) ledger.add([start, offset]);
+    link.counts(performance.now(), ledger.counted);
+  }
+
+  /** A browser does not say whether the link or the file failed. */
+  private checkSource(): void {
+    this.shared.source.check().catch((error: unknown) => this.shared.fail(error as UploadError));
+  }
+}

@@ -1,0 +1,17 @@
+/** How `sluice` ends: scripts may rely on these. */
+export const EXIT = { done: 0, failed: 1, usage: 2, signedOut: 3, interrupted: 130 } as const;
+
+/** What ends the command, with a sentence that says what to do. */
+export class Problem extends Error {
+  constructor(
+    message: string,
+    readonly exitCode: number = EXIT.failed,
+    /** Of the API, where it is one. */
+    readonly code: string | null = null,
+  ) {
+    super(message);
+  }
+}
+
+/** The server does not answer: nothing was decided, and later it may. */
+export class Away extends Problem {}

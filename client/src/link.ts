@@ -1,0 +1,181 @@
+/** What a link does that nothing is known of yet. */
+const UNKNOWN_RTT_MS = 300;
+const STALL_MS = 700;
+const SILENCE_MS = 750;
+/** How often somebody knocks at a link that is down … */
+const KNOCK_MS = 250;
+/** … for so long, and then more and more seldom, up to this. */
+const EAGER_MS = 30_000;
+const SELDOM_MS = 4_000;
+const REFUSED_MS = 400;
+const MOST_REFUSED_MS = 30_000;
+/** A link that carried something for so long was a link: what cuts it then is answered at once. */
+const GOOD_LIFE_MS = 500;
+const SLOW = 125_000;
+
+export type Failure =
+  /** The connection ended. `livedMs`: how long it had carried something. */
+  | { readonly kind: 'cut'; readonly livedMs: number }
+  /** The server, or something before it, asks for patience. */
+  | { readonly kind: 'refused'; readonly retryAfterMs: number | null };
+
+/**
+ * What is known of the link, and what follows from it: when silence is a stall, when to try again, how often to look.
+ * Times are given in, in milliseconds, so that it decides from its arguments alone.
+ */
+export class Link {
+  /** Round trip, as it is under our own load. */
+  rttMs = UNKNOWN_RTT_MS;
+  /** Between two signs of progress, as usual. */
+  gapMs = 0;
+  /** As the server counted. 0 while nothing is known. */
+  bytesPerSecond = 0;
+  /** No attempt before. */
+  attemptAt = 0;
+  private patience = 1;
+  private progressAt: number;
+  private cutAt = Number.NEGATIVE_INFINITY;
+  private downSince: number | null = null;
+  private refusals = 0;
+  private failedAt: number;
+  private counted: { at: number; bytes: number } | null = null;
+  private rttKnown = false;
+
+  constructor(
+    now: number,
+    private readonly random: () => number = Math.random,
+  ) {
+    this.progressAt = now;
+    this.failedAt = now;
+  }
+
+  /** Since when nothing moved. */
+  quietMs(now: number): number {
+    return now - this.progressAt;
+  }
+
+  /** Without progress for so long, somebody has to look. */
+  get stallMs(): number {
+    return this.patience * Math.max(STALL_MS, 3 * this.gapMs, 5 * this.rttMs);
+  }
+
+  /** With no answer for so long, nothing passes. */
+  get silenceMs(): number {
+    return this.patience * Math.max(SILENCE_MS, 4 * this.rttMs);
+  }
+
+  /** For a connection to open, before another is tried beside it. */
+  get openMs(): number {
+    return Math.max(2 * KNOCK_MS, 3 * this.rttMs);
+  }
+
+  readonly knockMs = KNOCK_MS;
+
+  /** How many may be under way, so that each has two round trips. */
+  get knocks(): number {
+    return Math.min(12, 2 + Math.ceil((2 * this.rttMs) / KNOCK_MS));
+  }
+
+  get pollMs(): number {
+    return this.bytesPerSecond > 0 && this.bytesPerSecond < SLOW ? 4_000 : 1_000;
+  }
+
+  get waitsSince(): number | null {
+    return this.downSince;
+  }
+
+  calmMs(now: number): number {
+    return now - this.failedAt;
+  }
+
+  answered(rttMs: number): void {
+    this.rttMs = this.rttKnown ? this.rttMs * 0.7 + rttMs * 0.3 : rttMs;
+    this.rttKnown = true;
+  }
+
+  /** An answer outside of the lanes, over a new connection as a rule. */
+  reached(ms: number): void {
+    if (!this.rttKnown) this.answered(ms);
+  }
+
+  /** Bytes left for the server, or the server counted more. */
+  progressed(now: number): void {
+    const gap = now - this.progressAt;
+    if (gap < this.stallMs) {
+      this.gapMs = gap > this.gapMs ? (this.gapMs + gap) / 2 : this.gapMs * Math.max(0, 1 - gap / 10_000);
+    }
+    this.progressAt = now;
+  }
+
+  /** The server has this much in all. @returns whether that is more than it had */
+  counts(now: number, bytes: number): boolean {
+    const last = this.counted;
+    if (last && bytes < last.bytes) this.counted = { at: now, bytes };
+    if (!last || now <= last.at) {
+      this.counted ??= { at: now, bytes };
+      return false;
+    }
+    if (bytes <= last.bytes) return false;
+    const seconds = (now - last.at) / 1000;
+    const rate = (bytes - last.bytes) / seconds;
+    const weight = this.bytesPerSecond === 0 ? 1 : 1 - Math.exp(-seconds / 4);
+    this.bytesPerSecond += (rate - this.bytesPerSecond) * weight;
+    this.counted = { at: now, bytes };
+    this.refusals = 0;
+    this.progressed(now);
+    return true;
+  }
+
+  /** What stood still begins to count anew: after a pause, a hole, or a cut. */
+  restarted(now: number): void {
+    this.progressAt = now;
+  }
+
+  /** A connection opened. */
+  opened(now: number): void {
+    this.downSince = null;
+    this.restarted(now);
+  }
+
+  /** What seemed dead was only slow: look away for longer. */
+  wasWrong(): void {
+    this.patience = Math.min(8, this.patience * 2);
+  }
+
+  wasRight(): void {
+    this.patience = Math.max(1, this.patience / 2);
+  }
+
+  failed(now: number, failure: Failure): void {
+    this.failedAt = now;
+    if (failure.kind === 'refused') {
+      const waitMs = Math.min(MOST_REFUSED_MS, REFUSED_MS * 2 ** this.refusals++);
+      this.attemptAt = now + Math.max(failure.retryAfterMs ?? 0, waitMs) * (0.75 + this.random() / 2);
+      return;
+    }
+    if (failure.livedMs >= GOOD_LIFE_MS) {
+      this.cutAt = now;
+      this.attemptAt = now;
+      return;
+    }
+    // What opened a moment ago ends with the others: that is one cut.
+    if (now - this.cutAt < 50) return;
+    this.downSince ??= now;
+    const away = now - this.downSince;
+    const waitMs = Math.min(SELDOM_MS, KNOCK_MS * 1.5 ** Math.max(0, (away - EAGER_MS) / 10_000));
+    this.attemptAt = now + waitMs * (0.8 + this.random() * 0.4);
+  }
+}
+
+/**
+ * For requests outside of the lanes: the wait before the next attempt, in milliseconds.
+ *
+ * @param attempt how many have failed
+ * @param reached whether something answered
+ */
+export function retryMs(attempt: number, reached: boolean, random: () => number = Math.random): number {
+  const base = reached
+    ? Math.min(MOST_REFUSED_MS, REFUSED_MS * 2 ** attempt)
+    : Math.min(SELDOM_MS, KNOCK_MS * 1.5 ** Math.max(0, (attempt - EAGER_MS / KNOCK_MS) / 4));
+  return base * (0.75 + random() / 2);
+}

@@ -1,0 +1,1 @@
+export { isPrivateAddress } from './private-networks.js';

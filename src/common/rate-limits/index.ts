@@ -1,0 +1,2 @@
+export { type RateLimit, RateLimits } from './rate-limits.js';
+export { RateLimitsModule } from './rate-limits.module.js';

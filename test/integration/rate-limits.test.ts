@@ -1,0 +1,77 @@
+import { randomUUID } from 'node:crypto';
+import type { Config } from '../../src/common/config/index.js';
+import { RateLimits } from '../../src/common/rate-limits/index.js';
+import { freePort, until } from '../support/index.js';
+import { deleteKeys, sharedRedisUrl } from '../support/redis.js';
+
+const LIMIT = { name: 'walks', points: 10, seconds: 60 };
+const redisPrefix = `test-${randomUUID()}:`;
+const made: RateLimits[] = [];
+
+const limits = (changes: Partial<Config> = {}): RateLimits => {
+  const settings = { redisUrl: sharedRedisUrl(), redisPrefix, rateLimitFactor: 1, role: 'api', ...changes };
+  made.push(new RateLimits(settings as Config));
+  return made.at(-1) as RateLimits;
+};
+/** Of so many at once. */
+const admitted = async (on: readonly RateLimits[], key: string, times = 30): Promise<number> => {
+  const spent = Array.from({ length: times }, (_, k) => on[k % on.length]?.spend(LIMIT, key));
+  return (await Promise.allSettled(spent)).filter(({ status }) => status === 'fulfilled').length;
+};
+/** Until then it counts alone. */
+const connected = (one: RateLimits): Promise<unknown> =>
+  until(
+    async () => (one as unknown as { redis: { status: string } }).redis.status,
+    (status) => status === 'ready',
+    10,
+  );
+afterAll(async () => {
+  for (const one of made) one.onApplicationShutdown();
+  await deleteKeys(redisPrefix);
+});
+
+it('counts for all processes together, and says what is left', async () => {
+  const [one, other] = [limits(), limits()];
+  await connected(one);
+  await connected(other);
+  expect(await one.spend(LIMIT, 'ada')).toEqual({
+    'ratelimit-policy': '"walks";q=10;w=60',
+    ratelimit: '"walks";r=9;t=60',
+  });
+  expect(await admitted([one, other], 'ada')).toBe(9);
+  expect(await admitted([one, other], 'bob')).toBe(10);
+  await expect(other.spend(LIMIT, 'ada')).rejects.toMatchObject({
+    code: 'RATE_LIMITED',
+    statusCode: 429,
+    details: { retryAfterMs: expect.any(Number) },
+    headers: {
+      'retry-after': expect.stringMatching(/^[1-6]?\d$/),
+      ratelimit: expect.stringContaining('"walks";r=0;t='),
+    },
+  });
+});
+
+it('gives back what was no burden', async () => {
+  const one = limits();
+  await connected(one);
+  for (let k = 0; k < 30; k++) {
+    await one.spend(LIMIT, 'eve');
+    one.giveBack(LIMIT, 'eve');
+  }
+  expect(await admitted([one], 'eve')).toBe(10);
+});
+
+it('counts alone while Redis is away, and at once', async () => {
+  const away = limits({ redisUrl: `redis://127.0.0.1:${await freePort()}` });
+  const begun = performance.now();
+  expect(await admitted([away], 'ada')).toBe(10);
+  expect(performance.now() - begun).toBeLessThan(1_000);
+});
+
+it('is as wide as the operator says, or not there', async () => {
+  const [wide, off] = [limits({ rateLimitFactor: 2 }), limits({ rateLimitFactor: 0 })];
+  await connected(wide);
+  expect(await admitted([wide], 'zoe')).toBe(20);
+  expect(await admitted([off], 'zoe')).toBe(30);
+  expect(await off.spend(LIMIT, 'zoe')).toEqual({});
+});

@@ -1,0 +1,83 @@
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+import { Transform } from 'node:stream';
+
+export interface Link {
+  readonly url: string;
+  /** Bytes that came from clients so far. */
+  readonly bytes: number;
+  /** How often every connection was cut. */
+  readonly cuts: number;
+  /** What it carries from clients now. It begins as it was opened. */
+  bytesPerSecond: number;
+  /** Cuts every connection whenever that many more bytes came from clients. */
+  cutEveryBytes: number;
+  /** Cuts every connection; new ones are taken. */
+  cut(): void;
+  /** Cuts every connection and takes no more until the next start. */
+  stop(): void;
+  /** Takes connections again, at the same address. */
+  start(): Promise<void>;
+}
+
+/**
+ * A wire to a server, which counts what passes, carries as much as it is told and can be cut.
+ * @param to asked at each connection, so that the server may come after the link
+ */
+export async function startLink(
+  to: string | (() => string),
+  { bytesPerSecond = Number.POSITIVE_INFINITY, cutEveryBytes = Number.POSITIVE_INFINITY } = {},
+): Promise<Link> {
+  const sockets = new Set<Socket>();
+  let freeAt = 0;
+  let sinceCut = 0;
+  const link = { url: '', bytes: 0, cuts: 0, bytesPerSecond, cutEveryBytes, cut, stop, start };
+
+  function cut(): void {
+    link.cuts++;
+    sinceCut = 0;
+    for (const socket of sockets) socket.destroy();
+  }
+  function stop(): void {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  }
+  async function start(): Promise<void> {
+    server.listen(Number(link.url.split(':')[2] ?? 0), '127.0.0.1');
+    await once(server, 'listening');
+  }
+  const pass = (chunk: Buffer, done: () => void): void => {
+    link.bytes += chunk.length;
+    sinceCut += chunk.length;
+    if (sinceCut >= link.cutEveryBytes) {
+      cut();
+      return;
+    }
+    const now = performance.now();
+    freeAt = Math.max(now, freeAt) + (chunk.length / link.bytesPerSecond) * 1000;
+    if (freeAt > now) setTimeout(done, freeAt - now);
+    else done();
+  };
+
+  const server = createServer((client) => {
+    const { hostname, port } = new URL(typeof to === 'string' ? to : to());
+    const upstream = connect(Number(port), hostname);
+    const wire = new Transform({ transform: (chunk, _, done) => pass(chunk, () => done(null, chunk)) });
+    for (const [socket, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(socket);
+      // The other end learns of it, which is all there is to do.
+      socket.on('error', () => other.destroy());
+      socket.once('close', () => {
+        sockets.delete(socket);
+        other.destroy();
+      });
+    }
+    client.pipe(wire).pipe(upstream).pipe(client);
+  });
+  await start();
+  link.url = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
+  return link;
+}
