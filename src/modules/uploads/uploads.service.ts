@@ -8,6 +8,7 @@ import { OnEvent } from '../../common/events/index.js';
 import { decodeCursor, encodeCursor } from '../../common/graphql/index.js';
 import { Jobs, Periodically } from '../../common/jobs/index.js';
 import { Live } from '../../common/live/index.js';
+import type { RateLimit } from '../../common/rate-limits/index.js';
 import { beginUpload, traceUpload } from '../../common/tracing/index.js';
 import { ChannelsService, canUpload } from '../channels/index.js';
 import { StoredObjects } from '../storage/index.js';
@@ -48,6 +49,9 @@ export interface Page<Row> {
 
 /** The live topic that ticks when anything about the session changed. */
 export const uploadTopic = (sessionId: string): string => `upload:${sessionId}`;
+
+/** Of one user, however they are begun. */
+export const SESSIONS: RateLimit = { name: 'createUploadSession', points: 600, seconds: 60 };
 
 const MISSING_SHOWN = 100;
 export const RATE_WINDOW_SECONDS = 60;
