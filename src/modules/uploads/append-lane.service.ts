@@ -28,7 +28,7 @@ const MERGE_AT = 1_000;
 const COUNT_EVERY = 50;
 const SESSIONS_REMEMBERED = 10_000;
 
-/** How an append ended. `reached`: where its bytes end, after END; else where it began: the ledger says what counts. */
+/** How an append ended. `reached`: the end of what it has settled, where it began if that is nothing or was refused. */
 export interface Appended {
   readonly stop: Stop | 'MISMATCH' | 'FENCED' | 'SESSION_ENDED' | 'TOO_MANY' | 'BUSY';
   readonly reached: number;
@@ -162,12 +162,12 @@ export class AppendLane {
       settling = settled;
     }
     await settling;
-    // A body that said no length may end before the file does: what it had is there.
+    // A body of unknown length may end before the file does: that is its end, as good as any.
     let stop = refused ?? (stopped === 'END' ? undefined : stopped);
     if (!stop && !failure && hash && hash.digest('hex') !== checksum?.digest) stop = 'MISMATCH';
     if (stop || failure) await this.giveUp(waiting);
     if (failure) throw failure.error;
-    if (stop) return { stop, reached: start };
+    if (stop) return { stop, reached: refused || checksum ? start : at };
     if (waiting.length > 0) {
       const counted = await this.count(writer, waiting, true);
       if (typeof counted === 'string') return { stop: counted, reached: start };
