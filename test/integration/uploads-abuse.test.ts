@@ -80,6 +80,23 @@ describe('quota', () => {
     // What one gives back another may have.
     const owner = users[answers.indexOf(made[0]) % users.length] as (typeof users)[0];
     await owner.client.move('cancel', made[0].session.id);
+    const client = await ApiClient.signUp(app.url);
+    const own = await client.createChannel();
+    users.push({ client, channelId: own });
+    const [{ userId }] = (await app.database.query(
+      'SELECT id AS "userId" FROM app_user ORDER BY created_at DESC LIMIT 1',
+    )) as [{ userId: string }];
+    const told = (role: 'MEMBER' | 'ADMIN') =>
+      app.get(UploadsService).create(
+        { userId, sessionId: randomUUID(), role },
+        {
+          ...{ channelId: rowId(own), fileName: 'a', sizeBytes: 20 * MB },
+          ...{ visibility: 'PRIVATE' as const, idempotencyKey: role },
+        },
+      );
+    // How much all store is for administrators.
+    await expect(told('MEMBER')).rejects.toMatchObject({ usedBytes: INSTALLATION_MB * MB });
+    await expect(told('ADMIN')).rejects.toMatchObject({ usedBytes: (INSTALLATION_MB - 10) * MB });
     expect(codes(await begin(10 * MB))).toEqual([]);
     expect(codes(await begin(1))).toEqual(['QUOTA_EXCEEDED']);
   });

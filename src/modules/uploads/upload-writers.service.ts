@@ -230,7 +230,7 @@ export class UploadWriters implements OnModuleInit, BeforeApplicationShutdown {
   @Periodically(SWEEP_MS)
   async sweep(): Promise<void> {
     // Whether it is old is asked again of the row as it is then: it may just have told.
-    const old = `w.told_at < clock_timestamp() - CASE WHEN w.process IS NULL THEN $2 ELSE $1 END * interval '1 ms'`;
+    const old = `w.told_at < clock_timestamp() - CASE WHEN w.process IS NULL THEN $2::int ELSE $1::int END * interval '1 ms'`;
     await this.db.query(
       `WITH silent AS (SELECT w.id FROM upload_writer w JOIN upload_session s ON s.id = w.session_id
                        WHERE ${old} FOR NO KEY UPDATE OF s SKIP LOCKED)

@@ -272,7 +272,7 @@ export class UploadsService {
         );
         // The same key won a race: what this transaction reserved and made goes with its roll-back.
         if (!row) throw new LostRace();
-        await this.checkInstallation(tx, sizeBytes);
+        await this.checkInstallation(tx, sizeBytes, actor);
         tx.afterCommit(() =>
           beginUpload(videoId, 'createUploadSession', startedAt, {
             'sluice.session.id': row.id,
@@ -310,11 +310,13 @@ export class UploadsService {
   }
 
   /** Last in its transaction: from here to the commit others wait. @throws QuotaExceeded */
-  private async checkInstallation(tx: Tx, sizeBytes: number): Promise<void> {
+  private async checkInstallation(tx: Tx, sizeBytes: number, actor: Actor): Promise<void> {
     const quota = this.config.installationQuotaBytes;
     if (quota === null) return;
     const held = await this.users.lockHeldBytes(tx);
-    if (held > quota) throw new QuotaExceeded('INSTALLATION', quota, held - sizeBytes);
+    if (held <= quota) return;
+    // How much all others store is nobody's business but an administrator's.
+    throw new QuotaExceeded('INSTALLATION', quota, actor.role === 'ADMIN' ? held - sizeBytes : quota);
   }
 
   /** A flag alone: what still arrives counts. */
