@@ -415,7 +415,12 @@ it('one user cannot have all of a process to append', async () => {
   expect(busy.map(({ statusCode, headers }) => [statusCode, headers['retry-after']])).toEqual(
     Array(16).fill([503, '1']),
   );
-  expect(await app.database.query('SELECT count(*)::int AS writers FROM upload_writer')).toEqual([{ writers: 64 }]);
+  // Those of one upload come in one after the other.
+  await until(
+    () => app.database.query('SELECT id FROM upload_writer'),
+    (writers) => writers.length === 64,
+    20,
+  );
   for (const request of requests) request.destroy();
   await until(
     () => app.database.query('SELECT id FROM upload_writer'),
