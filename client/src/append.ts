@@ -513,9 +513,13 @@ export class AppendLane {
 
   private lookFirst(): void {
     this.blindSince ??= performance.now();
-    // Two that ended each other's requests must not come back together, and not to one place.
-    this.at = Math.floor((Math.random() * this.shared.source.size) / SHORTEST_REQUEST) * SHORTEST_REQUEST;
-    this.polledAt = performance.now() - this.shared.link.knockMs + Math.random() * MANNERS_MS;
+    const now = performance.now();
+    this.polledAt = Number.NEGATIVE_INFINITY;
+    if (this.isShared(now)) {
+      // Two that ended each other's requests must not come back together, and not to one place.
+      this.polledAt = now - this.shared.link.knockMs + Math.random() * MANNERS_MS;
+      this.at = Math.floor((Math.random() * this.shared.source.size) / SHORTEST_REQUEST) * SHORTEST_REQUEST;
+    }
     for (const sending of this.asking) sending.abort();
     this.asking.clear();
   }
