@@ -31,7 +31,7 @@ it('lets no file name speak to the terminal', () => {
   const show = bars(stream);
   show.begin(row({ file: { path: 'x', name: 'a\x1b[2Jb\x07\n.mp4', sizeBytes: 1 }, committedBytes: 0 }));
   show.close();
-  expect(text()).toContain(' ab??.mp4\n');
+  expect(text()).toContain(' a?[2Jb??.mp4\n');
 });
 
 it('writes a line when a state changes, elsewhere', () => {
