@@ -68,8 +68,8 @@ type WithSession = UserErrors & { session: Session };
 const PASSING = new Set(['RATE_LIMITED', 'STORAGE_UNAVAILABLE', 'INTERNAL']);
 /** For who gives tokens. */
 const TOKEN_MS = 30_000;
-/** So often something else may answer while the server itself never did. */
-const FOREIGN_ANSWERS = 7;
+/** So long something else may answer while the server itself never did. */
+const FOREIGN_MS = 20_000;
 const PATIENCE_MS = [5_000, 10_000, 20_000, 30_000] as const;
 
 /**
@@ -166,6 +166,7 @@ export class Api {
 
   private async ask<Data>(query: string, variables: object): Promise<Data> {
     let expired = false;
+    const begunAt = performance.now();
     for (let attempt = 0; ; attempt++) {
       let reached = false;
       let leastMs = 0;
@@ -179,7 +180,7 @@ export class Api {
         const said = jsonOf<{ data?: Data; errors?: Failed[] }>(answer.body);
         if (!said?.data && !said?.errors?.[0]) {
           // A proxy's page while the server starts, or a portal's: final only where there never was a server.
-          if (answer.status >= 500 || this.isReached || attempt < FOREIGN_ANSWERS) throw new ConnectionLost();
+          if (answer.status >= 500 || this.isReached || performance.now() - begunAt < FOREIGN_MS) throw new ConnectionLost();
           const { code, message } = foreign(answer.status);
           throw new UploadError(code, message);
         }

@@ -167,7 +167,7 @@ export const nodePlatform: Platform = {
   },
   send,
   sockets: Number.POSITIVE_INFINITY,
-  report: (error) => process.emitWarning(error instanceof Error ? error : String(error)),
+  report: (error) => process.emitWarning(String((error as Error | undefined)?.stack ?? error)),
   forget() {
     for (const agent of agents.values()) {
       for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();

@@ -192,11 +192,11 @@ it('cancelled while its session is being made, it leaves none', async () => {
   onLost = () => {
     cancelled = upload.cancel();
   };
-  instead = () => (cancelled ? null : 'lose');
+  instead = () => (cancelled === undefined ? 'lose' : null);
   await expect(upload.start()).rejects.toMatchObject({ code: 'CANCELLED' });
   await cancelled;
   const sessions = await app.database.query(
-    `SELECT state FROM upload_session s JOIN video v ON v.id = s.video_id WHERE v.title = 'Never mind'`,
+    `SELECT s.state FROM upload_session s JOIN video v ON v.id = s.video_id WHERE v.title = 'Never mind'`,
   );
   expect(sessions).toEqual([{ state: 'CANCELLED' }]);
 });
