@@ -18,6 +18,8 @@ const PASSED_OVER_MS = 30_000;
 const PASSED_OVER_BYTES = 8 * 1024 * 1024;
 /** What a cut left out comes after so long at most: processing goes by the order of the file. */
 const LEFT_OUT_S = 60;
+const SHARED_MS = 10_000;
+const MANNERS_MS = 500;
 /** So old may be what is known of other clients when a place is chosen. */
 const FRESH_MS = 400;
 /** Shorter interruptions are nobody's concern. */
@@ -108,9 +110,10 @@ export class AppendLane {
     public sends = true,
     /** Whether what is there already is known: else somebody has to look before anything is sent. */
     private isKnown = true,
-    /** Nobody else is at it. Until somebody has looked, requests are short. */
-    private isAlone = true,
   ) {}
+
+  /** When another client was last seen at it. Until they have been gone for a while, each keeps its requests short and looks before it takes a place. */
+  private metAt = Number.NEGATIVE_INFINITY;
 
   /** Since when what is there, or who else is at it, has to be looked at before anything is sent. */
   private blindSince: number | null = null;
@@ -268,7 +271,11 @@ export class AppendLane {
     ledger.merge(snapshot, moment, (start) => ours.has(start), now);
     if (ledger.committedBytes > before) this.stored();
     this.blindSince = null;
-    this.isAlone = ledger.others.length === 0;
+    if (ledger.others.length > 0) {
+      this.metAt = now;
+      for (const doubt of this.doubts) this.recall(doubt);
+      this.doubts = [];
+    }
     const moved = link.counts(now, ledger.counted);
     if (this.silent) this.judge(now, snapshot);
     else if (moved) this.calm();
@@ -321,7 +328,7 @@ export class AppendLane {
       others: ledger.others,
       at,
       wanted: this.shared.wanted,
-      most: Math.min(this.isAlone ? this.most() : SHARED_REQUEST, leftOut, this.longest),
+      most: Math.min(this.isShared(performance.now()) ? SHARED_REQUEST : this.most(), leftOut, this.longest),
     });
   }
 
@@ -352,7 +359,7 @@ export class AppendLane {
     }
     if (this.puts.length >= AT_ONCE && !this.silent) return;
     // What others are at changes with every request of theirs, and taking it would end that.
-    if (this.shared.ledger.others.length > 0 && now - this.lookedAt > Math.max(FRESH_MS, 2 * link.rttMs)) {
+    if (this.isShared(now) && now - this.lookedAt > Math.max(FRESH_MS, 2 * link.rttMs)) {
       if (this.asking.size === 0) this.poll(now);
       return;
     }
@@ -362,7 +369,7 @@ export class AppendLane {
     if (sending.length > 1) return;
     // Beside a long request goes what an earlier one left out; what follows it, once all of it is on its way.
     const [first] = sending;
-    const range = this.range(first && this.shared.ledger.others.length === 0 ? 0 : this.at);
+    const range = this.range(first && !this.isShared(now) ? 0 : this.at);
     if (!range || (first && range[0] > first.range[0])) return;
     if (!first) this.at = range[0];
     this.put(range, now);
@@ -453,7 +460,7 @@ export class AppendLane {
     const { link, platform } = this.shared;
     platform.forget();
     // It may have been their doing: where they are has to be known first.
-    if (this.shared.ledger.others.length > 0) this.lookFirst();
+    if (this.isShared(now)) this.lookFirst();
     link.failed(now, { kind: 'cut', livedMs: put.openedAt === null ? 0 : now - put.openedAt });
     this.doubt(put, error instanceof ConnectionLost ? error.message : String(error));
     this.checkSource();
@@ -527,9 +534,19 @@ export class AppendLane {
     if (status >= 500 && put && put.openedAt !== null) this.passOver(put, status);
   }
 
+  private isShared(now: number): boolean {
+    return now - this.metAt < SHARED_MS;
+  }
+
   private lookFirst(): void {
     this.blindSince ??= performance.now();
+    const now = performance.now();
     this.polledAt = Number.NEGATIVE_INFINITY;
+    if (this.isShared(now)) {
+      // Two that ended each other's requests must not come back together, and not to one place.
+      this.polledAt = now - this.shared.link.knockMs(now) + Math.random() * MANNERS_MS;
+      this.at = Math.floor((Math.random() * this.shared.source.size) / SHORTEST_REQUEST) * SHORTEST_REQUEST;
+    }
     this.stopAsking();
   }
 
@@ -555,7 +572,10 @@ export class AppendLane {
   private doubt({ range: [start, end], handed }: Put, reason: string): void {
     if (handed === 0) return;
     const range: Range = [start, Math.min(end, start + handed)];
-    this.doubts.push({ range, asking: null, askedAt: Number.NEGATIVE_INFINITY });
+    // To ask there would end whoever has gone on there: a look tells as well.
+    if (!this.isShared(performance.now())) {
+      this.doubts.push({ range, asking: null, askedAt: Number.NEGATIVE_INFINITY });
+    }
     this.shared.tell({ start, end: range[1], state: 'failed', attempts: 1, reason });
   }
 

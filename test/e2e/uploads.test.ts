@@ -1,5 +1,8 @@
+import { execFile } from 'node:child_process';
 import { rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { makeClip, padded } from '../support/clip.js';
 import {
@@ -13,6 +16,7 @@ import {
   until,
 } from '../support/index.js';
 import { brokenInvariants, digestOf, storageOf, storeDifferences } from '../support/invariants.js';
+import { documentedExamples } from './documented-examples.js';
 import { launchBrowser } from './playback-page.js';
 import { serveUploadPages, type UploadPages } from './upload-pages.js';
 
@@ -55,6 +59,7 @@ beforeEach(async () => {
   link.bytesPerSecond = link.cutEveryBytes = Number.POSITIVE_INFINITY;
   ada = await ApiClient.signUp(app.url);
   channelId = await ada.createChannel();
+  pages.values = { 'https://video.example': link.url, ACCESS_TOKEN: ada.token ?? '', CHANNEL_ID: channelId };
 });
 
 /** A playable file of this size, on disk, with a content of its own. */
@@ -68,7 +73,7 @@ async function makeFile(name: string): Promise<{ path: string; digest: string }>
 async function open(name: string, paths: string | string[], context?: BrowserContext): Promise<Page> {
   const page = await (context ?? (await browser.newContext())).newPage();
   await page.goto(`${pages.url}/${name}`);
-  await page.locator('input[type=file]').setInputFiles(paths);
+  await page.locator('input[type=file]').last().setInputFiles(paths);
   return page;
 }
 
@@ -233,6 +238,56 @@ describe('the adapter for Uppy', () => {
     await ended('CANCELLED');
     await finished(page);
     await ended('COMPLETED');
+  });
+});
+
+describe('docs/uploads.md, as it stands there', () => {
+  const examples = documentedExamples();
+
+  it('has a form in 20 lines, with a bar and a button that pauses', async () => {
+    expect(examples.get('form.html')?.trimEnd().split('\n').length).toBeLessThanOrEqual(20);
+    const { path, digest } = await makeFile('form.mp4');
+    link.bytesPerSecond = 4 * MiB;
+    const page = await open('documented-form.html', path);
+    await committed(MiB);
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.getByRole('status').filter({ hasText: 'paused' }).waitFor();
+    await nothingArrives();
+    link.bytesPerSecond = Number.POSITIVE_INFINITY;
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page
+      .getByRole('status')
+      .filter({ hasText: `done: ${link.url}/watch/` })
+      .waitFor();
+    expect(await page.getByRole('progressbar').getAttribute('value')).toBe('1');
+    expect(await outcome()).toEqual({ state: 'COMPLETED', digest });
+  });
+
+  it.each(['react', 'uppy', 'uppy-tus', 'tus'])('has an example that uploads: %s', async (name) => {
+    const { path, digest } = await makeFile(`documented ${name}.mp4`);
+    link.cutEveryBytes = 6 * MiB;
+    await open(`documented-${name}`, path);
+    expect(await outcome()).toEqual({ state: 'COMPLETED', digest });
+  });
+
+  it('has a token that is asked for', async () => {
+    const { path, digest } = await makeFile('documented token.mp4');
+    const page = await open('documented-token', path);
+    await page.evaluate(
+      `import('/documented-token.js').then(({ upload }) => upload(document.querySelector('input').files[0]).start())`,
+    );
+    expect(await outcome()).toEqual({ state: 'COMPLETED', digest });
+  });
+
+  it('has an example for Node', async () => {
+    const { digest } = await makeFile('holiday.mp4');
+    const client = pathToFileURL(join(import.meta.dirname, '../../client/dist/node/sluice.js')).href;
+    const values = { ...pages.values, '@sluice/client': client };
+    const code = Object.entries(values).reduce((all, [k, v]) => all.replaceAll(k, v), examples.get('node.mjs') ?? '');
+    await writeFile(join(folder, 'node.mjs'), code);
+    const { stdout } = await promisify(execFile)(process.execPath, ['node.mjs'], { cwd: folder });
+    expect(stdout).toMatch(/\/watch\/\S+\n$/);
+    expect(await outcome()).toEqual({ state: 'COMPLETED', digest });
   });
 });
 

@@ -1,7 +1,9 @@
 import { type ReactNode, useCallback, useEffect, useRef, useState } from 'react';
 import { Places } from '../../client/src/places.js';
 import { type UploadView, useUpload } from '../../client/src/react/index.js';
+import { forgetFile, rememberedFiles, rememberFile } from '../../client/src/remember.js';
 import { durationText, percentText, sizeText } from '../../client/src/units.js';
+import { type ChosenFile, dropped, isKept, pick, picksHandles, reopen } from './files.js';
 import { EMAIL, Form, messageOf, PASSWORD, Page, show } from './page.js';
 import { accessToken, request, session, signIn, type UserError } from './session.js';
 import { follow, type Progress, plays, STAGE_WORDS, settled, videoProgress } from './video.js';
@@ -28,9 +30,8 @@ const VIEWER = `{ viewer {
   uploadSessions(state: OPEN, first: 20) { nodes { id fileName sizeBytes committedBytes expiresAt video { channel { id } } } } } }`;
 
 /** A file that was chosen here, and what it goes on with. */
-interface Chosen {
+interface Chosen extends ChosenFile {
   key: number;
-  file: File;
   channelId: string;
   sessionId: string | null;
 }
@@ -115,15 +116,25 @@ function Desk(props: { channels: Channel[]; unfinished: Unfinished[]; onChange: 
   const [channelId, setChannelId] = useState(channels[0]?.id ?? '');
   const [chosen, setChosen] = useState<Chosen[]>([]);
   const [over, setOver] = useState(false);
-  const [sessionsHere, setSessionsHere] = useState<ReadonlySet<string>>(new Set());
+  const [here, setHere] = useState<ReadonlySet<string>>(new Set());
   const nextKey = useRef(0);
+  const [handles, setHandles] = useState<ReadonlyMap<string, FileSystemFileHandle>>(new Map());
+  useEffect(() => {
+    rememberedFiles().then(
+      (files) => setHandles(new Map(files.map(({ sessionId, handle }) => [sessionId, handle]))),
+      // A window that keeps nothing: the same file is chosen again.
+      () => setHandles(new Map()),
+    );
+  }, []);
 
-  const add = (files: Iterable<File>, to = channelId, sessionId: string | null = null) => {
-    const more = [...files].map((file) => ({ key: nextKey.current++, file, channelId: to, sessionId }));
+  const add = (files: ChosenFile[], to = channelId, sessionId: string | null = null) => {
+    const more = files.map((one) => ({ ...one, key: nextKey.current++, channelId: to, sessionId }));
     setChosen((before) => [...before, ...more]);
   };
-  const onSession = useCallback((id: string) => setSessionsHere((before) => new Set([...before, id])), []);
-  const elsewhere = unfinished.filter(({ id }) => !sessionsHere.has(id));
+  const onSession = useCallback((id: string, isHere: boolean) => {
+    setHere((before) => new Set(isHere ? [...before, id] : [...before].filter((one) => one !== id)));
+  }, []);
+  const elsewhere = unfinished.filter(({ id }) => !here.has(id));
 
   return (
     <>
@@ -150,10 +161,10 @@ function Desk(props: { channels: Channel[]; unfinished: Unfinished[]; onChange: 
         onDrop={(event) => {
           event.preventDefault();
           setOver(false);
-          add(event.dataTransfer.files);
+          void dropped(event.dataTransfer).then(add);
         }}
       >
-        <FileButton label="Choose videos" multiple onFiles={(files) => add(files)} />
+        <FileButton label="Choose videos" multiple onFiles={add} />
         <p className="soft">
           or drop them here. A cut, a closed page or a laptop that sleeps costs nothing: choose the same file again, and
           it goes on where it was.
@@ -177,10 +188,8 @@ function Desk(props: { channels: Channel[]; unfinished: Unfinished[]; onChange: 
               <UnfinishedItem
                 key={one.id}
                 upload={one}
-                onFile={(file) => {
-                  onSession(one.id);
-                  add([file], one.video.channel.id, one.id);
-                }}
+                handle={handles.get(one.id) ?? null}
+                onFile={(file) => add([file], one.video.channel.id, one.id)}
                 onChange={onChange}
               />
             ))}
@@ -196,7 +205,7 @@ function FileButton(props: {
   label: string;
   describes?: string;
   multiple?: boolean;
-  onFiles: (files: File[]) => void;
+  onFiles: (files: ChosenFile[]) => void;
 }) {
   return (
     <label className="choose">
@@ -206,11 +215,16 @@ function FileButton(props: {
         accept={ACCEPT}
         multiple={props.multiple}
         aria-label={props.describes ? `${props.label}: ${props.describes}` : undefined}
+        onClick={(event) => {
+          if (!picksHandles()) return;
+          event.preventDefault();
+          void pick(props.multiple ?? false).then((files) => files.length > 0 && props.onFiles(files));
+        }}
         onChange={(event) => {
           const files = [...(event.target.files ?? [])];
           // The same file may be chosen once more.
           event.target.value = '';
-          if (files.length > 0) props.onFiles(files);
+          if (files.length > 0) props.onFiles(files.map((file) => ({ file, handle: null })));
         }}
       />
     </label>
@@ -230,9 +244,9 @@ const WORDS: Record<UploadView['state'], string> = {
 };
 const OVER = new Set<UploadView['state']>(['done', 'failed', 'cancelled']);
 
-function Item(props: { chosen: Chosen; onSession: (id: string) => void; onGone: () => void }) {
+function Item(props: { chosen: Chosen; onSession: (id: string, isHere: boolean) => void; onGone: () => void }) {
   const { chosen, onSession, onGone } = props;
-  const { file, channelId } = chosen;
+  const { file, handle, channelId } = chosen;
   const upload = useUpload({ token: accessToken, channelId });
   const { state, progress, error, sessionId, videoId } = upload;
   const [turn] = useState(() => places.turn());
@@ -255,9 +269,16 @@ function Item(props: { chosen: Chosen; onSession: (id: string) => void; onGone: 
   useEffect(() => {
     if (OVER.has(state)) turn.leave();
   }, [state, turn]);
+  // What goes on here stands in the other list no more, until it fails.
+  const id = sessionId ?? chosen.sessionId;
   useEffect(() => {
-    if (sessionId) onSession(sessionId);
-  }, [sessionId, onSession]);
+    if (id) onSession(id, state !== 'failed');
+  }, [id, state, onSession]);
+  useEffect(() => {
+    if (!sessionId) return;
+    if (state === 'done' || state === 'cancelled') void isKept(forgetFile(sessionId));
+    else if (handle) void isKept(rememberFile(sessionId, handle));
+  }, [sessionId, handle, state]);
 
   const pause = () => {
     setHeld(true);
@@ -361,7 +382,13 @@ function Made(props: { videoId: string; title: string }) {
   );
 }
 
-function UnfinishedItem(props: { upload: Unfinished; onFile: (file: File) => void; onChange: () => void }) {
+function UnfinishedItem(props: {
+  upload: Unfinished;
+  handle: FileSystemFileHandle | null;
+  onFile: (file: ChosenFile) => void;
+  onChange: () => void;
+}) {
+  const { handle } = props;
   const { id, fileName, sizeBytes, committedBytes, expiresAt } = props.upload;
   const [problem, setProblem] = useState<string | null>(null);
   const cancel = async () => {
@@ -375,6 +402,14 @@ function UnfinishedItem(props: { upload: Unfinished; onFile: (file: File) => voi
       props.onChange();
     } catch (error) {
       setProblem(messageOf(error));
+    }
+  };
+  const goOn = async (handle: FileSystemFileHandle) => {
+    try {
+      const again = await reopen(handle);
+      if (again) props.onFile(again);
+    } catch {
+      setProblem('The file is not where it was. Choose it again.');
     }
   };
   const left = durationText(Math.max(0, (Date.parse(expiresAt) - Date.now()) / 1000));
@@ -391,6 +426,11 @@ function UnfinishedItem(props: { upload: Unfinished; onFile: (file: File) => voi
         </p>
       )}
       <p className="buttons">
+        {handle && (
+          <Quiet what="Go on" of={fileName} onClick={() => void goOn(handle)}>
+            Go on
+          </Quiet>
+        )}
         <FileButton
           label="Choose the same file to go on"
           describes={fileName}

@@ -1,19 +1,34 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vite';
+import { defineConfig, type Plugin } from 'vite';
+import { documentedExamples } from '../documented-examples.js';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+/** Every example of docs/uploads.md that is a module, as if it were a file of its own. */
+const modules = new Map(
+  [...documentedExamples()].flatMap(([name, code]) =>
+    /\.jsx?$/.test(name) ? [[here(`documented-${name}`), code]] : [],
+  ),
+);
+const documented: Plugin = {
+  name: 'documented',
+  resolveId: (id) => (modules.has(id) ? id : null),
+  load: (id) => modules.get(id) ?? null,
+};
 
 /** One script a page, as a frontend team would build it. */
 export default defineConfig({
   root: here('.'),
+  plugins: [documented],
   resolve: { alias: { '@sluice/client': here('../../../client/dist/browser') } },
   build: {
     minify: false,
     target: 'es2022',
     chunkSizeWarningLimit: 4096,
     rolldownOptions: {
-      input: ['tus.js', 'uppy-tus.js', 'uppy-sluice.js', 'react.jsx'].map(here),
-      preserveEntrySignatures: false,
+      input: [...['tus.js', 'uppy-tus.js', 'uppy-sluice.js', 'react.jsx'].map(here), ...modules.keys()],
+      external: /^https:/,
+      preserveEntrySignatures: 'strict',
       output: { entryFileNames: '[name].js' },
     },
   },
