@@ -195,9 +195,7 @@ it('cancelled while its session is being made, it leaves none', async () => {
   instead = () => (cancelled === undefined ? 'lose' : null);
   await expect(upload.start()).rejects.toMatchObject({ code: 'CANCELLED' });
   await cancelled;
-  const sessions = await app.database.query(
-    `SELECT state FROM upload_session WHERE file_name = 'never-mind.mp4'`,
-  );
+  const sessions = await app.database.query(`SELECT state FROM upload_session WHERE file_name = 'never-mind.mp4'`);
   expect(sessions).toEqual([{ state: 'CANCELLED' }]);
 });
 
