@@ -1,4 +1,3 @@
-import { stripVTControlCharacters } from 'node:util';
 import { durationText, percentText, sizeText } from '../units.js';
 import type { VideoFile } from './files.js';
 
@@ -37,7 +36,7 @@ const progressOf = ({ file, state, committedBytes, bytesPerSecond, secondsLeft }
 };
 
 /** File names may hold anything, also what a terminal obeys. */
-const plain = (name: string): string => stripVTControlCharacters(name).replace(/\p{Cc}/gu, '?');
+const plain = (name: string): string => name.replace(/\p{Cc}/gu, '?');
 
 const BAR = 24;
 const DRAW_MS = 200;
