@@ -318,7 +318,7 @@ function Item(props: { chosen: Chosen; onSession: (id: string, isHere: boolean) 
             Resume
           </Quiet>
         )}
-        {state === 'failed' && (
+        {state === 'failed' && error?.code !== 'FILE_DIFFERS' && (
           <Quiet what="Try again" of={file.name} onClick={again}>
             Try again
           </Quiet>
@@ -329,7 +329,9 @@ function Item(props: { chosen: Chosen; onSession: (id: string, isHere: boolean) 
             of={file.name}
             onClick={() => {
               upload.cancel();
-              if (state === 'idle') onGone();
+              if (state !== 'idle') return;
+              if (id) onSession(id, false);
+              onGone();
             }}
           >
             Cancel
