@@ -81,7 +81,7 @@ async function signIn(page: Page, user: ApiClient): Promise<void> {
 const choose = (page: Page) => page.getByLabel('Choose videos');
 const item = (page: Page, name: string): Locator => page.getByRole('listitem').filter({ hasText: name });
 const button = (page: Page, what: string, name: string): Locator =>
-  page.getByRole('button', { name: `${what}: ${name}` });
+  page.getByRole('button', { name: `${what}: ${name}`, exact: true });
 /** Waits until that share of the file is shown as stored. */
 const shown = (page: Page, name: string, atLeast: number) =>
   until(
@@ -131,7 +131,7 @@ test('from a new account to a video that plays, over cuts and a reload in the mi
   expect(link.bytes - before).toBeLessThan(SIZE * 0.8);
   expect(await storedDigest('canal walk.mp4')).toBe(digest);
   await page.getByRole('heading', { name: 'canal walk.mp4' }).waitFor();
-  await until(() => page.evaluate<boolean>(`document.querySelector('video')?.duration >= 1`), Boolean);
+  await until(() => page.evaluate<boolean>(`document.querySelector('video')?.duration > 0`), Boolean);
 });
 
 test('a browser that gives out handles goes on after a reload without choosing again', async () => {

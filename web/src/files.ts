@@ -13,6 +13,7 @@ declare global {
     getAsFileSystemHandle?(): Promise<FileSystemHandle | null>;
   }
   interface FileSystemFileHandle {
+    queryPermission?(asked: { mode: 'read' }): Promise<PermissionState>;
     requestPermission?(asked: { mode: 'read' }): Promise<PermissionState>;
   }
 }
@@ -47,8 +48,9 @@ export async function dropped(data: DataTransfer): Promise<ChosenFile[]> {
 
 /** Opens it again, if whoever sits there agrees. */
 export async function reopen(handle: FileSystemFileHandle): Promise<ChosenFile | null> {
-  if ((await handle.requestPermission?.({ mode: 'read' })) === 'denied') return null;
-  return opened(handle);
+  const asked = { mode: 'read' } as const;
+  if ((await handle.queryPermission?.(asked)) === 'granted') return opened(handle);
+  return (await handle.requestPermission?.(asked)) === 'denied' ? null : opened(handle);
 }
 
 /** A private window may keep nothing: then the same file is chosen again. */
