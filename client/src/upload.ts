@@ -493,7 +493,7 @@ export class Upload {
   }
 }
 
-/** The size, and the digests of the first and the last MiB: what names the same file again without reading all of it. */
+/** The size, and digests of the beginning and the end: names the same file again without reading all of it. */
 async function fingerprintOf(source: Source): Promise<string> {
   const edge = Math.min(FINGERPRINT_BYTES, source.size);
   const ends = await Promise.all([source.digest(0, edge), source.digest(source.size - edge, source.size)]);

@@ -167,7 +167,8 @@ test('a browser that gives out handles goes on after a reload without choosing a
 
 test('several files: two at once, paused, resumed and cancelled by keyboard', async () => {
   const ada = await ApiClient.signUp(app.url);
-  await ada.createChannel();
+  const channelId = await ada.createChannel();
+  await ada.createSession({ channelId, fileName: 'elsewhere.mp4', sizeBytes: SIZE });
   const names = ['one.mp4', 'two.mp4', 'three.mp4'];
   const files = await Promise.all(names.map((name) => makeFile(name)));
   const page = await open();
@@ -175,6 +176,11 @@ test('several files: two at once, paused, resumed and cancelled by keyboard', as
   link.bytesPerSecond = 4 * MiB;
   await choose(page).setInputFiles(files.map(({ path }) => path));
   await item(page, 'three.mp4').getByText('Waiting for its turn').waitFor();
+  const unfinished = page.getByRole('region', { name: 'Unfinished' });
+  await unfinished.getByLabel('Choose the same file to go on: elsewhere.mp4').setInputFiles(files[0]?.path ?? '');
+  await unfinished.waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: 'Cancel: one.mp4' }).last().press('Enter');
+  await unfinished.getByText('elsewhere.mp4').waitFor();
   await shown(page, 'one.mp4', 0.05);
   await button(page, 'Pause', 'one.mp4').press('Enter');
   await item(page, 'one.mp4').getByText('Paused').waitFor();
@@ -203,6 +209,16 @@ test('says that the network is gone, that it is another file, and that it is no 
   await page.getByLabel('Choose the same file to go on: elsewhere.mp4').setInputFiles(other.path);
   await item(page, 'other.mp4').getByRole('alert').filter({ hasText: 'Code FILE_DIFFERS' }).waitFor();
   await item(page, 'elsewhere.mp4').waitFor();
+  const nothing = '0'.repeat(32);
+  await ada.createSession({
+    ...{ channelId, fileName: 'same size.mp4', sizeBytes: SIZE },
+    fingerprint: [SIZE, nothing, nothing].join('-'),
+  });
+  await page.reload();
+  await page.getByLabel('Choose the same file to go on: same size.mp4').setInputFiles(path);
+  await item(page, 'waits.mp4').getByRole('alert').filter({ hasText: 'This is another file' }).waitFor();
+  await button(page, 'Remove from the list', 'waits.mp4').click();
+  await item(page, 'same size.mp4').waitFor();
 
   link.bytesPerSecond = 4 * MiB;
   await choose(page).setInputFiles(path);
