@@ -68,6 +68,7 @@ async function open(): Promise<Page> {
     // What a cut link does to a request is told there as well.
     if (message.type() === 'error' && !message.text().includes('net::ERR_')) misdeeds.push(message.text());
   });
+  page.on('dialog', (dialog) => dialog.accept());
   await page.goto(`${link.url}/upload`);
   return page;
 }
@@ -184,6 +185,7 @@ test('several files: two at once, paused, resumed and cancelled by keyboard', as
   await shown(page, 'one.mp4', 0.05);
   await button(page, 'Pause', 'one.mp4').press('Enter');
   await item(page, 'one.mp4').getByText('Paused').waitFor();
+  expect(await page.evaluate(`document.activeElement?.ariaLabel`)).toBe('Resume: one.mp4');
   await item(page, 'three.mp4').getByText('Uploading').waitFor();
   await button(page, 'Cancel', 'two.mp4').press('Enter');
   await item(page, 'two.mp4').getByText('Cancelled').waitFor();
