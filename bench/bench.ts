@@ -3,17 +3,24 @@ import { parseArgs } from 'node:util';
 import { deliveryTable, measureDelivery } from './delivery.js';
 import { Place } from './place.js';
 import { measureRequests, requestsTable } from './requests.js';
+import { measureUploads, uploadsTable } from './uploads.js';
 
-const HELP = `npm run bench -- requests | delivery [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
+const HELP = `npm run bench -- requests | delivery | uploads [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
 
 requests   processor time and latency of the server for { __typename }, a list of 20 videos and commitChunks of 100 chunks,
            beside a bare Nest + Apollo + Fastify server with the same SQL and beside node:http + pg
 delivery   segments of 1 MB per second of processor time from the application and from the edge, beside nginx with the files
+uploads    memory of the server while files are appended, and processor time a GB of each lane, beside @tus/server with its file
+           store, SHA-256 of the same bytes, and MinIO alone
 
---rounds   how often each is measured, in random order (default 7)
+--rounds   how often each is measured, in random order (default 7; of uploads 3)
 --seconds  how long each time (default 2)
 --only     only operations whose name has this text
 --at       how many requests at once (default 1,16)
+--files    of uploads: how many at once (default 20), …
+--mib      … how large each (default 256), …
+--large-mib  … the one that is large (default 4096; 0: none of these) …
+--round-mib  … and what is sent in a round (default 512)
 --json     one line of JSON with every round's figures
 
 commitChunks uses the disk store, or the S3 store that S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY and S3_SECRET_KEY name.
@@ -23,7 +30,11 @@ BENCH_NODE_OPTIONS is given to the measured Node servers: --cpu-prof, say. bench
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    rounds: { type: 'string', default: '7' },
+    rounds: { type: 'string' },
+    files: { type: 'string', default: '20' },
+    mib: { type: 'string', default: '256' },
+    'large-mib': { type: 'string', default: '4096' },
+    'round-mib': { type: 'string', default: '512' },
     seconds: { type: 'string', default: '2' },
     only: { type: 'string' },
     at: { type: 'string', default: '1,16' },
@@ -32,13 +43,13 @@ const { values, positionals } = parseArgs({
   },
 });
 const suite = positionals[0];
-if (values.help || (suite !== 'requests' && suite !== 'delivery')) {
+if (values.help || !['requests', 'delivery', 'uploads'].includes(suite ?? '')) {
   process.stdout.write(HELP);
   process.exit(values.help ? 0 : 1);
 }
 
 const options = {
-  rounds: Number(values.rounds),
+  rounds: Number(values.rounds ?? (suite === 'uploads' ? 3 : 7)),
   seconds: Number(values.seconds),
   only: values.only,
   at: values.at.split(',').map(Number),
@@ -53,13 +64,22 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 const place = await opening;
 try {
   const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.versions.node}`;
-  const report = <Measured>(measured: Measured[], tableOf: (measured: Measured[]) => string) =>
+  const report = <Measured>(measured: Measured, tableOf: (measured: Measured) => string) =>
     process.stdout.write(
       values.json
         ? `${JSON.stringify({ suite, machine, ...options, measured })}\n`
         : `${machine}\n\n${tableOf(measured)}\n`,
     );
-  if (suite === 'requests') report(await measureRequests(place, options), requestsTable);
+  if (suite === 'uploads') {
+    const sizes = {
+      files: values.files,
+      mib: values.mib,
+      largeMib: values['large-mib'],
+      roundMib: values['round-mib'],
+    };
+    const [files = 0, mib = 0, largeMib = 0, roundMib = 0] = Object.values(sizes).map(Number);
+    report(await measureUploads(place, { ...options, files, mib, largeMib, roundMib }), uploadsTable);
+  } else if (suite === 'requests') report(await measureRequests(place, options), requestsTable);
   else report(await measureDelivery(place, options), deliveryTable);
 } finally {
   await place.close();

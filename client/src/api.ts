@@ -22,12 +22,10 @@ export interface Session {
   readonly video: { readonly id: string; readonly channel: { readonly id: string } };
   readonly failure: { readonly code: string; readonly message: string } | null;
   readonly chunkSize: { readonly recommendedBytes: number };
-  /** The first 100. */
-  readonly committedRanges: readonly { readonly start: number; readonly end: number }[];
   readonly wantedRanges: readonly { readonly start: number; readonly end: number }[];
 }
 const SESSION =
-  'id state sizeBytes committedBytes fingerprint pausedAt tusUrl video { id channel { id } } failure { code message } chunkSize { recommendedBytes } committedRanges(first: 100) { start end } wantedRanges { start end }';
+  'id state sizeBytes committedBytes fingerprint pausedAt tusUrl video { id channel { id } } failure { code message } chunkSize { recommendedBytes } wantedRanges { start end }';
 const PAYLOAD = `session { ${SESSION} } userErrors { code message }`;
 const TARGETS = 'targets { offset sizeBytes method url headers { name value } }';
 

@@ -10,12 +10,15 @@ const TICK_MS = 50;
 const TUS = { 'tus-resumable': '1.0.0' };
 /** Fits between the requests of one client, so that the end of one is not waited for. */
 const AT_ONCE = 4;
+const SHORTEST_REQUEST = 256 * 1024;
 /** A place that is refused so often while others are taken is passed over for a while. */
 const REFUSALS_OF_A_PLACE = 3;
 const PASSED_OVER_MS = 30_000;
 const PASSED_OVER_BYTES = 8 * 1024 * 1024;
 /** What a cut left out comes after so long at most: processing goes by the order of the file. */
 const LEFT_OUT_S = 60;
+const SHARED_MS = 10_000;
+const MANNERS_MS = 500;
 /** So old may be what is known of other clients when a place is chosen. */
 const FRESH_MS = 400;
 /** Shorter interruptions are nobody's concern. */
@@ -84,6 +87,7 @@ export class AppendLane {
   private lastStill = -1;
   /** Nobody answers either: whoever gets through first goes on. */
   private silent = false;
+  private longest = Number.POSITIVE_INFINITY;
   private readonly refusals = new Map<number, number>();
   private passedOver: { range: Range; until: number }[] = [];
   /** Where our last request began: beside other clients we stay in its neighbourhood. */
@@ -95,11 +99,15 @@ export class AppendLane {
     private readonly most: () => number,
     /** False: only looks how far the upload is. */
     public sends = true,
-    /** What is there is not known: looks first. */
-    private displaced = false,
-    /** Nobody else is at it. Until somebody has looked, requests are short. */
-    private isAlone = true,
+    /** Whether what is there already is known: else somebody has to look before anything is sent. */
+    private isKnown = true,
   ) {}
+
+  /** When another client was last seen at it. Until they have been gone for a while, each keeps its requests short and looks before it takes a place. */
+  private metAt = Number.NEGATIVE_INFINITY;
+
+  /** Since when what is there, or who else is at it, has to be looked at before anything is sent. */
+  private blindSince: number | null = null;
 
   /** What the other lane is at. */
   elsewhere: () => Ranges = () => [];
@@ -107,7 +115,7 @@ export class AppendLane {
   /** Nothing can be sent, and nobody answers. */
   isWaiting(now: number): boolean {
     const { link } = this.shared;
-    if (this.silent) return true;
+    if (this.silent || (this.blindSince !== null && now - this.blindSince > WAITING_MS)) return true;
     if (this.puts.some(({ openedAt }) => openedAt !== null)) return false;
     const [first] = this.puts;
     return (
@@ -123,6 +131,7 @@ export class AppendLane {
   start(): void {
     if (this.timer !== undefined) return;
     this.shared.link.restarted(performance.now());
+    if (!this.isKnown) this.blindSince = performance.now();
     this.timer = setInterval(this.tick, TICK_MS);
     this.tick();
   }
@@ -134,8 +143,10 @@ export class AppendLane {
     for (const { asking } of this.doubts) asking?.abort();
     for (const sending of this.asking) sending.abort();
     this.puts = [];
-    // What they left is covered or it is not: the next look tells.
+    // What they left is covered or it is not: a look tells, before it goes on.
     this.doubts = [];
+    this.blindSince = null;
+    this.isKnown = false;
     this.asking.clear();
     this.polledAt = Number.NEGATIVE_INFINITY;
     this.calm();
@@ -159,7 +170,9 @@ export class AppendLane {
     this.watch(now);
     this.resolveDoubts(now);
     if (this.sends) this.fill(now);
-    if (this.asking.size === 0 && now - this.polledAt >= link.pollMs) this.poll(now);
+    const everyMs = this.blindSince === null ? link.pollMs : link.knockMs;
+    if (this.asking.size < (this.blindSince === null ? 1 : link.knocks) && now - this.polledAt >= everyMs)
+      this.poll(now);
     this.shared.changed();
   };
 
@@ -238,14 +251,20 @@ export class AppendLane {
       this.shared.fail(error as UploadError);
       return;
     }
-    if (this.stalledAt === null) link.answered(now - askedAt);
+    // Through a hole an answer takes as long as the hole: that is no round trip.
+    link.answered(this.stalledAt === null ? now - askedAt : Math.min(now - askedAt, 2 * link.rttMs));
     this.lookedAt = askedAt;
     const ours = new Set([...this.puts, ...this.doubts].map(({ range: [start] }) => start));
     ledger.merge(snapshot, moment, (start) => ours.has(start), now);
-    this.displaced = false;
-    this.isAlone = ledger.others.length === 0;
+    this.blindSince = null;
+    if (ledger.others.length > 0) {
+      this.metAt = now;
+      for (const doubt of this.doubts) this.recall(doubt);
+      this.doubts = [];
+    }
     const moved = link.counts(now, ledger.counted);
-    if (moved) this.calm();
+    if (this.silent) this.judge(now, snapshot);
+    else if (moved) this.calm();
     else if (this.stalledAt !== null) this.judge(now, snapshot);
     // The answer to a request may be lost where its bytes are not.
     for (const put of [...this.puts]) {
@@ -265,7 +284,11 @@ export class AppendLane {
         snapshot.writers.some((writer) => writer.start === start && writer.received >= end - start),
     );
     // All of it has arrived: the server is at work, not the link.
-    if (settling && open.length > 0) return;
+    if (settling && open.length > 0) {
+      link.restarted(now);
+      this.calm();
+      return;
+    }
     const wasSilent = this.silent || now - (this.stalledAt as number) > link.silenceMs;
     this.still = ledger.counted === this.lastStill ? this.still + 1 : 0;
     this.lastStill = ledger.counted;
@@ -279,17 +302,19 @@ export class AppendLane {
 
   // ── sending ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  private range(): Range | null {
+  /** @param at where to look first */
+  private range(at = this.at): Range | null {
     const { ledger, source, link } = this.shared;
-    const leftOut = this.doubts.length > 0 ? Math.max(SHARED_REQUEST, LEFT_OUT_S * link.bytesPerSecond) : Infinity;
+    const leftOut =
+      this.doubts.length > 0 ? Math.max(SHARED_REQUEST, LEFT_OUT_S * link.bytesPerSecond) : Number.POSITIVE_INFINITY;
     return nextRange({
       size: source.size,
       covered: ledger.covered,
       busy: union(this.busy(), this.elsewhere(), ledger.theirs),
       others: ledger.others,
-      at: this.at,
+      at,
       wanted: this.shared.wanted,
-      most: Math.min(this.isAlone ? this.most() : SHARED_REQUEST, leftOut),
+      most: Math.min(this.isShared(performance.now()) ? SHARED_REQUEST : this.most(), leftOut, this.longest),
     });
   }
 
@@ -306,7 +331,7 @@ export class AppendLane {
 
   private fill(now: number): void {
     const { link } = this.shared;
-    if (now < link.attemptAt || this.displaced) return;
+    if (now < link.attemptAt || this.blindSince !== null) return;
     this.revisit(now);
     const opening = this.puts.filter(({ openedAt }) => openedAt === null);
     const newest = opening.at(-1);
@@ -321,16 +346,20 @@ export class AppendLane {
     }
     if (this.puts.length >= AT_ONCE && !this.silent) return;
     // What others are at changes with every request of theirs, and taking it would end that.
-    if (this.shared.ledger.others.length > 0 && now - this.lookedAt > FRESH_MS) {
+    if (this.isShared(now) && now - this.lookedAt > FRESH_MS) {
       if (this.asking.size === 0) this.poll(now);
       return;
     }
-    const range = this.range();
-    if (!range) return;
+    // A long way: one after the other, over the connection that is there. What was cut goes on where it ended.
+    if (link.isFar && !this.silent && (this.doubts.length > 0 || this.puts.length > 0)) return;
     const sending = this.silent ? [] : this.puts.filter(({ range: [start, end], handed }) => handed < end - start);
-    // The next one, or what an earlier one left out, once all of this one is on its way. Two that send at once fill a long
-    // pipe worse, since the one that ends leaves the other with its half, and a server that dies takes more along.
-    if (sending.length === 0) this.put(range, now);
+    if (sending.length > 1) return;
+    // Beside a long request goes what an earlier one left out; what follows it, once all of it is on its way.
+    const [first] = sending;
+    const range = this.range(first && !this.isShared(now) ? 0 : this.at);
+    if (!range || (first && range[0] > first.range[0])) return;
+    if (!first) this.at = range[0];
+    this.put(range, now);
   }
 
   private put(range: Range, now: number): void {
@@ -338,7 +367,6 @@ export class AppendLane {
     const [start, end] = range;
     const attempts = this.refusals.get(start);
     if (attempts) this.shared.tell({ start, end, state: 'revisited', attempts: attempts + 1, reason: null });
-    this.at = start;
     const request: Outgoing = {
       method: 'PATCH',
       url: `${tusUrl}/ranges`,
@@ -351,7 +379,7 @@ export class AppendLane {
         put.handedAt = performance.now();
         // What seemed dead moves again.
         if (this.silent) {
-          link.wasWrong();
+          if (put.handedAt - (this.stalledAt ?? 0) < 3 * link.silenceMs) link.wasWrong();
           for (const one of this.puts.filter(({ openedAt }) => openedAt === null)) this.drop(one);
         }
         this.calm();
@@ -419,7 +447,7 @@ export class AppendLane {
     const { link, platform } = this.shared;
     platform.forget();
     // It may have been their doing: where they are has to be known first.
-    if (this.shared.ledger.others.length > 0) this.displace();
+    if (this.isShared(now)) this.lookFirst();
     link.failed(now, { kind: 'cut', livedMs: put.openedAt === null ? 0 : now - put.openedAt });
     this.doubt(put, error instanceof ConnectionLost ? error.message : String(error));
     this.checkSource();
@@ -455,7 +483,13 @@ export class AppendLane {
     const { link, fail } = this.shared;
     const { status } = answer;
     if (status === 423) {
-      this.displace();
+      this.lookFirst();
+      return;
+    }
+    if (status === 413 && put && !answer.body.startsWith('{')) {
+      // A proxy's bound, not ours.
+      const [start, end] = put.range;
+      this.longest = Math.max(SHORTEST_REQUEST, Math.floor((end - start) / 4));
       return;
     }
     if (status >= 500 || status === 429 || status === 408 || status === 425) {
@@ -473,9 +507,15 @@ export class AppendLane {
     fail.call(this.shared, new UploadError(code, message));
   }
 
-  private displace(): void {
-    this.displaced = true;
-    this.polledAt = Number.NEGATIVE_INFINITY;
+  private isShared(now: number): boolean {
+    return now - this.metAt < SHARED_MS;
+  }
+
+  private lookFirst(): void {
+    this.blindSince ??= performance.now();
+    // Two that ended each other's requests must not come back together, and not to one place.
+    this.at = Math.floor((Math.random() * this.shared.source.size) / SHORTEST_REQUEST) * SHORTEST_REQUEST;
+    this.polledAt = performance.now() - this.shared.link.knockMs + Math.random() * MANNERS_MS;
     for (const sending of this.asking) sending.abort();
     this.asking.clear();
   }
@@ -502,7 +542,10 @@ export class AppendLane {
   private doubt({ range: [start, end], handed }: Put, reason: string): void {
     if (handed === 0) return;
     const range: Range = [start, Math.min(end, start + handed)];
-    this.doubts.push({ range, asking: null, askedAt: Number.NEGATIVE_INFINITY });
+    // To ask there would end whoever has gone on there: a look tells as well.
+    if (!this.isShared(performance.now())) {
+      this.doubts.push({ range, asking: null, askedAt: Number.NEGATIVE_INFINITY });
+    }
     this.shared.tell({ start, end: range[1], state: 'failed', attempts: 1, reason });
   }
 

@@ -11,6 +11,8 @@ const AT_ONCE = 3;
 const AHEAD = 8;
 /** A put that hands nothing over for so long is stuck. */
 const STUCK_MS = 15_000;
+/** The store may be where this client cannot come. */
+const UNREACHED_MS = 5_000;
 /** Until others go first. */
 const QUICK_TRIES = 3;
 const TICK_MS = 200;
@@ -79,7 +81,8 @@ export class DirectLane {
     if (!this.runs) return;
     const now = performance.now();
     for (const piece of this.pieces) {
-      if (piece.state === 'sending' && now - piece.movedAt > STUCK_MS) piece.sending?.abort();
+      const stuckMs = this.everStored ? STUCK_MS : UNREACHED_MS;
+      if (piece.state === 'sending' && now - piece.movedAt > stuckMs) piece.sending?.abort();
       if (piece.state === 'failed' && now >= piece.notBefore) this.again(piece);
     }
     this.cut();

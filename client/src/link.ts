@@ -12,6 +12,7 @@ const MOST_REFUSED_MS = 30_000;
 /** A link that carried something for so long was a link: what cuts it then is answered at once. */
 const GOOD_LIFE_MS = 500;
 const SLOW = 125_000;
+const FAR_MS = 300;
 
 export type Failure =
   /** The connection ended. `livedMs`: how long it had carried something. */
@@ -32,6 +33,8 @@ export class Link {
   bytesPerSecond = 0;
   /** No attempt before. */
   attemptAt = 0;
+  /** Round trip of an idle link, about. */
+  private nearMs = Number.POSITIVE_INFINITY;
   private patience = 1;
   private progressAt: number;
   private cutAt = Number.NEGATIVE_INFINITY;
@@ -89,13 +92,23 @@ export class Link {
   }
 
   answered(rttMs: number): void {
+    this.nearMs = Math.min(this.nearMs, rttMs);
     this.rttMs = this.rttKnown ? this.rttMs * 0.7 + rttMs * 0.3 : rttMs;
     this.rttKnown = true;
   }
 
   /** An answer outside of the lanes, over a new connection as a rule. */
   reached(ms: number): void {
+    this.nearMs = Math.min(this.nearMs, ms / 2);
     if (!this.rttKnown) this.answered(ms);
+  }
+
+  /**
+   * Whether one connection at a time carries more than two: a long pipe is not filled again for seconds, once the queue
+   * before it overflowed because a second one began.
+   */
+  get isFar(): boolean {
+    return this.nearMs > FAR_MS && this.nearMs < Number.POSITIVE_INFINITY;
   }
 
   /** Bytes left for the server, or the server counted more. */

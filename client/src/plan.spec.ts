@@ -54,11 +54,13 @@ test('keeps away from where others write', () => {
   expect(nextRange(situation({ others: [[0, 8 * MIB]], most: 8 * MIB }))).toEqual([8 * MIB, 16 * MIB]);
 });
 
-test('beside others, goes on where it left off before it comes back for holes', () => {
+test('goes on where it left off before it comes back for holes', () => {
   const holes: Partial<Situation> = { covered: [[10, 30]], size: 100 };
   expect(nextRange(situation({ ...holes, others: [[50, 60]], at: 30 }))).toEqual([30, 50]);
-  expect(nextRange(situation({ ...holes, others: [[50, 60]], at: 90 }))).toEqual([0, 10]);
-  expect(nextRange(situation({ ...holes, at: 30 }))).toEqual([0, 10]);
+  expect(nextRange(situation({ ...holes, others: [[50, 60]], at: 90 }))).toEqual([90, 100]);
+  expect(nextRange(situation({ ...holes, others: [[50, 60]], at: 100 }))).toEqual([0, 10]);
+  expect(nextRange(situation({ ...holes, at: 30 }))).toEqual([30, 100]);
+  expect(nextRange(situation({ ...holes, at: 70 }))).toEqual([70, 100]);
 });
 
 test('takes half of what another client has claimed, when nothing else is left', () => {

@@ -14,7 +14,7 @@ export interface Situation {
   readonly busy: Ranges;
   /** What other clients are about to send. */
   readonly others: Ranges;
-  /** Where we left off: beside others everybody goes on from there, or all would come to the same place. */
+  /** From there first, and then what was left out. Clients that share a file stay apart so. */
   readonly at: number;
   /** What the server would like first, most urgent first. */
   readonly wanted: readonly Range[];
@@ -30,7 +30,7 @@ export function nextRange({ size, covered, busy, others, at, wanted, most }: Sit
     const [first] = intersect([range], free);
     if (first) return atMost(first, most);
   }
-  const first = (others.length > 0 && free.find(([start]) => start >= at)) || free[0];
+  const first = subtract(free, [[0, at]])[0] ?? free[0];
   if (first) return atMost(first, most);
   // All that is left is another client's: we take the second half of the largest piece.
   const largest = missing.reduce<Range | null>(

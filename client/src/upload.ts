@@ -212,9 +212,9 @@ export class Upload {
   private async finish(source: Source, session: Session): Promise<void> {
     this.ledger = new Ledger(source.size);
     this.ledger.state = session.state;
-    for (const { start, end } of session.committedRanges) this.ledger.add([start, end]);
     let whole: Promise<string> | null = null;
-    let isKnown = this.ledger.committedBytes === session.committedBytes;
+    // What another client, or an earlier request of ours, is about to settle is not committed yet: that wants a look.
+    let isKnown = session.committedBytes === 0;
     for (let repairs = 0; ; isKnown = false) {
       if (this.ledger.state === 'OPEN') {
         this.show('sending');
@@ -327,7 +327,7 @@ export class Upload {
     });
     // Short requests while the other lane may be better.
     const most = () => (lane === 'auto' && this.mayGoDirect() ? SHARED_REQUEST : LONGEST_REQUEST);
-    const append = new AppendLane(shared, most, lane !== 'direct', !isKnown, session.committedBytes === 0);
+    const append = new AppendLane(shared, most, lane !== 'direct', isKnown);
     append.elsewhere = () => direct.busy();
     this.append = append;
     this.direct = direct;

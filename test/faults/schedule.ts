@@ -38,6 +38,7 @@ interface Request {
   crashed: boolean;
   /** Stopped before so many further points: as SIGSTOP does it. */
   stopsIn: number;
+  readonly onStop: (() => void) | undefined;
 }
 
 interface Waiting {
@@ -121,10 +122,18 @@ export class Schedule {
     name: string,
     process: string,
     work: () => Promise<T>,
-    { stopsIn = Number.POSITIVE_INFINITY } = {},
+    { stopsIn = Number.POSITIVE_INFINITY, onStop }: { stopsIn?: number; onStop?: () => void } = {},
   ): Promise<T> {
     const weight = 2 ** (this.draw.next() * 7);
-    const request: Request = { schedule: this, name: `${name}@${process}`, process, weight, crashed: false, stopsIn };
+    const request: Request = {
+      schedule: this,
+      name: `${name}@${process}`,
+      process,
+      weight,
+      crashed: false,
+      stopsIn,
+      onStop,
+    };
     this.begun.add(request);
     return requests.run(request, async () => {
       try {
@@ -163,7 +172,7 @@ export class Schedule {
    */
   async enter(request: Request, kind: Kind, label: string): Promise<() => void> {
     if (request.crashed) throw new Crash(label);
-    request.stopsIn--;
+    if (--request.stopsIn === 0) request.onStop?.();
     const how = await new Promise<How>((go) => {
       this.waiting.push({ request, label, go });
       this.change();

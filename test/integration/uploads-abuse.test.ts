@@ -1,8 +1,10 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import http, { type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { Database, type Sql } from '../../src/common/database/index.js';
 import { RateLimits } from '../../src/common/rate-limits/index.js';
 import { UploadsService } from '../../src/modules/uploads/index.js';
+import { UsersService } from '../../src/modules/users/index.js';
 import { type Answer, ApiClient, chunkOf, rowId, startApp, type TestApp, until } from '../support/index.js';
 import { brokenInvariants } from '../support/invariants.js';
 
@@ -79,6 +81,34 @@ describe('quota', () => {
     await owner.client.move('cancel', made[0].session.id);
     expect(codes(await begin(10 * MB))).toEqual([]);
     expect(codes(await begin(1))).toEqual(['QUOTA_EXCEEDED']);
+  });
+
+  it('of the installation: who asks for the sum sees whatever was reserved before, or waits for it', async () => {
+    const service = app.get(UsersService);
+    const [first, second] = (await app.database.query('SELECT id FROM app_user ORDER BY id LIMIT 2')) as {
+      id: string;
+    }[];
+    const order: string[] = [];
+    let began = () => {};
+    const begun = new Promise<void>((resolve) => {
+      began = resolve;
+    });
+    const reserve = (name: string, id: string, whenHeld: () => Promise<void>) =>
+      app
+        .get(Database)
+        .tx(async (tx) => {
+          await service.reserveBytes(tx, id, 10 * MB, USER_MB * MB);
+          began();
+          order.push(`${name} ${(await service.lockHeldBytes(tx)) / MB}`);
+          await whenHeld();
+        })
+        .then(() => order.push(`${name} committed`));
+    const other = begun.then(() => reserve('second', second?.id as string, async () => {}));
+    // Whether the second waits: long enough for it to come to where it would not.
+    await reserve('first', first?.id as string, () => new Promise((resolve) => setTimeout(resolve, 500)));
+    await other;
+    expect(order).toEqual(['first 10', 'first committed', 'second 20', 'second committed']);
+    for (const user of [first, second]) await service.releaseBytes(app.database as Sql, user?.id as string, 10 * MB);
   });
 
   it('of a user: of fifty at once exactly as many as fit, and it says whose quota it was', async () => {
@@ -197,6 +227,16 @@ describe('what comes too often', () => {
     // Questions of browsers are answered: a page could not read why it was refused otherwise.
     expect((await tus('OPTIONS', `${app.url}/tus`)).status).toBe(204);
     app.get(RateLimits).giveBack({ name: 'tus', points: 6000, seconds: 60 }, '127.0.0.1', 6000);
+  });
+
+  it('is refused with when to come again, when it makes accounts', async () => {
+    await app.get(RateLimits).spend({ name: 'register', points: 600, seconds: 3_600 }, '127.0.0.1', 600 - users.length);
+    const { errors } = await new ApiClient(app.url).post(
+      'mutation ($input: RegisterInput!) { register(input: $input) { userErrors { code } } }',
+      { input: { email: 'eve@example.org', password: 'correct horse battery', displayName: 'Eve' } },
+    );
+    expect(errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) } }]);
+    app.get(RateLimits).giveBack({ name: 'register', points: 600, seconds: 3_600 }, '127.0.0.1', 600);
   });
 
   it('is refused with when to come again, over GraphQL, for this user alone', async () => {

@@ -221,6 +221,16 @@ describe('what tus asks', () => {
     expect(await offsetAt(url)).toBe(4);
   });
 
+  it('takes a body of unknown length as far as it goes', async () => {
+    const { url, id } = await begin(10);
+    const request = open('PATCH', url, { 'content-type': BYTES, 'upload-offset': 0 });
+    const reply = replyTo(request);
+    request.write('abcd');
+    request.end();
+    expect(await reply).toMatchObject({ status: 204, headers: { 'upload-offset': '4' } });
+    expect(await committed(id)).toEqual([[0, 4]]);
+  });
+
   it('ends with DELETE, and says so ever after', async () => {
     const { url, id } = await begin(10);
     expect((await ask('DELETE', url)).status).toBe(204);

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { Database } from '../../src/common/database/index.js';
+import type { JobContext } from '../../src/common/jobs/index.js';
 import { StoredObjects } from '../../src/modules/storage/index.js';
+import { AssembleJob } from '../../src/modules/uploads/assemble.job.js';
 import { ChunksService } from '../../src/modules/uploads/chunks.service.js';
 import { type Answer, ApiClient, chunkOf, put, sha256, startApp, type TestApp } from '../support/index.js';
-import { brokenInvariants } from '../support/invariants.js';
+import { brokenInvariants, storageOf } from '../support/invariants.js';
 
 const KB = 1000;
 const file = randomBytes(300 * KB);
@@ -102,6 +104,23 @@ it('gives up an ended session in any steps, with the collector in between', asyn
   expect(
     await app.database.query('SELECT key FROM stored_object WHERE key LIKE $1', [`%${uuidOf(session.id)}%`]),
   ).toEqual([]);
+});
+
+it('deletes what a cancelled session has stored by the job that its end asks for, not when the collector comes by', async () => {
+  const { session, targets } = await begin({ next: [chunkOf(file, 100 * KB, 200 * KB)] });
+  await ada.send(session.id, file, [[0, 100 * KB]]);
+  expect(await put(targets[0], file.subarray(100 * KB, 200 * KB))).toBe(200);
+  const stored = () => storageOf(app.config.dataDir).list(`incoming/${uuidOf(session.id)}/`, { limit: 10 });
+  expect(await stored()).toHaveLength(2);
+  await ada.move('cancel', session.id);
+  const jobs = await app.database.query(
+    `SELECT payload FROM job WHERE name = 'FreeChunks' AND run_at <= now() AND payload->>'sessionId' = $1`,
+    [uuidOf(session.id)],
+  );
+  expect(jobs).toHaveLength(1);
+  const context = { signal: new AbortController().signal } as JobContext;
+  await app.get(AssembleJob).free({ sessionId: uuidOf(session.id) }, context);
+  expect(await stored()).toEqual([]);
 });
 
 it.each([

@@ -1,4 +1,5 @@
 export { addressBlock } from './address-block.js';
+export { noteBodyBytes } from './body-garbage.js';
 export { clientAddress } from './client-address.js';
 export { HttpModule } from './http.module.js';
 export { HttpServer, httpAdapter } from './http-adapter.js';

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { noteBodyBytes } from '../../common/http/index.js';
 import type { Refusal } from './disk-signature.js';
 import { DiskStorage } from './disk-storage.js';
 import { MovingStorage } from './moving-storage.js';
@@ -122,6 +123,7 @@ async function* arriving(request: IncomingMessage, idleMs: number): AsyncGenerat
     for (;;) {
       const next = await within(chunks.next(), Math.min(idleMs, deadline - Date.now()), () => new BodyTooSlow());
       if (next.done) return;
+      noteBodyBytes(next.value.length);
       yield next.value;
     }
   } finally {

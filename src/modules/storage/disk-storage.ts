@@ -32,6 +32,8 @@ const LEAF = '@';
 const DIGESTS_KEPT = 10_000;
 /** As much as is read at once: with Node's 64 KiB the turns between its threads cost more than the bytes. */
 const READ_BYTES = 256 * 1024;
+/** As much is written at once, for the same reason. */
+const WRITE_BYTES = 256 * 1024;
 const DIGEST = /^[0-9a-f]{64}$/;
 const DIRECTORY_ENTRY = /^[a-z0-9_-][a-z0-9_.-]*@?$/;
 /** No live put leaves its scratch folder untouched for as long. */
@@ -281,13 +283,21 @@ async function writeFile(
   const file = await open(path, 'wx');
   try {
     let received = 0;
+    let held: Buffer[] = [];
+    let heldBytes = 0;
     for await (const chunk of body) {
       signal?.throwIfAborted();
       received += chunk.length;
       if (received > sizeBytes) throw new SizeMismatch(key, sizeBytes, 'more');
       hash.update(chunk);
-      await file.appendFile(chunk);
+      held.push(chunk);
+      heldBytes += chunk.length;
+      if (heldBytes < WRITE_BYTES) continue;
+      await writeAll(file, held);
+      held = [];
+      heldBytes = 0;
     }
+    await writeAll(file, held);
     if (Number.isFinite(sizeBytes) && received !== sizeBytes) throw new SizeMismatch(key, sizeBytes, String(received));
     const digest = hash.digest('hex');
     if (sha256 !== undefined && sha256 !== digest) throw new DigestMismatch(key);
@@ -296,6 +306,14 @@ async function writeFile(
   } finally {
     await file.close();
   }
+}
+
+async function writeAll(file: FileHandle, buffers: readonly Buffer[]): Promise<void> {
+  const whole = buffers.reduce((sum, { length }) => sum + length, 0);
+  if (whole === 0) return;
+  const { bytesWritten } = await file.writev(buffers);
+  // A full disk takes what still fits, and refuses the rest.
+  if (bytesWritten < whole) await file.appendFile(Buffer.concat(buffers).subarray(bytesWritten));
 }
 
 /** Keys below `folder` that start with `prefix` and come after `after`, in the order of their bytes. */

@@ -29,6 +29,10 @@ import {
 /** What one put holds in memory; up to so many bytes are one request. S3 wants parts of 5 MiB at least, and 10,000 at most. */
 const SMALLEST_PART = 8 * 1024 * 1024;
 const MOST_PARTS = 10_000;
+/** Less is not gathered in a part's memory, of which so much is kept for the next, for a while. */
+const SMALL_PART = 1024 * 1024;
+const MOST_SPARE = 32;
+const SPARE_MS = 5_000;
 /** A range is copied out of larger objects only, and at most so much at once. */
 const SMALLEST_COPY = 5 * 1024 * 1024;
 const LARGEST_COPY = 1024 * 1024 * 1024;
@@ -313,7 +317,12 @@ export class S3Storage extends ObjectStorage implements OnApplicationShutdown {
       'x-amz-meta-put': id,
     };
     const request = { method: 'PUT', bucketName: this.config.bucket, objectName: key, headers };
-    await this.once(key, id, () => this.requests.client.makeRequestAsyncOmit({ ...request }, bytes), signal);
+    // The digest is known: the client would make it again. Over TLS the payload is not signed, but the checksum is.
+    const digest = this.config.endpoint.startsWith('https:') ? '' : stored.sha256;
+    const put = async () =>
+      text(await this.requests.client.makeRequestStreamAsync({ ...request }, bytes, digest, [200], ''));
+    await this.once(key, id, put, signal);
+    spareAgain(bytes);
     return stored;
   }
 
@@ -325,12 +334,16 @@ export class S3Storage extends ObjectStorage implements OnApplicationShutdown {
     options: PutOptions,
   ): Promise<StoredBytes> {
     return this.inParts(key, options, async (send) => {
-      await send(1, first);
-      await send(2, second);
+      const sendOnce = async (number: number, bytes: Buffer) => {
+        await send(number, bytes);
+        spareAgain(bytes);
+      };
+      await sendOnce(1, first);
+      await sendOnce(2, second);
       for (let number = 3; ; number++) {
         const part = await rest.next();
         if (part.done) return part.value;
-        await send(number, part.value);
+        await sendOnce(number, part.value);
       }
     });
   }
@@ -517,6 +530,55 @@ function corsRule(origins: '*' | readonly string[]): string {
   return `<CORSConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><CORSRule>${rule}</CORSRule></CORSConfiguration>`;
 }
 
+/** Memory of parts that were sent. Fresh memory would be given back in collections of the whole heap alone. */
+const spare: Buffer[] = [];
+let unused: NodeJS.Timeout | undefined;
+
+/** Only of what the store answered for: an attempt that was given up may still be sending. */
+function spareAgain(part: Buffer): void {
+  const whole = part.byteOffset === 0 && part.buffer.byteLength === SMALLEST_PART;
+  if (!whole || spare.length >= MOST_SPARE) return;
+  spare.push(Buffer.from(part.buffer));
+  clearTimeout(unused);
+  unused = setTimeout(() => spare.splice(0), SPARE_MS).unref();
+}
+
+/** What is gathered of a part: as it came while it is small, so that many small ones take little. */
+class Part {
+  private held: Buffer[] = [];
+  private whole: Buffer | undefined;
+  private length = 0;
+
+  constructor(private readonly size: number) {}
+
+  get isFull(): boolean {
+    return this.length === this.size;
+  }
+
+  get isEmpty(): boolean {
+    return this.length === 0;
+  }
+
+  /** @returns what does not fit */
+  add(chunk: Buffer): Buffer {
+    const fits = chunk.subarray(0, this.size - this.length);
+    if (!this.whole && this.length + fits.length > SMALL_PART) {
+      this.whole = (this.size === SMALLEST_PART && spare.pop()) || Buffer.allocUnsafeSlow(this.size);
+      let at = 0;
+      for (const bytes of this.held) at += bytes.copy(this.whole, at);
+      this.held = [];
+    }
+    if (this.whole) fits.copy(this.whole, this.length);
+    else this.held.push(fits);
+    this.length += fits.length;
+    return chunk.subarray(fits.length);
+  }
+
+  bytes(): Buffer {
+    return this.whole?.subarray(0, this.length) ?? Buffer.concat(this.held);
+  }
+}
+
 /**
  * A body as parts of equal size but the last, with what it was to be checked at its end. A body of less than one part is one.
  * @returns how much it was
@@ -526,25 +588,22 @@ async function* partsOf(key: string, body: Readable, expected: PutOptions): Asyn
   const partSize = Math.max(SMALLEST_PART, Math.ceil((sizeBytes ?? 0) / MOST_PARTS));
   const hash = createHash('sha256');
   let received = 0;
-  let held: Buffer[] = [];
-  let heldBytes = 0;
+  let part = new Part(partSize);
   for await (const chunk of body as AsyncIterable<Buffer>) {
     signal?.throwIfAborted();
     received += chunk.length;
     if (sizeBytes !== undefined && received > sizeBytes) throw new SizeMismatch(key, sizeBytes, 'more');
     hash.update(chunk);
-    held.push(chunk);
-    heldBytes += chunk.length;
-    while (heldBytes >= partSize) {
-      const bytes = held.length === 1 && held[0] ? held[0] : Buffer.concat(held);
-      held = [bytes.subarray(partSize)];
-      heldBytes -= partSize;
-      yield bytes.subarray(0, partSize);
+    for (let rest = chunk; rest.length > 0; ) {
+      rest = part.add(rest);
+      if (!part.isFull) continue;
+      yield part.bytes();
+      part = new Part(partSize);
     }
   }
   if (sizeBytes !== undefined && received !== sizeBytes) throw new SizeMismatch(key, sizeBytes, String(received));
   const digest = hash.digest('hex');
   if (sha256 !== undefined && sha256 !== digest) throw new DigestMismatch(key);
-  if (heldBytes > 0) yield Buffer.concat(held);
+  if (!part.isEmpty) yield part.bytes();
   return { sizeBytes: received, sha256: digest };
 }

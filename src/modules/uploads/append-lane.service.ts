@@ -19,7 +19,7 @@ import { RATE_WINDOW_SECONDS, type UploadSessionRow, UploadsService } from './up
 /** A body that brings nothing for so long is a dead link's. */
 const SILENT_MS = 60_000;
 /** Of the next object, in memory while an earlier one is on its way to S3. */
-const AHEAD_BYTES = 2 * 1024 * 1024;
+const AHEAD_BYTES = 1024 * 1024;
 /** A session in more parts than this is cut by somebody who wants it so: each commit and the assembling read them all. */
 const MAX_HOLES = 10_000;
 /** More objects of one session are merged. */
@@ -155,7 +155,8 @@ export class AppendLane {
       settling = settled;
     }
     await settling;
-    let stop = refused ?? stopped;
+    // A body of unknown length may end before the file does: that is its end, as good as any.
+    let stop = refused ?? (stopped === 'END' ? undefined : stopped);
     if (!stop && !failure && hash && hash.digest('hex') !== checksum?.digest) stop = 'MISMATCH';
     if (stop || failure) await this.giveUp(waiting);
     if (failure) throw failure.error;

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { noteBodyBytes } from '../../common/http/index.js';
 
 /** Why bytes stop: the body is whole, its link was cut, or somebody asked to stop. */
 export type Stop = 'END' | 'CUT' | 'STOPPED';
@@ -99,6 +100,7 @@ export class IncomingBytes {
       const chunk: Buffer | null = this.stream.read();
       if (chunk) {
         this.count += chunk.length;
+        noteBodyBytes(chunk.length);
         return chunk;
       }
       if (this.stream.readableEnded) this.stopped = 'END';

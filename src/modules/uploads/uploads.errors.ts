@@ -1,17 +1,11 @@
 import { DomainError } from '../../common/errors/index.js';
 import type { ByteRange } from './byte-ranges.js';
+import { QUOTA_SCOPES, type QuotaScope } from './quota-scope.js';
 import type { UploadSessionState } from './upload-session.entity.js';
-
-export const QUOTA_SCOPES = ['USER', 'INSTALLATION'] as const;
-export type QuotaScope = (typeof QUOTA_SCOPES)[number];
 
 export class QuotaExceeded extends DomainError {
   constructor(scope: QuotaScope, limitBytes: number, usedBytes: number) {
-    const message =
-      scope === 'USER'
-        ? 'This file does not fit into your quota any more: delete videos or cancel uploads.'
-        : 'This server has no room for this file any more. Ask whoever runs it.';
-    super('QUOTA_EXCEEDED', message, {
+    super('QUOTA_EXCEEDED', QUOTA_SCOPES[scope], {
       type: 'QuotaExceeded',
       field: ['sizeBytes'],
       details: { scope, limitBytes, usedBytes },

@@ -14,8 +14,9 @@ import {
 } from '../../common/graphql/index.js';
 import { Failure, Video, type VideoVisibility, VideoVisibilityEnum } from '../videos/index.js';
 import { parseMultirange, sizeOf } from './byte-ranges.js';
+import { QUOTA_SCOPES, type QuotaScope } from './quota-scope.js';
 import { UPLOAD_SESSION_STATES, type UploadSessionState } from './upload-session.entity.js';
-import { CHUNK_MESSAGES, type ChunkCode, QUOTA_SCOPES, type QuotaScope } from './uploads.errors.js';
+import { CHUNK_MESSAGES, type ChunkCode } from './uploads.errors.js';
 import type { ChunkRow, UploadSessionRow } from './uploads.service.js';
 
 const MAX_BATCH = 500;
@@ -443,7 +444,7 @@ export class CompleteUploadSessionPayload extends UploadSessionPayload {
   video: Video | null = null;
 }
 
-const QuotaScopeEnum = Object.fromEntries(QUOTA_SCOPES.map((scope) => [scope, scope]));
+const QuotaScopeEnum = Object.fromEntries(Object.keys(QUOTA_SCOPES).map((scope) => [scope, scope]));
 registerEnumType(QuotaScopeEnum, {
   name: 'QuotaScope',
   description: 'Whose quota.',

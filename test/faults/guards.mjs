@@ -1,0 +1,249 @@
+/*
+ * Does the runner see when a guard is missing? `node test/faults/guards.mjs [--seeds 120] [NAME…]`
+ *
+ * Each guard below is taken away alone, in a copy of the tree, and the schedules of ledger.faults.ts (or the test that is named)
+ * are run on it: CAUGHT when they fail. Takes some 20 minutes; not a part of CI. Ends with 1 when one is missed.
+ */
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+
+const root = resolve(import.meta.dirname, '../..');
+const UPLOADS = 'src/modules/uploads';
+const LEDGER = `${UPLOADS}/upload-ledger.ts`;
+const WRITERS = `${UPLOADS}/upload-writers.service.ts`;
+const LANE = `${UPLOADS}/append-lane.service.ts`;
+const CHUNKS = `${UPLOADS}/chunks.service.ts`;
+const OBJECTS = 'src/modules/storage/stored-objects.service.ts';
+
+/** name: [file, what stands there, what is put in its place, the test that must fail, where it is not the runner] */
+const GUARDS = {
+  'commit locks the session FOR NO KEY UPDATE': [
+    LEDGER,
+    `SELECT id, covered FROM upload_session WHERE id = $1 AND state = 'OPEN' FOR NO KEY UPDATE),
+          n AS`,
+    `SELECT id, covered FROM upload_session WHERE id = $1 AND state = 'OPEN' FOR KEY SHARE),
+          n AS`,
+  ],
+  'what counts is what was inserted, not what was asked for': [
+    LEDGER,
+    `SET covered = s.covered + (SELECT coalesce(range_agg(span), '{}') FROM i),`,
+    `SET covered = s.covered + coalesce((SELECT range_agg(r) FROM unnest($2::int8range[]) r), '{}'),`,
+  ],
+  'only a PENDING object is committed': [
+    LEDGER,
+    `WHERE o.key = n.key AND o.state = 'PENDING' AND NOT`,
+    `WHERE o.key = n.key AND NOT`,
+  ],
+  'contributions of one batch do not overlap': [
+    LEDGER,
+    `- coalesce(range_agg(o.span) OVER (ORDER BY o.k ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), '{}')`,
+    '',
+  ],
+  'complete needs every byte': [LEDGER, `AND covered = int8multirange(int8range(0, size_bytes))`, ''],
+  'a discard takes the bytes of whole chunks back': [
+    LEDGER,
+    `SET covered = s.covered - coalesce((SELECT range_agg(r) FROM d, unnest(d.covers) r), '{}')`,
+    `SET covered = s.covered - $2::int8multirange`,
+  ],
+  'a mismatch sends back its own completion alone (epoch)': [
+    LEDGER,
+    `expires_at = now() + interval '7 days'
+     WHERE id = $1 AND state = 'COMPLETING' AND epoch = $2`,
+    `expires_at = now() + interval '7 days'
+     WHERE id = $1 AND state = 'COMPLETING' AND $2::int > 0`,
+  ],
+  'only a COMPLETING session is finished': [
+    LEDGER,
+    `completed_at = now()
+     WHERE id = $1 AND state = 'COMPLETING' AND epoch = $2`,
+    `completed_at = now()
+     WHERE id = $1 AND $2::int > 0`,
+  ],
+  'a merge takes the place of chunks that are all still there': [
+    LEDGER,
+    `HAVING count(*) = cardinality($2::text[]) AND range_agg(span) = int8multirange($3::int8range)`,
+    'HAVING count(*) > 0',
+  ],
+  'the digest of the master is compared': [
+    `${UPLOADS}/assemble.job.ts`,
+    `declared === undefined || declared === master.sha256`,
+    'true',
+  ],
+  'the digest of a chunk is compared at its commit': [CHUNKS, `object.sha256 !== chunk.sha256`, 'false'],
+  'the size of a chunk is compared at its commit': [CHUNKS, `object.sizeBytes !== chunk.sizeBytes`, 'false'],
+  'a key that was given up is never signed again': [
+    CHUNKS,
+    `AND (o.state = 'PENDING' OR (o.state = 'KEPT' AND t.span <@ s.covered))`,
+    '',
+  ],
+  'the fence is looked at': [LANE, `if (!(await this.writers.isIn(tx, id))) return 'FENCED';`, ''],
+  'the fence is looked at under the lock': [
+    LANE,
+    `FROM upload_session WHERE id = $1 FOR NO KEY UPDATE\`,
+      [sessionId],
+    );
+    if (open?.state`,
+    `FROM upload_session WHERE id = $1\`,
+      [sessionId],
+    );
+    if (open?.state`,
+  ],
+  'whoever evicts fences off who does not answer': [
+    WRITERS,
+    `    await this.fence(sessionId, ids);
+  }`,
+    `  }`,
+  ],
+  'of several who come to one place one gets it': [
+    WRITERS,
+    `WHERE NOT EXISTS (SELECT FROM upload_writer WHERE session_id = $2::uuid AND span && $3::int8range)
+           AND`,
+    'WHERE',
+    'test/integration/uploads-append.test.ts',
+  ],
+  'a wrong checksum counts nothing': [LANE, `hash.digest('hex') !== checksum?.digest`, 'hash.digest() === null'],
+  'what came before a cut is counted': [
+    LANE,
+    `if (refused || failure || checksum) {`,
+    `if (refused || failure || checksum || bytes.ended === 'CUT') {`,
+  ],
+  'the last byte completes': [
+    LANE,
+    `if (completes) await this.uploads.completeIfWhole(tx, sessionId, null);`,
+    '',
+    'test/integration/uploads-append.test.ts',
+  ],
+  'one key begins one session': [
+    `${UPLOADS}/uploads.service.ts`,
+    `ON CONFLICT (owner_id, idempotency_key) DO NOTHING RETURNING`,
+    `ON CONFLICT (owner_id, idempotency_key) DO UPDATE SET file_name = excluded.file_name RETURNING`,
+  ],
+  'what ends gives its quota back': [
+    `${UPLOADS}/uploads.service.ts`,
+    `await this.users.releaseBytes(tx, session.ownerId, session.sizeBytes);`,
+    '',
+  ],
+  'the quota is asked and taken in one statement': [
+    'src/modules/users/users.service.ts',
+    `AND used_bytes + $2::bigint <= $3::bigint RETURNING id`,
+    `AND $3::bigint > 0 RETURNING id`,
+  ],
+  'who reserves of the installation waits for others who do': [
+    'src/modules/users/users.service.ts',
+    `await tx.query('SELECT pg_advisory_xact_lock($1)', [HOLDINGS_LOCK]);`,
+    '',
+  ],
+  'the collector takes only what nobody keeps': [
+    OBJECTS,
+    `WHERE state = 'PENDING' AND created_at <`,
+    `WHERE state <> 'DELETING' AND created_at <`,
+  ],
+  'a given-up object cannot be kept': [
+    OBJECTS,
+    `WHERE key IN (SELECT key FROM n) AND state = 'PENDING' ORDER BY`,
+    `WHERE key IN (SELECT key FROM n) ORDER BY`,
+  ],
+  'a put that slept through its grace leaves nothing': [
+    OBJECTS,
+    `    await this.storage.delete([key]);
+    throw`,
+    `    throw`,
+  ],
+  'the row stays while a straggler may land': [OBJECTS, `[keysOf(true)]`, `[claimed.map((row) => row.key)]`],
+  'an object on disk is written once': [
+    'src/modules/storage/disk-storage.ts',
+    `if (codeOf(error) === 'ENOTEMPTY' || codeOf(error) === 'EEXIST') throw new ObjectExists(key);`,
+    `if (codeOf(error) === 'ENOTEMPTY') return;`,
+    'test/integration/storage-disk.test.ts',
+  ],
+  'bytes are on the disk before their name is': [
+    'src/modules/storage/disk-storage.ts',
+    `    await file.sync();\n`,
+    '',
+    'test/faults/power.test.ts',
+  ],
+  'the name is on the disk before the answer': [
+    'src/modules/storage/disk-storage.ts',
+    `    await this.syncUpwards(parent);\n`,
+    '',
+    'test/faults/power.test.ts',
+  ],
+};
+
+const { values, positionals } = parseArgs({
+  options: { seeds: { type: 'string', default: '120' } },
+  allowPositionals: true,
+});
+const copy = mkdtempSync(join(tmpdir(), 'sluice-guards-'));
+process.on('SIGINT', () => process.exit(130));
+process.on('exit', () => rmSync(copy, { recursive: true, force: true }));
+for (const name of [
+  'src',
+  'test',
+  'scripts',
+  'migrations',
+  'client',
+  'web',
+  'dist',
+  'package.json',
+  'package-lock.json',
+  'tsconfig.json',
+  '.swcrc',
+  'nest-cli.json',
+  'schema.graphql',
+  'jest.config.mjs',
+  'jest.slow.config.mjs',
+  'README.md',
+  'docs',
+]) {
+  cpSync(join(root, name), join(copy, name), { recursive: true, preserveTimestamps: true });
+}
+symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+
+function fails(test) {
+  const runner = test === undefined;
+  const jest = [
+    join(root, 'node_modules/jest/bin/jest.js'),
+    '-i',
+    ...(runner ? ['--config', 'jest.slow.config.mjs'] : []),
+  ];
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...jest, test ?? 'test/faults/ledger.faults.ts'], {
+    cwd: copy,
+    env: { ...process.env, FAULTS_LEDGER: values.seeds, FAULTS_STOP: '1' },
+    encoding: 'utf8',
+    timeout: 15 * 60_000,
+    maxBuffer: 1 << 28,
+  });
+  const output = `${stdout}${stderr}`;
+  // A build that fails, say, proves nothing.
+  if (!/Tests: +\d/.test(output)) throw new Error(output.slice(-3_000));
+  return status === 0
+    ? null
+    : (/^seed \d+\n {2}.*$/m.exec(output)?.[0].replace(/\n\s*/, ': ') ?? /●.*/.exec(output)?.[0] ?? 'failed').slice(
+        0,
+        130,
+      );
+}
+
+let missed = 0;
+const chosen = Object.entries(GUARDS).filter(
+  ([name]) => positionals.length === 0 || positionals.some((part) => name.includes(part)),
+);
+for (const [name, [file, from, to, test]] of chosen) {
+  const path = join(copy, file);
+  const source = readFileSync(path, 'utf8');
+  if (source.split(from).length !== 2) throw new Error(`${file} does not have this exactly once: ${from}`);
+  writeFileSync(
+    path,
+    source.replace(from, () => to),
+  );
+  const how = fails(test);
+  writeFileSync(path, source);
+  if (!how) missed++;
+  process.stdout.write(`| ${how ? 'CAUGHT' : 'MISSED'} | ${name} | ${how ?? ''} |\n`);
+}
+process.stdout.write(`${chosen.length - missed} of ${chosen.length} caught\n`);
+process.exit(missed === 0 ? 0 : 1);
