@@ -222,7 +222,7 @@ test('says that the network is gone, that it is another file, and that it is no 
   await button(page, 'Remove from the list', 'waits.mp4').click();
   await item(page, 'same size.mp4').waitFor();
 
-  link.bytesPerSecond = 4 * MiB;
+  link.bytesPerSecond = MiB;
   await choose(page).setInputFiles(path);
   await shown(page, 'waits.mp4', 0.1);
   link.stop();
