@@ -344,7 +344,7 @@ describe('uploading', () => {
 
   it('passes nothing on that a terminal obeys', async () => {
     const { code, stderr } = await run(['upload', 'gone\u001b[2J\u001b]0;title\u0007.mp4']);
-    expect({ code, stderr }).toEqual({ code: 2, stderr: 'gone.mp4: there is no such file.\n' });
+    expect({ code, stderr }).toEqual({ code: 2, stderr: 'gone?[2J?]0;title?.mp4: there is no such file.\n' });
   });
 
   it('ends quietly when nobody reads it any more', async () => {

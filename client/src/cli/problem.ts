@@ -1,5 +1,3 @@
-import { stripVTControlCharacters } from 'node:util';
-
 /** How `sluice` ends: scripts may rely on these. */
 export const EXIT = { done: 0, failed: 1, usage: 2, signedOut: 3, interrupted: 130, nobodyReads: 141 } as const;
 
@@ -19,4 +17,4 @@ export class Problem extends Error {
 export class Away extends Problem {}
 
 /** File names, and what others say, may hold anything, also what a terminal obeys. */
-export const plain = (text: string): string => stripVTControlCharacters(text).replace(/\p{Cc}/gu, '?');
+export const plain = (text: string): string => text.replace(/\p{Cc}/gu, '?');

@@ -29,9 +29,9 @@ it('draws a bar for each file, over what it drew before, in the width that there
 it('lets no file name speak to the terminal', () => {
   const { stream, text } = terminal(200);
   const show = bars(stream);
-  show.begin(row({ file: { path: 'x', name: 'a\x1b[2Jb\x07\n.mp4', sizeBytes: 1 } }));
+  show.begin(row({ file: { path: 'x', name: 'a\x1b[2Jb\x07\n.mp4', sizeBytes: 1 }, committedBytes: 0 }));
   show.close();
-  expect(text()).toContain(' ab??.mp4\n');
+  expect(text()).toContain(' a?[2Jb??.mp4\n');
 });
 
 it('writes a line when a state changes, elsewhere', () => {
