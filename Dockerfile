@@ -2,7 +2,7 @@
 # Sluice, for ROLE=api and ROLE=worker. Everything else (PostgreSQL, Redis, an S3 store) comes from outside.
 ARG NODE=node:20.20.2-bookworm-slim
 
-# ── build: all packages, the compiled server, the pages, the client ──────────────────────────────────────────────────────────────
+# ── build: all packages, the compiled server, the pages, the client ──────────────────────────────────────────────────
 FROM ${NODE} AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./

@@ -1,3 +1,4 @@
+import { foreign, jsonOf } from './answers.js';
 import { ConnectionLost, UploadError } from './errors.js';
 import { retryMs } from './link.js';
 import type { Answer, Outgoing, Platform } from './platform.js';
@@ -66,6 +67,10 @@ type WithSession = UserErrors & { session: Session };
 
 /** Answers of the whole operation that another try may change. */
 const PASSING = new Set(['RATE_LIMITED', 'STORAGE_UNAVAILABLE', 'INTERNAL']);
+/** For who gives tokens. */
+const TOKEN_MS = 30_000;
+/** So long something else may answer while the server itself never did. */
+const FOREIGN_MS = 20_000;
 const PATIENCE_MS = [5_000, 10_000, 20_000, 30_000] as const;
 
 /**
@@ -73,6 +78,7 @@ const PATIENCE_MS = [5_000, 10_000, 20_000, 30_000] as const;
  */
 export class Api {
   private token: string | null = null;
+  private isReached = false;
 
   constructor(
     private readonly platform: Platform,
@@ -119,6 +125,11 @@ export class Api {
     await this.mutate('discardRanges', 'DiscardRanges', input, PAYLOAD);
   }
 
+  /** Undefined stays as it is. */
+  async describe(videoId: string, changes: object): Promise<void> {
+    await this.mutate('updateVideo', 'UpdateVideo', { videoId, ...changes }, 'userErrors { code message }');
+  }
+
   /** Pause, resume or cancel. */
   async move(what: 'pause' | 'resume' | 'cancel', sessionId: string): Promise<void> {
     await this.mutate(`${what}UploadSession`, 'UploadSession', { sessionId }, PAYLOAD);
@@ -156,6 +167,7 @@ export class Api {
 
   private async ask<Data>(query: string, variables: object): Promise<Data> {
     let expired = false;
+    const begunAt = performance.now();
     for (let attempt = 0; ; attempt++) {
       let reached = false;
       let leastMs = 0;
@@ -166,11 +178,16 @@ export class Api {
           this.token,
           PATIENCE_MS[Math.min(attempt, PATIENCE_MS.length - 1)] as number,
         );
+        const said = jsonOf<{ data?: Data; errors?: Failed[] }>(answer.body);
+        if (!said?.data && !said?.errors?.[0]) {
+          // A proxy's page while the server starts, or a portal's: final only where there never was a server.
+          if (answer.status >= 500 || this.isReached || performance.now() - begunAt < FOREIGN_MS) throw new ConnectionLost();
+          const { code, message } = foreign(answer.status);
+          throw new UploadError(code, message);
+        }
+        const { data, errors } = said;
         reached = true;
-        const { data, errors } = parsed<{
-          data?: Data;
-          errors?: Failed[];
-        }>(answer);
+        this.isReached = true;
         const { code, retryAfterMs } = errors?.[0]?.extensions ?? {};
         leastMs = retryAfterMs ?? 0;
         if (code === 'UNAUTHENTICATED' && !expired && typeof this.tokenOf !== 'string') {
@@ -196,12 +213,19 @@ export class Api {
 
   /** Who gives tokens may be away as well: only an UploadError is final. */
   private async newToken(expired: boolean): Promise<string> {
-    if (typeof this.tokenOf === 'string') return this.tokenOf;
+    const { tokenOf, signal } = this;
+    if (typeof tokenOf === 'string') return tokenOf;
+    const ended = new AbortController();
     try {
-      return await this.tokenOf({ expired });
+      const late = pause(TOKEN_MS, AbortSignal.any([signal, ended.signal])).then(() => {
+        throw new ConnectionLost('No token came.');
+      });
+      return await Promise.race([tokenOf({ expired }), late]);
     } catch (error) {
       if (error instanceof UploadError) throw error;
       throw new ConnectionLost(String(error));
+    } finally {
+      ended.abort();
     }
   }
 
@@ -214,20 +238,7 @@ export class Api {
       body: JSON.stringify(body),
     });
     this.onAnswer(performance.now() - begun);
-    if (answer.status >= 500 || answer.status === 429) {
-      // A proxy's page, or an overload: the body may still be an answer of ours that says more.
-      if (!answer.body.startsWith('{')) throw new ConnectionLost(`The server answered ${answer.status}.`);
-    }
     return answer;
-  }
-}
-
-/** @throws UploadError PROTOCOL when it is no JSON */
-export function parsed<T>(answer: Answer): T {
-  try {
-    return JSON.parse(answer.body) as T;
-  } catch {
-    throw new UploadError('PROTOCOL', `What answered there is no Sluice: status ${answer.status}.`);
   }
 }
 

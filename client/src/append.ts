@@ -1,4 +1,5 @@
-import { parsed, type Snapshot } from './api.js';
+import { foreign, refusalOf, snapshotOf } from './answers.js';
+import type { Snapshot } from './api.js';
 import { ConnectionLost, UploadError } from './errors.js';
 import type { Ledger } from './ledger.js';
 import type { Link } from './link.js';
@@ -25,11 +26,14 @@ const FRESH_MS = 400;
 const WAITING_MS = 2_000;
 /** What a server takes to settle what has arrived, at the very most. */
 const SETTLING_MS = 30_000;
+/** Something that is no Sluice may stand in for one that starts, but not for longer where there never was one. */
+const FOREIGN_MS = 60_000;
 
 /** What the lanes and the upload share. */
 export interface Shared {
   readonly platform: Platform;
   readonly source: Source;
+  /** Its path is the session's; its host may turn out not to be reached from here. */
   readonly tusUrl: string;
   readonly ledger: Ledger;
   readonly link: Link;
@@ -77,10 +81,10 @@ interface Doubt {
 export class AppendLane {
   private puts: Put[] = [];
   private doubts: Doubt[] = [];
-  private asking = new Set<Sending>();
+  private asking = new Map<Sending, number>();
   private polledAt = Number.NEGATIVE_INFINITY;
   private lookedAt = Number.NEGATIVE_INFINITY;
-  private timer: ReturnType<typeof setInterval> | undefined;
+  private stopTicking: (() => void) | null = null;
   /** Since when nothing has moved for too long. */
   private stalledAt: number | null = null;
   private still = 0;
@@ -89,6 +93,11 @@ export class AppendLane {
   private silent = false;
   private longest = Number.POSITIVE_INFINITY;
   private readonly refusals = new Map<number, number>();
+  /** Where a request of ours was ended by another, without anything stored since. */
+  private evictedAt = -1;
+  /** The server itself has answered here. */
+  isReached = false;
+  private foreignSince: number | null = null;
   private passedOver: { range: Range; until: number }[] = [];
   /** Where our last request began: beside other clients we stay in its neighbourhood. */
   private at = 0;
@@ -125,29 +134,29 @@ export class AppendLane {
   }
 
   get runs(): boolean {
-    return this.timer !== undefined;
+    return this.stopTicking !== null;
   }
 
   start(): void {
-    if (this.timer !== undefined) return;
+    if (this.runs) return;
     this.shared.link.restarted(performance.now());
+    this.shared.link.heard(performance.now());
     if (!this.isKnown) this.blindSince = performance.now();
-    this.timer = setInterval(this.tick, TICK_MS);
+    this.stopTicking = this.shared.source.every(TICK_MS, this.tick);
     this.tick();
   }
 
   stop(): void {
-    clearInterval(this.timer);
-    this.timer = undefined;
+    this.stopTicking?.();
+    this.stopTicking = null;
     for (const { sending } of this.puts) sending.abort();
     for (const { asking } of this.doubts) asking?.abort();
-    for (const sending of this.asking) sending.abort();
+    this.stopAsking();
     this.puts = [];
     // What they left is covered or it is not: a look tells, before it goes on.
     this.doubts = [];
     this.blindSince = null;
     this.isKnown = false;
-    this.asking.clear();
     this.polledAt = Number.NEGATIVE_INFINITY;
     this.calm();
   }
@@ -155,22 +164,28 @@ export class AppendLane {
   /** Looks at once: the machine says that it is online, or somebody wants to know. */
   readonly hurry = (): void => {
     this.shared.link.attemptAt = 0;
+    this.shared.link.heard(performance.now());
     this.polledAt = Number.NEGATIVE_INFINITY;
     if (this.runs) this.tick();
   };
 
   private readonly tick = (): void => {
-    if (this.timer === undefined) return;
+    if (!this.runs) return;
     const now = performance.now();
     const { ledger, link } = this.shared;
     if (ledger.isWhole || ledger.state !== 'OPEN') {
       this.shared.changed();
       return;
     }
+    // A lost answer must not keep the next question from being asked.
+    for (const [sending, askedAt] of this.asking)
+      if (now - askedAt > Math.max(4_000, 2 * link.silenceMs)) this.forget(sending);
     this.watch(now);
     this.resolveDoubts(now);
+    this.revisit(now);
     if (this.sends) this.fill(now);
-    const everyMs = this.blindSince === null ? link.pollMs : link.knockMs;
+    const isEager = this.blindSince !== null && !link.holds(now);
+    const everyMs = Math.max(isEager ? 0 : link.pollMs, link.knockMs(now));
     if (this.asking.size < (this.blindSince === null ? 1 : link.knocks) && now - this.polledAt >= everyMs)
       this.poll(now);
     this.shared.changed();
@@ -195,10 +210,13 @@ export class AppendLane {
     if (!this.silent && now - this.stalledAt >= link.silenceMs) {
       this.silent = true;
       platform.forget();
+      // Those were asked through the hole, and may hold what is needed to get through.
+      if (platform.sockets < Number.POSITIVE_INFINITY) this.stopAsking();
     }
     const hasNothingToSend = this.silent && this.range() === null;
-    if ((!this.silent || hasNothingToSend) && now - this.polledAt >= link.knockMs) {
-      if (this.asking.size >= link.knocks) this.oldest(this.asking)?.abort();
+    if ((!this.silent || hasNothingToSend) && now - this.polledAt >= link.knockMs(now)) {
+      const [oldest] = this.asking.keys();
+      if (oldest && this.asking.size >= link.knocks) this.forget(oldest);
       platform.forget();
       this.poll(now);
     }
@@ -211,51 +229,47 @@ export class AppendLane {
     this.lastStill = -1;
   }
 
-  private oldest(sendings: Set<Sending>): Sending | undefined {
-    const [first] = sendings;
-    if (first) sendings.delete(first);
-    return first;
+  private forget(sending: Sending): void {
+    this.asking.delete(sending);
+    sending.abort();
+  }
+
+  private stopAsking(): void {
+    for (const sending of this.asking.keys()) this.forget(sending);
   }
 
   private poll(now: number): void {
-    const { platform, tusUrl, link } = this.shared;
+    const { platform, tusUrl } = this.shared;
     this.polledAt = now;
     const moment = this.shared.ledger.moment;
     const sending = platform.send({ method: 'GET', url: `${tusUrl}/ranges` });
-    this.asking.add(sending);
-    // A lost answer must not keep the next question from being asked.
-    const late = setTimeout(() => sending.abort(), Math.max(4_000, 2 * link.silenceMs));
+    this.asking.set(sending, now);
     sending.answer.then(
       (answer) => {
-        clearTimeout(late);
         if (this.asking.delete(sending)) this.look(answer, now, moment);
       },
-      () => {
-        clearTimeout(late);
-        this.asking.delete(sending);
-      },
+      () => this.asking.delete(sending),
     );
   }
 
   private look(answer: Answer, askedAt: number, moment: number): void {
     const { ledger, link } = this.shared;
     const now = performance.now();
-    if (answer.status !== 200) {
+    link.heard(now);
+    const snapshot = snapshotOf(answer);
+    if (!snapshot) {
       this.refused(answer, null);
       return;
     }
-    let snapshot: Snapshot;
-    try {
-      snapshot = parsed<Snapshot>(answer);
-    } catch (error) {
-      this.shared.fail(error as UploadError);
-      return;
-    }
+    this.isReached = true;
+    link.accepted(now);
+    const before = ledger.committedBytes;
     // Through a hole an answer takes as long as the hole: that is no round trip.
     link.answered(this.stalledAt === null ? now - askedAt : Math.min(now - askedAt, 2 * link.rttMs));
     this.lookedAt = askedAt;
     const ours = new Set([...this.puts, ...this.doubts].map(({ range: [start] }) => start));
     ledger.merge(snapshot, moment, (start) => ours.has(start), now);
+    if (ledger.committedBytes > before) this.stored();
     this.blindSince = null;
     if (ledger.others.length > 0) {
       this.metAt = now;
@@ -332,12 +346,11 @@ export class AppendLane {
   private fill(now: number): void {
     const { link } = this.shared;
     if (now < link.attemptAt || this.blindSince !== null) return;
-    this.revisit(now);
     const opening = this.puts.filter(({ openedAt }) => openedAt === null);
     const newest = opening.at(-1);
     if (newest) {
       // A connection that does not open may never do so: another one is tried beside it.
-      const patienceMs = this.silent || opening.length > 1 ? link.knockMs : link.openMs;
+      const patienceMs = this.silent || opening.length > 1 ? link.knockMs(now) : link.openMs;
       if (now - newest.startedAt < patienceMs) return;
       if (opening.length >= link.knocks) this.drop(opening[0] as Put);
       this.shared.platform.forget();
@@ -346,7 +359,7 @@ export class AppendLane {
     }
     if (this.puts.length >= AT_ONCE && !this.silent) return;
     // What others are at changes with every request of theirs, and taking it would end that.
-    if (this.isShared(now) && now - this.lookedAt > FRESH_MS) {
+    if (this.isShared(now) && now - this.lookedAt > Math.max(FRESH_MS, 2 * link.rttMs)) {
       if (this.asking.size === 0) this.poll(now);
       return;
     }
@@ -473,38 +486,52 @@ export class AppendLane {
     put.sending.abort();
     const { ledger, link } = this.shared;
     const [start] = put.range;
+    this.isReached = true;
     ledger.add([start, offset]);
+    if (offset > start) this.stored();
     this.refusals.delete(start);
     link.counts(performance.now(), ledger.counted);
     this.shared.tell({ start, end: offset, state: 'stored', attempts: 1, reason: null });
   }
 
+  private stored(): void {
+    this.evictedAt = -1;
+    this.shared.link.stored();
+  }
+
   private refused(answer: Answer, put: Put | null): void {
-    const { link, fail } = this.shared;
+    const { link } = this.shared;
     const { status } = answer;
-    if (status === 423) {
+    const now = performance.now();
+    const [start, end] = put?.range ?? [-1, -1];
+    // Again at the same place, and nothing stored since: others do as we do, and somebody has to wait.
+    if (status === 423 && start !== this.evictedAt) {
+      this.evictedAt = start;
       this.lookFirst();
       return;
     }
-    if (status === 413 && put && !answer.body.startsWith('{')) {
+    const reason = refusalOf(answer);
+    if (status === 413 && !reason && end - start > SHORTEST_REQUEST) {
       // A proxy's bound, not ours.
-      const [start, end] = put.range;
       this.longest = Math.max(SHORTEST_REQUEST, Math.floor((end - start) / 4));
       return;
     }
-    if (status >= 500 || status === 429 || status === 408 || status === 425) {
-      const seconds = Number(answer.header('retry-after'));
-      link.failed(performance.now(), { kind: 'refused', retryAfterMs: seconds > 0 ? seconds * 1000 : null });
-      if (put && put.openedAt !== null) this.passOver(put, status);
+    this.isReached ||= reason !== null;
+    const mayPass = status >= 500 || [408, 423, 425, 429].includes(status);
+    if (!mayPass) this.foreignSince ??= now;
+    if (!mayPass && (reason || (!this.isReached && now - (this.foreignSince as number) > FOREIGN_MS))) {
+      const { code, message } = reason ?? foreign(status);
+      this.shared.fail(new UploadError(code, message));
       return;
     }
-    let [code, message] = ['PROTOCOL', `What answered there is no Sluice: status ${status}.`];
-    try {
-      ({ code, message } = parsed<{ code: string; message: string }>(answer));
-    } catch {
-      // The sentence above says it.
-    }
-    fail.call(this.shared, new UploadError(code, message));
+    const seconds = Number(answer.header('retry-after'));
+    link.failed(now, {
+      kind: 'refused',
+      retryAfterMs: seconds > 0 ? seconds * 1000 : null,
+      reason: reason ?? foreign(status),
+      isLook: !put,
+    });
+    if (status >= 500 && put && put.openedAt !== null) this.passOver(put, status);
   }
 
   private isShared(now: number): boolean {
@@ -513,11 +540,14 @@ export class AppendLane {
 
   private lookFirst(): void {
     this.blindSince ??= performance.now();
-    // Two that ended each other's requests must not come back together, and not to one place.
-    this.at = Math.floor((Math.random() * this.shared.source.size) / SHORTEST_REQUEST) * SHORTEST_REQUEST;
-    this.polledAt = performance.now() - this.shared.link.knockMs + Math.random() * MANNERS_MS;
-    for (const sending of this.asking) sending.abort();
-    this.asking.clear();
+    const now = performance.now();
+    this.polledAt = Number.NEGATIVE_INFINITY;
+    if (this.isShared(now)) {
+      // Two that ended each other's requests must not come back together, and not to one place.
+      this.polledAt = now - this.shared.link.knockMs(now) + Math.random() * MANNERS_MS;
+      this.at = Math.floor((Math.random() * this.shared.source.size) / SHORTEST_REQUEST) * SHORTEST_REQUEST;
+    }
+    this.stopAsking();
   }
 
   /** Refused again and again at one place: others go first. */
@@ -557,17 +587,21 @@ export class AppendLane {
 
   private resolveDoubts(now: number): void {
     const { platform, tusUrl, link, ledger } = this.shared;
+    const everyMs = link.knockMs(now);
     for (const doubt of this.doubts) {
       const [start] = doubt.range;
       if (subtract([doubt.range], ledger.covered).length === 0) {
         this.settle(doubt, doubt.range[1]);
         continue;
       }
-      if (doubt.asking && now - doubt.askedAt > Math.max(1_500, 2 * link.silenceMs)) {
+      if (doubt.asking && now - doubt.askedAt > Math.max(1_500, 2 * link.silenceMs, everyMs)) {
         platform.forget();
         this.recall(doubt);
       }
-      if (doubt.asking || now - doubt.askedAt < link.knockMs) continue;
+      if (doubt.asking || link.holds(now) || now - doubt.askedAt < everyMs) continue;
+      const open = this.puts.length + this.asking.size + this.doubts.filter((one) => one.asking).length;
+      // Two are left for those that knock.
+      if (open >= platform.sockets - 2) continue;
       const asking = platform.send({ method: 'HEAD', url: `${tusUrl}/ranges/${start}` });
       doubt.asking = asking;
       doubt.askedAt = now;
@@ -575,10 +609,13 @@ export class AppendLane {
         (answer) => {
           if (doubt.asking !== asking) return;
           doubt.asking = null;
+          link.heard(performance.now());
           const offset = Number(answer.header('upload-offset'));
           if ((answer.status === 200 || answer.status === 204) && answer.header('upload-offset') !== null) {
             this.settle(doubt, offset);
-          } else if (answer.status !== 423) this.refused(answer, null);
+          } else if (answer.status >= 500 || answer.status === 429) this.refused(answer, null);
+          // It has no body that says why: a look does.
+          else this.polledAt = Number.NEGATIVE_INFINITY;
           this.tick();
         },
         () => {

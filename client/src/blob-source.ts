@@ -1,8 +1,12 @@
 import { UploadError } from './errors.js';
-import type { Source } from './platform.js';
+import { every, type Source } from './platform.js';
 
 /** A File or Blob. Both read what they were when they were made, or fail. */
-export function blobSource(blob: Blob, digest: (part: Blob) => Promise<string>, close = async () => {}): Source {
+export function blobSource(
+  blob: Blob,
+  digest: (part: Blob) => Promise<string>,
+  rest: Pick<Source, 'every' | 'close'> = { every, close: async () => {} },
+): Source {
   const failing = <T>(reading: Promise<T>): Promise<T> =>
     reading.catch((error: Error) =>
       Promise.reject(
@@ -21,6 +25,6 @@ export function blobSource(blob: Blob, digest: (part: Blob) => Promise<string>, 
     check: async () => {
       await failing(blob.slice(0, 1).arrayBuffer());
     },
-    close,
+    ...rest,
   };
 }

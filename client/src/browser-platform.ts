@@ -1,7 +1,7 @@
 import { blobSource } from './blob-source.js';
 import { ConnectionLost, UploadError } from './errors.js';
-import HashWorker from './hash-worker.js?worker&inline';
-import type { Answer, Outgoing, Platform, Sending } from './platform.js';
+import { hasher, serve } from './hashing.js';
+import { type Answer, every, type Outgoing, type Platform, type Sending } from './platform.js';
 
 /** Progress is told every 50 ms at best, and what was read ahead of it may be on its way as well. */
 const UNTOLD_BYTES = 128 * 1024;
@@ -33,36 +33,72 @@ function send({ method, url, headers = {}, body, onOpen, onHanded }: Outgoing): 
   return { answer, abort: () => xhr.abort() };
 }
 
-type Reply = { id: number; hex: string } | { id: number; name: string; message: string };
+interface Reply {
+  readonly id: number;
+  readonly hex?: string;
+  readonly name?: string;
+  readonly message?: string;
+}
 
-/** SHA-256 beside the page. */
+let workerUrl: string | undefined;
+function startWorker(): Worker | null {
+  workerUrl ??= URL.createObjectURL(new Blob([`(${serve})((${hasher})())`], { type: 'text/javascript' }));
+  try {
+    return new Worker(workerUrl);
+  } catch {
+    // Some pages may have none.
+    return null;
+  }
+}
+
+/** SHA-256 beside the page; in it where the page may have no worker, or the worker's code was broken on its way here. */
 class Hashing {
-  private readonly worker = new HashWorker();
-  private readonly waiting = new Map<number, { resolve: (hex: string) => void; reject: (error: Error) => void }>();
+  private readonly worker = startWorker();
+  private readonly waiting = new Map<number, (reply: Reply) => void>();
+  private readonly ticks = new Map<number, () => void>();
+  private isBroken = this.worker === null;
   private last = 0;
 
   constructor() {
+    if (!this.worker) return;
     this.worker.onmessage = ({ data }: MessageEvent<Reply>) => {
-      const asked = this.waiting.get(data.id);
-      this.waiting.delete(data.id);
-      if ('hex' in data) asked?.resolve(data.hex);
-      else asked?.reject(Object.assign(new Error(data.message), { name: data.name }));
+      this.ticks.get(data.id)?.();
+      this.waiting.get(data.id)?.(data);
     };
-    this.worker.onerror = ({ message }) => {
-      for (const { reject } of this.waiting.values())
-        reject(new Error(message || 'The hashing worker does not start.'));
-      this.waiting.clear();
+    this.worker.onerror = () => {
+      this.isBroken = true;
+      for (const [id, settle] of this.waiting) settle({ id });
     };
   }
 
-  readonly digest = (blob: Blob): Promise<string> =>
-    new Promise((resolve, reject) => {
-      const id = ++this.last;
-      this.waiting.set(id, { resolve, reject });
-      this.worker.postMessage({ id, blob });
-    });
+  readonly every = (ms: number, tick: () => void): (() => void) => {
+    const id = ++this.last;
+    // Both: the page's own timers slow down while nobody sees it, and the worker may be none.
+    const stop = every(ms, tick);
+    this.ticks.set(id, tick);
+    this.worker?.postMessage({ id, ms });
+    return () => {
+      stop();
+      this.ticks.delete(id);
+      this.worker?.postMessage({ id });
+    };
+  };
 
-  readonly close = async (): Promise<void> => this.worker.terminate();
+  readonly digest = async (blob: Blob): Promise<string> => {
+    if (!this.isBroken) {
+      const id = ++this.last;
+      const { hex, name, message } = await new Promise<Reply>((resolve) => {
+        this.waiting.set(id, resolve);
+        this.worker?.postMessage({ id, blob });
+      });
+      this.waiting.delete(id);
+      if (hex) return hex;
+      if (name?.startsWith('Not')) throw Object.assign(new Error(message), { name });
+    }
+    return hasher()(blob);
+  };
+
+  readonly close = async (): Promise<void> => this.worker?.terminate();
 }
 
 export const browserPlatform: Platform = {
@@ -70,9 +106,11 @@ export const browserPlatform: Platform = {
     if (!(source instanceof Blob))
       throw new UploadError('FILE_UNREADABLE', 'What is to be uploaded is a File or a Blob.');
     const hashing = new Hashing();
-    return blobSource(source, hashing.digest, hashing.close);
+    return blobSource(source, hashing.digest, hashing);
   },
   send,
+  sockets: 6,
+  report: (error) => reportError(error),
   // A browser has no say in this; its requests that are aborted take their connections along.
   forget: () => undefined,
   onOnline(listener) {

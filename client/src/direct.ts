@@ -36,7 +36,9 @@ export class DirectLane {
   private pieces: Piece[] = [];
   private unreported: Piece[] = [];
   private committing = false;
-  private timer: ReturnType<typeof setInterval> | undefined;
+  private stopTicking: (() => void) | null = null;
+  /** The session takes nothing more. */
+  private isOver = false;
 
   constructor(
     private readonly shared: Shared,
@@ -49,25 +51,27 @@ export class DirectLane {
       readonly busy: () => Ranges;
       /** A part did not get through. `everStored`: the store took others. */
       readonly onFailure: (everStored: boolean) => void;
+      /** The session is not open any more: completed elsewhere, or given up. */
+      readonly onEnded: () => void;
     },
   ) {}
 
   private everStored = false;
 
   get runs(): boolean {
-    return this.timer !== undefined;
+    return this.stopTicking !== null;
   }
 
   start(): void {
     if (this.runs) return;
-    this.timer = setInterval(this.pump, TICK_MS);
+    this.stopTicking = this.shared.source.every(TICK_MS, this.pump);
     this.pump();
   }
 
   /** What is stored already is still counted. */
   stop(): void {
-    clearInterval(this.timer);
-    this.timer = undefined;
+    this.stopTicking?.();
+    this.stopTicking = null;
     for (const piece of this.pieces) piece.sending?.abort();
     this.pieces = this.pieces.filter(({ state }) => state === 'stored');
     this.commit();
@@ -87,6 +91,7 @@ export class DirectLane {
     }
     this.cut();
     for (const piece of this.pieces) {
+      if (now < this.shared.link.attemptAt) break;
       if (this.pieces.filter(({ state }) => state === 'sending').length >= AT_ONCE) break;
       if (piece.state === 'signed') this.put(piece, now);
     }
@@ -102,7 +107,7 @@ export class DirectLane {
 
   private cut(): void {
     const { ledger, source } = this.shared;
-    const active = this.pieces.filter(({ state }) => state !== 'stored' && state !== 'failed').length;
+    const active = this.pieces.filter(({ state }) => state !== 'stored').length;
     for (let count = active; count < AHEAD; count++) {
       const range = nextRange({
         size: source.size,
@@ -207,7 +212,7 @@ export class DirectLane {
 
   /** One round trip: what is stored, what failed, what is to be signed. */
   private commit(): void {
-    if (this.committing) return;
+    if (this.committing || this.isOver) return;
     const stored = this.pieces.filter(({ state }) => state === 'stored');
     const next = this.runs ? this.pieces.filter(({ state }) => state === 'unsigned') : [];
     const failed = this.unreported;
@@ -239,7 +244,9 @@ export class DirectLane {
         },
         (error: unknown) => {
           this.committing = false;
-          this.shared.fail(error as UploadError);
+          if ((error as UploadError).code !== 'SESSION_ENDED') return this.shared.fail(error as UploadError);
+          this.isOver = true;
+          this.how.onEnded();
         },
       );
   }
@@ -255,6 +262,7 @@ export class DirectLane {
     this.pieces = this.pieces.filter((one) => one !== piece);
     const { ledger, link } = this.shared;
     ledger.add([start, end]);
+    link.stored();
     link.counts(performance.now(), ledger.counted);
     this.shared.tell({ start, end, state: 'stored', attempts: piece.attempts + 1, reason: null });
   }

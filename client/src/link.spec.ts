@@ -1,6 +1,7 @@
 import { Link, retryMs } from './link.js';
 
 const even = () => 0.5;
+const refusal = { kind: 'refused', isLook: false, reason: { code: 'STORAGE_FULL', message: 'Full.' } } as const;
 
 test('a stall is what is long for this very link', () => {
   const link = new Link(0, even);
@@ -61,15 +62,50 @@ test('knocks often for half a minute, then more and more seldom, and never stops
 test('refusals are answered with patience, as long as nothing gets through', () => {
   const link = new Link(0, even);
   const refused = () => {
-    link.failed(0, { kind: 'refused', retryAfterMs: null });
-    return link.attemptAt;
+    const now = link.attemptAt;
+    link.failed(now, { ...refusal, retryAfterMs: null });
+    return link.attemptAt - now;
   };
   expect([refused(), refused(), refused()]).toEqual([400, 800, 1_600]);
-  link.counts(0, 0);
-  link.counts(1_000, 100_000);
+  // What was asked before the wait began does not make it longer.
+  link.failed(1_300, { ...refusal, retryAfterMs: null });
+  expect(link.attemptAt).toBe(2_800);
+  expect(link.waitsSince).toBe(0);
+  link.stored();
   expect(refused()).toBe(400);
-  link.failed(0, { kind: 'refused', retryAfterMs: 5_000 });
-  expect(link.attemptAt).toBe(5_000);
+  link.failed(10_000, { ...refusal, retryAfterMs: 5_000 });
+  expect(link.attemptAt).toBe(15_000);
+});
+
+test('when a look is answered again, what refused looks is over, and the wait with it', () => {
+  const link = new Link(0, even);
+  for (let now = 0; now < 20_000; now += 1_000) link.failed(now, { ...refusal, retryAfterMs: null, isLook: true });
+  expect(link.attemptAt).toBeGreaterThan(20_000);
+  expect(link.holds(20_000)).toBe(true);
+  link.accepted(20_000);
+  expect(link.attemptAt).toBe(20_000);
+  expect([link.waitsSince, link.refusal, link.holds(20_000)]).toEqual([null, null, false]);
+  // But not what refuses bytes, nor what was asked for in seconds.
+  link.failed(21_000, { ...refusal, retryAfterMs: null });
+  const { attemptAt } = link;
+  link.accepted(21_010);
+  expect(link.attemptAt).toBe(attemptAt);
+  link.failed(21_020, { ...refusal, retryAfterMs: 5_000, isLook: true });
+  link.accepted(21_030);
+  expect(link.attemptAt).toBe(26_020);
+});
+
+test('who hears nothing knocks more and more seldom', () => {
+  const link = new Link(0, even);
+  link.answered(40);
+  expect(link.knockMs(30_000)).toBe(250);
+  expect(link.knockMs(1_000_000)).toBe(4_000);
+  link.heard(1_000_000);
+  expect(link.knockMs(1_000_010)).toBe(250);
+  // Few sockets: each knock still has two round trips.
+  const far = new Link(0, even, 2);
+  far.answered(1_000);
+  expect(far.knocks * far.knockMs(0)).toBe(2_000);
 });
 
 test('the rate is what the server counted', () => {

@@ -18,7 +18,19 @@ export type Failure =
   /** The connection ended. `livedMs`: how long it had carried something. */
   | { readonly kind: 'cut'; readonly livedMs: number }
   /** The server, or something before it, asks for patience. */
-  | { readonly kind: 'refused'; readonly retryAfterMs: number | null };
+  | {
+      readonly kind: 'refused';
+      readonly retryAfterMs: number | null;
+      readonly reason: Reason;
+      /** Only a look was refused: when one is answered, that is over. */
+      readonly isLook: boolean;
+    };
+
+/** Why the server has us wait: its own code, or PROTOCOL where something before it answered. */
+export interface Reason {
+  readonly code: string;
+  readonly message: string;
+}
 
 /**
  * What is known of the link, and what follows from it: when silence is a stall, when to try again, how often to look.
@@ -33,13 +45,18 @@ export class Link {
   bytesPerSecond = 0;
   /** No attempt before. */
   attemptAt = 0;
+  /** Of the last refusal, until something is stored. */
+  refusal: Reason | null = null;
   /** Round trip of an idle link, about. */
   private nearMs = Number.POSITIVE_INFINITY;
   private patience = 1;
   private progressAt: number;
   private cutAt = Number.NEGATIVE_INFINITY;
   private downSince: number | null = null;
+  private heardAt: number;
   private refusals = 0;
+  private looksRefused = false;
+  private heldUntil = 0;
   private failedAt: number;
   private counted: { at: number; bytes: number } | null = null;
   private rttKnown = false;
@@ -47,8 +64,10 @@ export class Link {
   constructor(
     now: number,
     private readonly random: () => number = Math.random,
+    private readonly mostKnocks = 12,
   ) {
     this.progressAt = now;
+    this.heardAt = now;
     this.failedAt = now;
   }
 
@@ -72,14 +91,28 @@ export class Link {
     return Math.max(2 * KNOCK_MS, 3 * this.rttMs);
   }
 
-  readonly knockMs = KNOCK_MS;
+  /** Between two knocks: eager at first, and more and more seldom while nothing is heard. */
+  knockMs(now: number): number {
+    return Math.max(patienceMs(now - this.heardAt), (2 * this.rttMs) / this.knocks);
+  }
 
   /** How many may be under way, so that each has two round trips. */
   get knocks(): number {
-    return Math.min(12, 2 + Math.ceil((2 * this.rttMs) / KNOCK_MS));
+    return Math.min(this.mostKnocks, 2 + Math.ceil((2 * this.rttMs) / KNOCK_MS));
+  }
+
+  /** Something answers or moves, or there is reason to think that it would. */
+  heard(now: number): void {
+    this.heardAt = now;
+  }
+
+  /** The server asked for patience, and that is not over. */
+  holds(now: number): boolean {
+    return this.refusals > 0 && now < this.attemptAt;
   }
 
   get pollMs(): number {
+    if (this.refusals > 5) return SELDOM_MS;
     return this.bytesPerSecond > 0 && this.bytesPerSecond < SLOW ? 4_000 : 1_000;
   }
 
@@ -118,6 +151,7 @@ export class Link {
       this.gapMs = gap > this.gapMs ? (this.gapMs + gap) / 2 : this.gapMs * Math.max(0, 1 - gap / 10_000);
     }
     this.progressAt = now;
+    this.heardAt = now;
   }
 
   /** The server has this much in all. @returns whether that is more than it had */
@@ -134,9 +168,24 @@ export class Link {
     const weight = this.bytesPerSecond === 0 ? 1 : 1 - Math.exp(-seconds / 4);
     this.bytesPerSecond += (rate - this.bytesPerSecond) * weight;
     this.counted = { at: now, bytes };
-    this.refusals = 0;
+    this.downSince = null;
     this.progressed(now);
     return true;
+  }
+
+  /** More is stored than was. */
+  stored(): void {
+    this.refusals = 0;
+    this.refusal = null;
+  }
+
+  /** A look was answered as it should be: what refused the last ones is over. What refuses requests with bytes need not be. */
+  accepted(now: number): void {
+    if (!this.looksRefused) return;
+    this.looksRefused = false;
+    this.stored();
+    this.downSince = null;
+    this.attemptAt = Math.min(this.attemptAt, Math.max(now, this.heldUntil));
   }
 
   /** What stood still begins to count anew: after a pause, a hole, or a cut. */
@@ -147,6 +196,7 @@ export class Link {
   /** A connection opened. */
   opened(now: number): void {
     this.downSince = null;
+    this.heardAt = now;
     this.restarted(now);
   }
 
@@ -162,8 +212,15 @@ export class Link {
   failed(now: number, failure: Failure): void {
     this.failedAt = now;
     if (failure.kind === 'refused') {
+      const { retryAfterMs, reason, isLook } = failure;
+      this.downSince ??= now;
+      this.refusal = reason;
+      this.looksRefused ||= isLook;
+      // What was asked before the wait began does not make it longer.
+      if (retryAfterMs === null && now < this.attemptAt) return;
+      this.heldUntil = now + (retryAfterMs ?? 0);
       const waitMs = Math.min(MOST_REFUSED_MS, REFUSED_MS * 2 ** this.refusals++);
-      this.attemptAt = now + Math.max(failure.retryAfterMs ?? 0, waitMs) * (0.75 + this.random() / 2);
+      this.attemptAt = now + Math.max(retryAfterMs ?? 0, waitMs) * (0.75 + this.random() / 2);
       return;
     }
     if (failure.livedMs >= GOOD_LIFE_MS) {
@@ -174,11 +231,12 @@ export class Link {
     // What opened a moment ago ends with the others: that is one cut.
     if (now - this.cutAt < 50) return;
     this.downSince ??= now;
-    const away = now - this.downSince;
-    const waitMs = Math.min(SELDOM_MS, KNOCK_MS * 1.5 ** Math.max(0, (away - EAGER_MS) / 10_000));
-    this.attemptAt = now + waitMs * (0.8 + this.random() * 0.4);
+    this.attemptAt = now + patienceMs(now - this.downSince) * (0.8 + this.random() * 0.4);
   }
 }
+
+const patienceMs = (awayMs: number): number =>
+  Math.min(SELDOM_MS, KNOCK_MS * 1.5 ** Math.max(0, (awayMs - EAGER_MS) / 10_000));
 
 /**
  * For requests outside of the lanes: the wait before the next attempt, in milliseconds.

@@ -6,7 +6,7 @@ import { basename } from 'node:path';
 import { TLSSocket } from 'node:tls';
 import { blobSource } from './blob-source.js';
 import { ConnectionLost, UploadError } from './errors.js';
-import type { Answer, Outgoing, Platform, Sending, Source } from './platform.js';
+import { type Answer, every, type Outgoing, type Platform, type Sending, type Source } from './platform.js';
 
 const READ_BYTES = 256 * 1024;
 /** At once to the kernel: what it takes of such a piece is not known, so it is small. */
@@ -15,6 +15,7 @@ const MOST_OF_AN_ANSWER = 1024 * 1024;
 
 class FileSource implements Source {
   readonly type = '';
+  readonly every = every;
 
   constructor(
     private readonly file: FileHandle,
@@ -165,6 +166,8 @@ export const nodePlatform: Platform = {
     throw new UploadError('FILE_UNREADABLE', 'What is to be uploaded is a path, a File or a Blob.');
   },
   send,
+  sockets: Number.POSITIVE_INFINITY,
+  report: (error) => process.emitWarning(String((error as Error | undefined)?.stack ?? error)),
   forget() {
     for (const agent of agents.values()) {
       for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();

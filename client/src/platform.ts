@@ -3,8 +3,12 @@ export interface Platform {
   /** @throws UploadError FILE_UNREADABLE */
   open(source: unknown): Promise<Source>;
   send(request: Outgoing): Sending;
+  /** That may be open to one host; further requests wait for a place. */
+  readonly sockets: number;
   /** Connections that wait to be used again may be dead: new requests get new ones, where that can be chosen. */
   forget(): void;
+  /** Tells the page's or the program's author of an error that nobody catches. */
+  report(error: unknown): void;
   /** Calls back when the machine says that it is online again. @returns how to stop that */
   onOnline(listener: () => void): () => void;
 }
@@ -20,9 +24,16 @@ export interface Source {
   blob?(start: number, end: number): Blob;
   /** SHA-256 in lower-case hexadecimal, worked out beside what else goes on. */
   digest(start: number, end: number): Promise<string>;
+  /** A timer that keeps its time, in a tab that nobody sees too. @returns how to stop it */
+  every(ms: number, tick: () => void): () => void;
   /** @throws UploadError when it is not what it was when it was opened */
   check(): Promise<void>;
   close(): Promise<void>;
+}
+
+export function every(ms: number, tick: () => void): () => void {
+  const timer = setInterval(tick, ms);
+  return () => clearInterval(timer);
 }
 
 export interface Outgoing {

@@ -54,6 +54,8 @@ export interface Snapshot extends Progress {
   readonly sessionId: string | null;
   readonly videoId: string | null;
   readonly error: UploadError | null;
+  /** In `waiting`, what the server said, such as STORAGE_FULL; null where it does not answer. */
+  readonly waitingFor: { readonly code: string; readonly message: string } | null;
 }
 
 export interface UploadEvents {
@@ -75,6 +77,8 @@ const CANCELLING_MS = 60_000;
 const COMPLETING_MS = 500;
 const MOST_COMPLETING_MS = 4_000;
 const MOST_DISCARDED_AT_ONCE = 500;
+/** So long no answer, and the other name is tried. */
+const OTHER_NAME_MS = 30_000;
 /** After trouble in the direct lane. */
 const DIRECT_AGAIN_MS = 60_000;
 
@@ -89,7 +93,7 @@ export class Upload {
     chunk: new Set(),
   };
   private readonly over = new AbortController();
-  private readonly link = new Link(performance.now());
+  private readonly link: Link;
   private readonly api: Api;
   private source: Source | null = null;
   private session: Session | null = null;
@@ -98,6 +102,8 @@ export class Upload {
   private direct: DirectLane | null = null;
   private directTrouble = Number.NEGATIVE_INFINITY;
   private directIsOut = false;
+  /** What a session was asked for with. */
+  private creating: object | null = null;
   private isPaused = false;
   private isAway = false;
   private toldAt = Number.NEGATIVE_INFINITY;
@@ -110,6 +116,7 @@ export class Upload {
     private readonly file: unknown,
     private readonly options: UploadOptions & { readonly endpoint: string },
   ) {
+    this.link = new Link(performance.now(), Math.random, Math.min(12, Math.ceil(platform.sockets / 3)));
     this.api = this.apiUntil(this.over.signal);
   }
 
@@ -135,6 +142,7 @@ export class Upload {
       sessionId: this.session?.id ?? null,
       videoId: this.session?.video.id ?? null,
       error: this.error,
+      waitingFor: this.state === 'waiting' ? this.link.refusal : null,
     };
   }
 
@@ -145,7 +153,8 @@ export class Upload {
    * @throws UploadError on a final refusal, and on `cancel`
    */
   start(): Promise<Uploaded> {
-    this.running ??= this.run();
+    // Later, so that whoever hears of its first step and calls this again gets the same promise.
+    this.running ??= Promise.resolve().then(() => this.run());
     return this.running;
   }
 
@@ -163,21 +172,37 @@ export class Upload {
     if (!this.isPaused || this.isOver) return;
     this.isPaused = false;
     this.note('resume');
-    if (this.sent) this.append?.start();
+    if (this.append && this.sent) {
+      // Whatever sent before: the other lane is begun again where it is worth it.
+      this.append.sends = this.options.lane !== 'direct';
+      this.append.start();
+    }
     this.show();
   }
 
   /** Gives it up, here at once and on the server, with every byte. Resolves when the server knows, or cannot be told. */
   async cancel(): Promise<void> {
     if (this.isOver) return;
-    const { session } = this;
+    const { session, creating } = this;
     this.fail(new UploadError('CANCELLED', 'The upload was cancelled.'));
-    if (!session) return;
+    if (!session && !creating) return;
     try {
-      await this.apiUntil(AbortSignal.timeout(CANCELLING_MS)).move('cancel', session.id);
+      const api = this.apiUntil(AbortSignal.timeout(CANCELLING_MS));
+      // It may be there by now, though nobody heard so: the same key answers it.
+      const { id, state } = session ?? (await api.create(creating as object));
+      if (state === 'OPEN' || state === 'COMPLETING') await api.move('cancel', id);
     } catch {
       // Nobody can be reached, or it has ended otherwise. What is left of it expires.
     }
+  }
+
+  /**
+   * Ends it here and nowhere else, and frees what it holds: what arrived stays, and the same file goes on there. Nobody
+   * is told of a state any more, and `start` rejects with LEFT.
+   */
+  leave(): void {
+    for (const listeners of Object.values(this.listeners)) listeners.clear();
+    this.fail(new UploadError('LEFT', 'The upload was left.'));
   }
 
   private get isOver(): boolean {
@@ -185,17 +210,17 @@ export class Upload {
   }
 
   private async run(): Promise<Uploaded> {
+    if (this.error) throw this.error;
     const stopListening = this.platform.onOnline(() => this.append?.hurry());
+    // What is being read or hashed is not waited for.
+    const ended = new Promise<never>((_, reject) =>
+      this.over.signal.addEventListener('abort', () => reject(this.error)),
+    );
     try {
       this.show('preparing');
-      const source = await this.platform.open(this.file);
-      this.source = source;
-      if (source.size === 0) throw new UploadError('EMPTY_FILE', 'The file is empty.');
-      const session = await this.begin(source);
-      const { sessionId, videoId } = { sessionId: session.id, videoId: session.video.id };
-      if (session.state !== 'COMPLETED') await this.finish(source, session);
+      const uploaded = await Promise.race([this.work(), ended]);
       this.show('done');
-      return { sessionId, videoId };
+      return uploaded;
     } catch (thrown) {
       const error = thrown instanceof UploadError ? thrown : new UploadError('INTERNAL', String(thrown));
       this.fail(error);
@@ -206,6 +231,17 @@ export class Upload {
       this.direct?.stop();
       await this.source?.close();
     }
+  }
+
+  private async work(): Promise<Uploaded> {
+    const source = await this.platform.open(this.file);
+    if (this.isOver) await source.close();
+    this.over.signal.throwIfAborted();
+    this.source = source;
+    if (source.size === 0) throw new UploadError('EMPTY_FILE', 'The file is empty.');
+    const session = await this.begin(source);
+    if (session.state !== 'COMPLETED') await this.finish(source, session);
+    return { sessionId: session.id, videoId: session.video.id };
   }
 
   /** Sends, completes, and mends what arrived wrong. */
@@ -272,7 +308,7 @@ export class Upload {
     };
     const sameFile = `${fingerprint}@${channelId}`.slice(0, 200);
     try {
-      const session = await this.api.create({ ...input, idempotencyKey: sameFile });
+      const session = await this.create({ ...input, idempotencyKey: sameFile });
       if (session.state === 'OPEN' || session.state === 'COMPLETING') return this.entered(session);
     } catch (error) {
       if (!(error instanceof UploadError) || error.code !== 'IDEMPOTENCY_KEY_REUSED') throw error;
@@ -284,7 +320,16 @@ export class Upload {
     const key = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
       byte.toString(16).padStart(2, '0'),
     ).join('');
-    return this.entered(found ?? (await this.api.create({ ...input, idempotencyKey: key })));
+    if (!found) return this.entered(await this.create({ ...input, idempotencyKey: key }));
+    const session = this.entered(found);
+    const asked = { title, description, visibility };
+    if (Object.values(asked).some((value) => value !== undefined)) await this.api.describe(session.video.id, asked);
+    return session;
+  }
+
+  private async create(input: object): Promise<Session> {
+    this.creating = input;
+    return this.api.create(input);
   }
 
   private entered(session: Session): Session {
@@ -307,10 +352,21 @@ export class Upload {
   private async send(source: Source, session: Session, isKnown: boolean, onFirstBytes: () => void): Promise<void> {
     const ledger = this.ledger as Ledger;
     const { lane = 'auto' } = this.options;
+    let isSent = false;
+    let isHere = false;
+    const here = this.options.endpoint.replace(/\/+$/, '') + session.tusUrl.slice(session.tusUrl.lastIndexOf('/tus/'));
+    const begunAt = performance.now();
     const shared: Shared = {
-      ...{ platform: this.platform, source, tusUrl: session.tusUrl, ledger, link: this.link },
+      ...{ platform: this.platform, source, ledger, link: this.link },
+      // The API was reached: where the name that the server has for itself is not, it is tried at that one, in turns.
+      get tusUrl() {
+        const turn = Math.floor((performance.now() - begunAt) / OTHER_NAME_MS);
+        if (!append.isReached) isHere = turn % 2 === 1;
+        return isHere ? here : session.tusUrl;
+      },
       wanted: session.wantedRanges.map(({ start, end }) => [start, end] as const),
-      fail: (error) => this.fail(error),
+      // What goes wrong in tidying up is of no account.
+      fail: (error) => isSent || this.fail(error),
       tell: (event) => this.tell('chunk', event),
       changed: () => this.changed(),
     };
@@ -324,6 +380,7 @@ export class Upload {
         direct.stop();
         append.sends = true;
       },
+      onEnded: () => append.hurry(),
     });
     // Short requests while the other lane may be better.
     const most = () => (lane === 'auto' && this.mayGoDirect() ? SHARED_REQUEST : LONGEST_REQUEST);
@@ -339,6 +396,7 @@ export class Upload {
         onFirstBytes();
       });
     } finally {
+      isSent = true;
       this.sent = null;
       append.stop();
       direct.stop();
@@ -442,16 +500,18 @@ export class Upload {
   private fail(error: UploadError): void {
     if (this.isOver) return;
     this.error = error;
+    this.sent?.reject(error);
     this.over.abort();
     this.append?.stop();
     this.direct?.stop();
-    this.show(error.code === 'CANCELLED' ? 'cancelled' : 'failed');
-    this.sent?.reject(error);
+    this.stage = error.code === 'CANCELLED' ? 'cancelled' : error.code === 'LEFT' ? 'paused' : 'failed';
+    this.show();
   }
 
   /** @param stage the step that begins; without it what is going on is looked at again */
-  private show(stage?: 'preparing' | 'sending' | 'completing' | 'done' | 'failed' | 'cancelled'): void {
-    if (stage) this.stage = stage;
+  private show(stage?: UploadState): void {
+    // Its last one stays.
+    if (stage && !this.error) this.stage = stage;
     let state = this.stage;
     if (state === 'preparing' || state === 'sending' || state === 'completing') {
       const waits = this.isAway || (state === 'sending' && this.append?.isWaiting(performance.now()));
@@ -489,7 +549,14 @@ export class Upload {
   }
 
   private tell<Name extends keyof UploadEvents>(name: Name, event: UploadEvents[Name]): void {
-    for (const listener of [...this.listeners[name]]) listener(event);
+    for (const listener of [...this.listeners[name]]) {
+      try {
+        listener(event);
+      } catch (error) {
+        // The listener's affair, and not the upload's.
+        this.platform.report(error);
+      }
+    }
   }
 }
 

@@ -41,7 +41,8 @@ Examples:
 interface Job {
   endpoint: string;
   channelId: string;
-  visibility: 'PRIVATE' | 'UNLISTED' | 'PUBLIC';
+  /** Undefined: as an unfinished upload of it has it, else private. */
+  visibility: 'PRIVATE' | 'UNLISTED' | 'PUBLIC' | undefined;
   title: string | undefined;
   description: string | undefined;
   json: boolean;
@@ -52,13 +53,13 @@ export async function upload(args: string[]): Promise<number> {
     channel: { type: 'string' },
     title: { type: 'string' },
     description: { type: 'string' },
-    visibility: { type: 'string', default: 'private' },
+    visibility: { type: 'string' },
     parallel: { type: 'string', default: '1' },
     endpoint: { type: 'string' },
     json: { type: 'boolean', default: false },
   });
-  const visibility = values.visibility.toUpperCase();
-  if (visibility !== 'PRIVATE' && visibility !== 'UNLISTED' && visibility !== 'PUBLIC') {
+  const visibility = values.visibility?.toUpperCase();
+  if (visibility !== undefined && visibility !== 'PRIVATE' && visibility !== 'UNLISTED' && visibility !== 'PUBLIC') {
     throw new Problem('--visibility is private, unlisted or public.', EXIT.usage);
   }
   if (!/^[1-8]$/.test(values.parallel)) throw new Problem('--parallel is a number from 1 to 8.', EXIT.usage);
@@ -160,7 +161,7 @@ async function one(file: VideoFile, job: Job, show: Show, running: Set<Running>)
     endpoint,
     token: tokenSource(endpoint),
     channelId,
-    visibility,
+    ...(visibility === undefined ? {} : { visibility }),
     ...(title === undefined ? {} : { title }),
     ...(description === undefined ? {} : { description }),
   });
