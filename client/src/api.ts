@@ -181,7 +181,8 @@ export class Api {
         const said = jsonOf<{ data?: Data; errors?: Failed[] }>(answer.body);
         if (!said?.data && !said?.errors?.[0]) {
           // A proxy's page while the server starts, or a portal's: final only where there never was a server.
-          if (answer.status >= 500 || this.isReached || performance.now() - begunAt < FOREIGN_MS) throw new ConnectionLost();
+          if (answer.status >= 500 || this.isReached || performance.now() - begunAt < FOREIGN_MS)
+            throw new ConnectionLost();
           const { code, message } = foreign(answer.status);
           throw new UploadError(code, message);
         }

@@ -382,16 +382,17 @@ describe('uploading', () => {
   it('goes on where it was after kill -9', async () => {
     const { path, digest } = await makeFile('killed.mp4');
     link.bytesPerSecond = 4 * MiB;
-    const first = begin('upload', path);
+    const first = begin('upload', path, '--visibility', 'public');
     await halfSent();
     first.child.kill('SIGKILL');
     await first.ended;
     const before = link.bytes;
     link.bytesPerSecond = Number.POSITIVE_INFINITY;
-    expect(await run(['upload', path])).toMatchObject({ code: 0 });
+    expect(await run(['upload', path, '--visibility', 'private'])).toMatchObject({ code: 0 });
     expect(link.bytes - before).toBeLessThan((SIZE * 2) / 3 + MiB / 4);
     const all = await sessions();
     expect(all).toHaveLength(1);
+    expect(all[0].video.visibility).toBe('PRIVATE');
     expect(await storedDigest(all[0].id)).toBe(digest);
   });
 

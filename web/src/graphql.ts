@@ -37,7 +37,10 @@ export async function post(operation: SubscribePayload, headers: Record<string, 
     return (await response.json()) as GraphQLAnswer;
   } catch (error) {
     const { message } = error as Error;
-    throw new OperationFailed(`The server does not answer (${message}). Look at your network, and try again.`, 'NETWORK');
+    throw new OperationFailed(
+      `The server does not answer (${message}). Look at your network, and try again.`,
+      'NETWORK',
+    );
   }
 }
 

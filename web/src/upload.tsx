@@ -166,8 +166,8 @@ function Desk(props: { channels: Channel[]; unfinished: Unfinished[]; onChange: 
       >
         <FileButton label="Choose videos" multiple onFiles={add} />
         <p className="soft">
-          <span className="dropping">or drop them here. </span>A cut, a closed page or a laptop that sleeps costs nothing: choose the same file again, and
-          it goes on where it was. Videos are private at first.
+          <span className="dropping">or drop them here. </span>A cut, a closed page or a laptop that sleeps costs
+          nothing: choose the same file again, and it goes on where it was. Videos are private at first.
         </p>
       </div>
       <ul className="uploads" aria-label="Uploads">
