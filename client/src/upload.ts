@@ -183,7 +183,8 @@ export class Upload {
   /** Gives it up, here at once and on the server, with every byte. Resolves when the server knows, or cannot be told. */
   async cancel(): Promise<void> {
     if (this.isOver) return;
-    const { session, creating } = this;
+    const { session } = this;
+    const creating = this.creating;
     this.fail(new UploadError('CANCELLED', 'The upload was cancelled.'));
     if (!session && !creating) return;
     try {

@@ -334,6 +334,11 @@ describe('replicas', () => {
       const answer = await fetch(`${away.url}/graphql?query={__typename}`);
       expect([answer.status, answer.headers.get('retry-after')]).toEqual([502, '1']);
       expect(await answer.json()).toEqual({ message: expect.stringMatching(/try again/), traceId: expect.any(String) });
+      // What stock tus clients do not take for the end of their upload.
+      const asked = await fetch(`${away.url}/tus/capability`, { method: 'HEAD' });
+      expect([asked.status, asked.headers.get('retry-after')]).toEqual([423, '1']);
+      expect((await fetch(`${away.url}/tus/capability`, { method: 'PATCH' })).status).toBe(502);
+      expect((await fetch(`${away.url}/tus/capability/ranges/1`, { method: 'HEAD' })).status).toBe(502);
     } finally {
       await away.stop();
     }

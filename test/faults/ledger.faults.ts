@@ -30,12 +30,6 @@ it(`keeps every promise in ${COUNT} schedules`, async () => {
       for (const seed of seeds) {
         const outcome = await runSeed(world, seed);
         turns += outcome.turns;
-        process.stderr.write(
-          outcome.trace
-            .filter((l) => l.includes('[after'))
-            .map((l) => `GAP ${seed} ${l}\n`)
-            .join(''),
-        );
         ends[outcome.end] = (ends[outcome.end] ?? 0) + 1;
         if (outcome.broken.length > 0) broken[seed] = outcome.broken;
         if (outcome.broken.length > 0 || COUNT === 1) {

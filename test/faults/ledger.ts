@@ -48,6 +48,8 @@ export async function runSeed(world: World, seed: number): Promise<Outcome> {
     await run.all();
   } catch (error) {
     run.broken.push((error as Error).stack ?? String(error));
+    run.schedule.abandon();
+    await pause(500);
   }
   await clear(world);
   return { broken: run.broken, trace: run.schedule.trace, end: run.end, turns: run.schedule.trace.length };
@@ -281,7 +283,8 @@ class LedgerRun {
       else if (dice <= 88) await this.complete();
       else if (dice <= 90) await this.pause();
       else if (dice <= 93) await this.merge();
-      else if (dice <= 96) await this.repair();
+      else if (dice <= 95) await this.repair();
+      else if (dice <= 98) await this.sendAgain();
       else await this.replay();
     }
   }
@@ -317,10 +320,9 @@ class LedgerRun {
     }
   }
 
-  private async direct(): Promise<void> {
+  private async direct(ranges: ByteRange[] = this.draw.times(1, 3).map(() => this.range())): Promise<void> {
     const { draw } = this;
-    const bodies = draw.times(1, 3).map(() => {
-      const range = this.range();
+    const bodies = ranges.map((range) => {
       const bytes = this.bytesOf(range);
       return { bytes, chunk: { offset: range.start, sizeBytes: bytes.length, sha256: sha256(bytes) } };
     });
@@ -373,6 +375,16 @@ class LedgerRun {
   /** A batch of long ago comes once more. */
   private async replay(): Promise<void> {
     if (this.committed.length > 0) await this.commit(this.draw.times(1, 3).map(() => this.draw.of(this.committed)));
+  }
+
+  /** What was taken back is sent and told once more, while the collector is at it. */
+  private async sendAgain(): Promise<void> {
+    if (this.committed.length === 0) return;
+    const chunk = this.draw.of(this.committed);
+    const range = { start: chunk.offset, end: chunk.offset + chunk.sizeBytes };
+    await this.discard([range]);
+    const again = [() => this.commit([chunk]), () => this.commit([chunk]), () => this.direct([range])];
+    await Promise.all([this.collect(), this.collect(), ...again.map((one) => one())]);
   }
 
   private others(bytes: Buffer): Buffer {

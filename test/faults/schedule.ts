@@ -153,6 +153,12 @@ export class Schedule {
     this.change();
   }
 
+  /** After a failure: nothing that is still open has an effect any more, and all of it ends. */
+  abandon(): void {
+    for (const request of this.begun) request.crashed = true;
+    for (const one of [...this.waiting]) this.go(one, 'well');
+  }
+
   async point<T>(request: Request, kind: Kind, label: string, effect: () => Promise<T>): Promise<T> {
     const leave = await this.enter(request, kind, label);
     let result: T;

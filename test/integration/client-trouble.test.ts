@@ -187,7 +187,7 @@ it('cancelled before it starts, it does not start', async () => {
 });
 
 it('cancelled while its session is being made, it leaves none', async () => {
-  const { upload } = uploadOf(await fileOf(1000), { title: 'Never mind' });
+  const { upload } = uploadOf(await fileOf(1000), { fileName: 'never-mind.mp4' });
   let cancelled: Promise<void> | undefined;
   onLost = () => {
     cancelled = upload.cancel();
@@ -195,9 +195,7 @@ it('cancelled while its session is being made, it leaves none', async () => {
   instead = () => (cancelled === undefined ? 'lose' : null);
   await expect(upload.start()).rejects.toMatchObject({ code: 'CANCELLED' });
   await cancelled;
-  const sessions = await app.database.query(
-    `SELECT s.state FROM upload_session s JOIN video v ON v.id = s.video_id WHERE v.title = 'Never mind'`,
-  );
+  const sessions = await app.database.query(`SELECT state FROM upload_session WHERE file_name = 'never-mind.mp4'`);
   expect(sessions).toEqual([{ state: 'CANCELLED' }]);
 });
 

@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { Database, type Sql } from '../../src/common/database/index.js';
 import { RateLimits } from '../../src/common/rate-limits/index.js';
 import { UploadsService } from '../../src/modules/uploads/index.js';
+import { UploadWriters } from '../../src/modules/uploads/upload-writers.service.js';
 import { UsersService } from '../../src/modules/users/index.js';
 import { type Answer, ApiClient, chunkOf, rowId, startApp, type TestApp, until } from '../support/index.js';
 import { brokenInvariants } from '../support/invariants.js';
@@ -79,6 +80,23 @@ describe('quota', () => {
     // What one gives back another may have.
     const owner = users[answers.indexOf(made[0]) % users.length] as (typeof users)[0];
     await owner.client.move('cancel', made[0].session.id);
+    const client = await ApiClient.signUp(app.url);
+    const own = await client.createChannel();
+    users.push({ client, channelId: own });
+    const [{ userId }] = (await app.database.query(
+      'SELECT id AS "userId" FROM app_user ORDER BY created_at DESC LIMIT 1',
+    )) as [{ userId: string }];
+    const told = (role: 'MEMBER' | 'ADMIN') =>
+      app.get(UploadsService).create(
+        { userId, sessionId: randomUUID(), role },
+        {
+          ...{ channelId: rowId(own), fileName: 'a', sizeBytes: 20 * MB },
+          ...{ visibility: 'PRIVATE' as const, idempotencyKey: role },
+        },
+      );
+    // How much all store is for administrators.
+    await expect(told('MEMBER')).rejects.toMatchObject({ usedBytes: INSTALLATION_MB * MB });
+    await expect(told('ADMIN')).rejects.toMatchObject({ usedBytes: (INSTALLATION_MB - 10) * MB });
     expect(codes(await begin(10 * MB))).toEqual([]);
     expect(codes(await begin(1))).toEqual(['QUOTA_EXCEEDED']);
   });
@@ -222,8 +240,12 @@ describe('what comes too often', () => {
     await spend('tus', '127.0.0.1', Number(left) - 1, 6000);
     expect((await tus('HEAD', url)).status).toBe(200);
     const refused = await tus('POST', `${app.url}/tus`);
-    expect(await refusal(refused)).toEqual([429, 'RATE_LIMITED']);
-    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    // 429 would be final to stock clients, and of a HEAD everything but 423 would have them begin the file anew.
+    expect(await refusal(refused)).toEqual([503, 'RATE_LIMITED']);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(1);
+    const asked = await tus('HEAD', url);
+    expect([asked.status, Number(asked.headers.get('retry-after')) > 1]).toEqual([423, true]);
+    expect((await tus('GET', `${url}/ranges`)).status).toBe(429);
     // Questions of browsers are answered: a page could not read why it was refused otherwise.
     expect((await tus('OPTIONS', `${app.url}/tus`)).status).toBe(204);
     app.get(RateLimits).giveBack({ name: 'tus', points: 6000, seconds: 60 }, '127.0.0.1', 6000);
@@ -264,6 +286,8 @@ describe('what comes too often', () => {
       expect(answers.slice(0, 2).flatMap((answer) => answer.errors ?? [])).toEqual([]);
       expect(errors[0].extensions).toEqual({ code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) });
     }
+    const begun = await tus('POST', `${app.url}/tus`, { 'upload-length': '1', authorization: `Bearer ${zoe.token}` });
+    expect(await refusal(begun)).toEqual([503, 'RATE_LIMITED']);
     expect(codes(await begin(1))).toEqual([]);
   });
 });
@@ -327,6 +351,49 @@ describe('a body that is too large', () => {
   });
 });
 
+it('nobody has all of a process by sending next to nothing', async () => {
+  const writers = app.get(UploadWriters);
+  const before = { atOnce: writers.atOnce, judgedAfterMs: writers.judgedAfterMs };
+  const url = await tusUrl((await begin(1600)).session.id);
+  const statuses: (number | undefined)[] = [];
+  const requests = [0, 1].map((k) => {
+    const headers = { ...TUS, 'content-type': BYTES, 'content-length': 100 };
+    const request = http.request(`${url}/ranges/${100 * k}`, { method: 'PATCH', headers, agent: false });
+    request.on('error', () => undefined).on('response', (response) => statuses.push(response.resume().statusCode));
+    request.write('x'.repeat(1 + 10 * k));
+    return request;
+  });
+  await until(
+    () => app.database.query('SELECT id FROM upload_writer'),
+    (rows) => rows.length === 2,
+    20,
+  );
+  const append = (body: string) =>
+    fetch(`${url}/ranges/1000`, { method: 'PATCH', headers: { ...TUS, 'content-type': BYTES }, body });
+  writers.atOnce = 2;
+  expect((await append('abcd')).status).toBe(503);
+  writers.judgedAfterMs = 0;
+  expect((await append('abcd')).status).toBe(204);
+  Object.assign(writers, before);
+  await until(
+    async () => statuses,
+    (answered) => answered.length === 1,
+    20,
+  );
+  // The slower one, and what it had is kept.
+  expect(statuses).toEqual([423]);
+  const { covered } = (await (await fetch(`${url}/ranges`)).json()) as { covered: [number, number][] };
+  expect(covered).toEqual([
+    [0, 1],
+    [1000, 1004],
+  ]);
+  for (const request of requests) request.destroy();
+  await until(
+    () => app.database.query('SELECT id FROM upload_writer'),
+    (rows) => rows.length === 0,
+  );
+});
+
 it('one user cannot have all of a process to append', async () => {
   const requests: http.ClientRequest[] = [];
   const busy: IncomingMessage[] = [];
@@ -348,7 +415,12 @@ it('one user cannot have all of a process to append', async () => {
   expect(busy.map(({ statusCode, headers }) => [statusCode, headers['retry-after']])).toEqual(
     Array(16).fill([503, '1']),
   );
-  expect(await app.database.query('SELECT count(*)::int AS writers FROM upload_writer')).toEqual([{ writers: 64 }]);
+  // Those of one upload come in one after the other.
+  await until(
+    () => app.database.query('SELECT id FROM upload_writer'),
+    (writers) => writers.length === 64,
+    20,
+  );
   for (const request of requests) request.destroy();
   await until(
     () => app.database.query('SELECT id FROM upload_writer'),

@@ -1,9 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type http from 'node:http';
 import { Upload } from 'tus-js-client';
+import { Live } from '../../src/common/live/index.js';
+import { TusIngress } from '../../src/modules/uploads/tus-ingress.js';
 import { ask, BYTES, offsetAt, open, patch, type Reply, replyTo } from '../support/append.js';
 import { makeClip } from '../support/clip.js';
-import { type Answer, ApiClient, sha256, startApp, type TestApp, until } from '../support/index.js';
+import { type Answer, ApiClient, sha256, startApp, type TestApp, testRedis, until } from '../support/index.js';
 import { brokenInvariants, digestOf, storageOf, storeDifferences } from '../support/invariants.js';
 
 /** The append lane over real sockets: what tus 1.0 asks of a server, and that no byte that arrived is lost. */
@@ -145,6 +147,15 @@ describe('what tus asks', () => {
     expect(await offsetAt(again.headers.location as string)).toBe(4);
     const longer = await ask('POST', `${app.url}/tus`, { ...headers, 'upload-length': '11' });
     expect(longer.headers.location).not.toBe(first.headers.location);
+    const elsewhere = await ask('POST', `${app.url}/tus`, {
+      ...headers,
+      'upload-metadata': encoded({
+        ...{ filename: 'a.mp4', channel: await ada.createChannel(), fingerprint: 'same file' },
+      }),
+    });
+    expect(elsewhere.headers.location).not.toBe(first.headers.location);
+    // An older one of the same size and channel is found behind newer ones.
+    expect((await ask('POST', `${app.url}/tus`, headers)).headers.location).toBe(first.headers.location);
   });
 
   it('takes the first bytes with the creation', async () => {
@@ -162,6 +173,59 @@ describe('what tus asks', () => {
     );
     expect(made).toMatchObject({ status: 201, headers: { 'upload-offset': '4' } });
     expect(await offsetAt(made.headers.location as string)).toBe(4);
+  });
+
+  it('begins one upload, also where the bytes that come with the creation are refused', async () => {
+    const headers = {
+      authorization: `Bearer ${ada.token}`,
+      'upload-length': '777',
+      'upload-metadata': encoded({ channel: channelId }),
+      'content-type': BYTES,
+    };
+    for (const [body, more] of [
+      ['abcd', { 'upload-checksum': 'crc32 AAAA' }],
+      ['abcd', { 'upload-checksum': `sha256 ${createHash('sha256').update('x').digest('base64')}` }],
+      ['a'.repeat(778), {}],
+    ] as const) {
+      const made = await ask('POST', `${app.url}/tus`, { ...headers, 'content-length': body.length, ...more }, body);
+      expect(made).toMatchObject({ status: 201, headers: { 'upload-offset': '0' } });
+      expect((await patch(made.headers.location as string, 0, Buffer.from('abcd'))).status).toBe(204);
+      expect((await ask('DELETE', made.headers.location as string)).status).toBe(204);
+    }
+    const rows = await app.database.query('SELECT id FROM upload_session WHERE size_bytes = 777');
+    expect(rows).toHaveLength(3);
+  });
+
+  it('takes bodies that tell no length, also a part of the file, and ends who writes further ahead', async () => {
+    const { url, id } = await begin(1_000_000);
+    const chunked = (offset: number) => {
+      const request = open('PATCH', url, { 'content-type': BYTES, 'upload-offset': offset });
+      request.write('abcd');
+      return request.end('efgh');
+    };
+    expect(await replyTo(chunked(0))).toMatchObject({ status: 204, headers: { 'upload-offset': '8' } });
+    const ahead = await halfPatch(`${url}/ranges`, 500_000, 1_000, Buffer.from('x'));
+    const evicted = replyTo(ahead);
+    expect(await replyTo(chunked(8))).toMatchObject({ status: 204, headers: { 'upload-offset': '16' } });
+    expect((await evicted).status).toBe(423);
+    expect(await committed(id)).toEqual([
+      [0, 16],
+      [500_000, 500_001],
+    ]);
+    await ada.move('cancel', id);
+  });
+
+  it('ends nobody for a request that is refused', async () => {
+    const { url, id } = await begin(1_000_000);
+    await patch(url, 0, Buffer.from('abcd'));
+    const writer = await halfPatch(url, 4, 100, Buffer.from('efgh'));
+    const body = Buffer.from('abcd');
+    expect((await patch(url, 4, body, { 'upload-checksum': 'crc32 AAAA' })).status).toBe(400);
+    expect((await patch(url, 4, Buffer.alloc(1_000_000))).status).toBe(413);
+    expect(await patch(url, 0, Buffer.alloc(10))).toMatchObject({ status: 409, headers: { 'upload-offset': '4' } });
+    writer.end(Buffer.alloc(96));
+    expect((await replyTo(writer)).status).toBe(204);
+    await ada.move('cancel', id);
   });
 
   it.each<[string, number, () => Promise<Reply>]>([
@@ -275,6 +339,53 @@ describe('what tus asks', () => {
     );
     expect(await committed(id)).toEqual([]);
   });
+});
+
+it('goes on while Redis comes and goes', async () => {
+  const redis = await testRedis();
+  const own = await startApp({ redisUrl: redis.url, trustProxy: false });
+  try {
+    const user = await ApiClient.signUp(own.url);
+    const channel = await user.createChannel();
+    const { session } = await user.createSession({ channelId: channel, sizeBytes: 100 });
+    const { uploadSession } = await user.query('query ($id: ID!) { uploadSession(id: $id) { tusUrl } }', {
+      id: session.id,
+    });
+    const writer = open('PATCH', uploadSession.tusUrl, {
+      ...{ 'content-type': BYTES, 'content-length': 8, 'upload-offset': 0 },
+    });
+    const reply = replyTo(writer);
+    writer.write('abcd');
+    await until(
+      () => own.database.query('SELECT id FROM upload_writer'),
+      (rows) => rows.length === 1,
+      20,
+    );
+    const woken = new Promise<boolean>((resolve) => own.get(Live).listen('any', resolve));
+    await redis.restartEmpty();
+    // Everybody was told to look; who appends has nothing to look at.
+    expect(await woken).toBe(true);
+    expect(await own.database.query('SELECT id FROM upload_writer')).toHaveLength(1);
+    writer.end('efgh');
+    expect(await reply).toMatchObject({ status: 204, headers: { 'upload-offset': '8' } });
+  } finally {
+    await own.stop();
+    await redis.stop();
+  }
+});
+
+it('a body that nobody wants is not heard to the end, however slowly it comes', async () => {
+  const { url, id } = await begin(100);
+  const ingress = app.get(TusIngress);
+  ingress.unwantedMs = 300;
+  const request = open('PATCH', url, { 'content-type': 'text/plain', 'content-length': 1_000, 'upload-offset': 0 });
+  const closed = new Promise((resolve) => request.on('error', () => undefined).on('close', resolve));
+  const reply = replyTo(request);
+  request.write('x');
+  expect((await reply).status).toBe(415);
+  await closed;
+  ingress.unwantedMs = 10_000;
+  await ada.move('cancel', id);
 });
 
 describe('what arrived', () => {

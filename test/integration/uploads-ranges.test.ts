@@ -1,8 +1,12 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type http from 'node:http';
+import { Readable } from 'node:stream';
+import { Database } from '../../src/common/database/index.js';
 import { decodeId } from '../../src/common/graphql/index.js';
 import { AppendLane } from '../../src/modules/uploads/append-lane.service.js';
+import { IncomingBytes } from '../../src/modules/uploads/incoming-bytes.js';
 import { MergeJob } from '../../src/modules/uploads/merge.job.js';
+import { UploadWriters } from '../../src/modules/uploads/upload-writers.service.js';
 import { ask, BYTES, offsetAt, open, patch, type Reply, replyTo } from '../support/append.js';
 import { ApiClient, sha256, spawnServer, startApp, type TestApp, type TestServer, until } from '../support/index.js';
 import { brokenInvariants, storageOf, storeDifferences } from '../support/invariants.js';
@@ -185,6 +189,58 @@ describe('ranges', () => {
   });
 });
 
+it('rows of writers that nobody speaks for are swept, those of a process without a name later', async () => {
+  const { url, id } = await begin(1_000_000);
+  const old = [
+    ['1', 'gone', '2 minutes'],
+    ['2', null, '2 minutes'],
+    ['3', null, '2 hours'],
+  ] as const;
+  for (const [k, process, age] of old) {
+    await app.database.query(
+      `INSERT INTO upload_writer (id, session_id, span, process, told_at)
+       VALUES (gen_random_uuid(), $1, int8range($2::int, $2::int + 1), $3, now() - $4::interval)`,
+      [decodeId('UploadSession', id), k, process, age],
+    );
+  }
+  const writers = app.get(UploadWriters);
+  const left = async () => (await rangesOf(url)).writers.map(({ start }) => start);
+  await app.get(Database).tx(async (tx) => {
+    await tx.query('SELECT id FROM upload_session WHERE id = $1 FOR NO KEY UPDATE', [decodeId('UploadSession', id)]);
+    await writers.sweep();
+    expect(await left()).toEqual([1, 2, 3]);
+  });
+  const asked = performance.now();
+  await left();
+  // Nobody is asked who has long said nothing.
+  expect(performance.now() - asked).toBeLessThan(140);
+  await writers.sweep();
+  expect(await left()).toEqual([2]);
+  await app.database.query('DELETE FROM upload_writer WHERE process IS NULL');
+  await ada.move('cancel', id);
+});
+
+it('nobody begins to write while a process ends, or to a session that has ended', async () => {
+  const { url, id } = await begin(1_000_000);
+  const writers = other.get(UploadWriters);
+  const writer = halfPatch(at(url, other.url), 0, 1_000, file.subarray(0, 10));
+  const stopped = replyTo(writer);
+  await arrived(url, 10);
+  const ended = writers.beforeApplicationShutdown();
+  expect(await rangePatch(at(url, other.url), 5_000, file.subarray(0, 10))).toMatchObject({
+    ...{ status: 503, headers: { 'retry-after': '1' } },
+  });
+  await ended;
+  expect((await stopped).status).toBe(423);
+  Object.assign(writers, { stopping: false });
+  writers.onModuleInit();
+  expect((await rangesOf(url)).covered).toEqual([[0, 10]]);
+  await ada.move('cancel', id);
+  const row = { id: decodeId('UploadSession', id), ownerId: randomUUID() };
+  const bytes = new IncomingBytes(Readable.from(['x']));
+  expect(await writers.during(row, { start: 0, end: 1 }, bytes, async () => 'written')).toBe('SESSION_ENDED');
+});
+
 describe('many small objects', () => {
   const PIECE = 5_000;
   const chunksOf = (id: string) =>
@@ -196,12 +252,12 @@ describe('many small objects', () => {
   beforeAll(() => {
     for (const { get } of [app, other]) {
       get(MergeJob).newestSeconds = 0;
-      Object.assign(get(AppendLane), { mergeAt: 20, mergeDelayMs: 0, maxChunks: 60 });
+      Object.assign(get(AppendLane), { mergeAt: 20, mergeDelayMs: 0, maxChunks: 60, countEvery: 1 });
     }
   });
   afterAll(() => {
     for (const { get } of [app, other]) {
-      Object.assign(get(AppendLane), { mergeAt: 1_000, mergeDelayMs: 60_000, maxChunks: 100_000 });
+      Object.assign(get(AppendLane), { mergeAt: 1_000, mergeDelayMs: 60_000, maxChunks: 100_000, countEvery: 50 });
     }
   });
 

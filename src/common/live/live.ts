@@ -71,8 +71,8 @@ export class Live implements OnApplicationShutdown {
     });
   }
 
-  /** Calls `wake` at each tick, until the returned function is called. */
-  listen(topic: string, wake: () => void): () => void {
+  /** Calls `wake` at each tick, until the returned function is called. `perhaps`: one may have been lost, or none was. */
+  listen(topic: string, wake: (perhaps: boolean) => void): () => void {
     this.topics.on(eventName(topic), wake);
     return () => this.topics.off(eventName(topic), wake);
   }
@@ -162,11 +162,11 @@ export class Live implements OnApplicationShutdown {
   }
 
   private wake(topic: string): void {
-    this.topics.emit(eventName(topic));
+    this.topics.emit(eventName(topic), false);
   }
 
   private wakeAll(): void {
-    for (const topic of this.topics.eventNames()) this.topics.emit(topic);
+    for (const topic of this.topics.eventNames()) this.topics.emit(topic, true);
   }
 
   private logOutages(client: Redis, name: string): void {

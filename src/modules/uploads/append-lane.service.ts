@@ -24,8 +24,11 @@ const AHEAD_BYTES = 1024 * 1024;
 const MAX_HOLES = 10_000;
 /** More objects of one session are merged. */
 const MERGE_AT = 1_000;
+/** To count a session's chunks at each of its commits would hold its lock for long. */
+const COUNT_EVERY = 50;
+const SESSIONS_REMEMBERED = 10_000;
 
-/** How an append ended. `reached`: where its bytes end, after END; else where it began: the ledger says what counts. */
+/** How an append ended. `reached`: the end of what it has settled, where it began if that is nothing or was refused. */
 export interface Appended {
   readonly stop: Stop | 'MISMATCH' | 'FENCED' | 'SESSION_ENDED' | 'TOO_MANY' | 'BUSY';
   readonly reached: number;
@@ -54,6 +57,10 @@ export class AppendLane {
   mergeAt = MERGE_AT;
   mergeDelayMs = RATE_WINDOW_SECONDS * 1000;
   maxChunks = MAX_CHUNKS;
+  countEvery = COUNT_EVERY;
+
+  /** Of each session, how many more commits of this process count no chunks. */
+  private readonly uncounted = new Map<string, number>();
 
   constructor(
     private readonly db: Database,
@@ -160,14 +167,14 @@ export class AppendLane {
     if (!stop && !failure && hash && hash.digest('hex') !== checksum?.digest) stop = 'MISMATCH';
     if (stop || failure) await this.giveUp(waiting);
     if (failure) throw failure.error;
-    if (stop) return { stop, reached: start };
+    if (stop) return { stop, reached: refused || checksum ? start : at };
     if (waiting.length > 0) {
       const counted = await this.count(writer, waiting, true);
       if (typeof counted === 'string') return { stop: counted, reached: start };
     }
     // The last byte may have come another way; after a wrong digest the client says when it is mended.
     if (writer.completes && at === session.sizeBytes && session.failureCode === null) {
-      await this.db.tx((tx) => this.uploads.completeIfWhole(tx, writer.sessionId, null));
+      await this.writers.inTurn(writer.sessionId, (tx) => this.uploads.completeIfWhole(tx, writer.sessionId, null));
     }
     return { stop: 'END', reached: at };
   }
@@ -220,7 +227,7 @@ export class AppendLane {
     pieces: readonly ledger.StoredChunk[],
     verified: boolean,
   ): Promise<ByteRange[] | 'FENCED' | 'SESSION_ENDED' | 'TOO_MANY'> {
-    return this.db.tx(async (tx) => {
+    return this.writers.inTurn(writer.sessionId, async (tx) => {
       const result = await this.countIn(tx, writer, pieces, verified);
       const counted = new Set(typeof result === 'string' ? [] : result.contributing);
       const rest = pieces.flatMap(({ key }) => (counted.has(key) ? [] : [key]));
@@ -245,22 +252,43 @@ export class AppendLane {
     );
     if (open?.state !== 'OPEN') return 'SESSION_ENDED';
     if (!(await this.writers.isIn(tx, id))) return 'FENCED';
-    const [{ chunks, merged } = { chunks: 0, merged: '' }] = await tx.query<{ chunks: number; merged: string }>(
-      `SELECT count(*)::int AS chunks, sum(hashtext(object_key)) FILTER (WHERE starts_with(object_key, 'merged/'))::text AS merged
-       FROM (SELECT object_key FROM upload_chunk WHERE session_id = $1 LIMIT $2) c`,
-      [sessionId, this.maxChunks],
-    );
+    const chunks = await this.chunksNowAndThen(tx, sessionId);
     if (open.holes > MAX_HOLES || chunks >= this.maxChunks) return 'TOO_MANY';
     const result = await ledger.commit(tx, sessionId, pieces, verified);
     if (!result) return 'SESSION_ENDED';
     countCommitted(tx, 'append', result);
     if (chunks >= this.mergeAt) {
       // Once, until what is merged is something else, or there are many more.
+      const [{ merged } = { merged: '' }] = await tx.query<{ merged: string }>(
+        `SELECT sum(hashtext(object_key))::text AS merged FROM upload_chunk
+         WHERE session_id = $1 AND starts_with(object_key, 'merged/')`,
+        [sessionId],
+      );
       const dedupeKey = `merge:${sessionId}:${merged}:${Math.floor((2 * chunks) / this.mergeAt)}`;
       await this.jobs.enqueue(tx, MergeChunks, { sessionId }, { dedupeKey, delayMs: this.mergeDelayMs });
     }
     if (completes) await this.uploads.completeIfWhole(tx, sessionId, null);
     return result;
+  }
+
+  /** 0 where they are not counted this time. Once there are too many, they are counted each time. */
+  private async chunksNowAndThen(tx: Tx, sessionId: string): Promise<number> {
+    const left = (this.uncounted.get(sessionId) ?? 1) - 1;
+    this.uncounted.delete(sessionId);
+    if (left > 0) {
+      this.uncounted.set(sessionId, left);
+      return 0;
+    }
+    const [{ chunks } = { chunks: 0 }] = await tx.query<{ chunks: number }>(
+      `SELECT count(*)::int AS chunks FROM (SELECT FROM upload_chunk WHERE session_id = $1 LIMIT $2) c`,
+      [sessionId, this.maxChunks],
+    );
+    if (chunks >= this.maxChunks) return chunks;
+    this.uncounted.set(sessionId, this.countEvery);
+    // The one that was asked for longest ago, so that no more are remembered than this.
+    const [oldest] = this.uncounted.keys();
+    if (this.uncounted.size > SESSIONS_REMEMBERED && oldest !== undefined) this.uncounted.delete(oldest);
+    return chunks;
   }
 }
 

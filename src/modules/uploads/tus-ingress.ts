@@ -9,7 +9,7 @@ import { DomainError, Refusal } from '../../common/errors/index.js';
 import { decodeId } from '../../common/graphql/index.js';
 import { addressBlock } from '../../common/http/index.js';
 import { type RateLimit, RateLimits } from '../../common/rate-limits/index.js';
-import { ChannelsService } from '../channels/index.js';
+import { ChannelsService, canUpload } from '../channels/index.js';
 import { StorageError } from '../storage/index.js';
 import { type Appended, AppendLane, prefixOf } from './append-lane.service.js';
 import { parseMultirange, sizeOf } from './byte-ranges.js';
@@ -27,7 +27,7 @@ import {
 } from './tus-protocol.js';
 import { capabilityOf, sessionOf } from './upload-capability.js';
 import { UploadWriters } from './upload-writers.service.js';
-import { type UploadSessionRow, UploadsService } from './uploads.service.js';
+import { SESSIONS, type UploadSessionRow, UploadsService } from './uploads.service.js';
 
 export const TUS_PATH = '/tus';
 const BYTES = 'application/offset+octet-stream';
@@ -37,9 +37,13 @@ const UNWANTED_BYTES = 1024 * 1024;
 const REQUESTS: RateLimit = { name: 'tus', points: 6_000, seconds: 60 };
 /** A request that brought as much was worth its while, and does not count. */
 const WORTH_BYTES = 64 * 1024;
+/** For the rest of a body that nobody wants. */
+const UNWANTED_MS = 10_000;
 /** For the end of a body of unknown length. */
 const LAST_MS = 1_000;
 const RANGES_SHOWN = 1_000;
+/** Unfinished uploads of one fingerprint that are looked through. */
+const SAME_FILES = 20;
 
 /** What the client is told: a status, and why in words and as a code. */
 class TusRefusal extends Error {
@@ -63,6 +67,8 @@ const GONE = () => new TusRefusal(410, 'SESSION_ENDED', 'This upload was cancell
 @Injectable()
 export class TusIngress implements OnModuleInit {
   private readonly logger = new Logger(TusIngress.name);
+  /** Replaced by tests. */
+  unwantedMs = UNWANTED_MS;
 
   constructor(
     private readonly host: HttpAdapterHost,
@@ -151,27 +157,46 @@ export class TusIngress implements OnModuleInit {
       throw new TusRefusal(413, 'FILE_TOO_LARGE', `A file may have at most ${this.config.maxUploadBytes} bytes.`);
     }
     const text = (...names: string[]) => names.map((name) => metadata.get(name)).find(Boolean) ?? null;
+    const channelId = await this.channelOf(actor, text('channel'));
     const fingerprint = text('fingerprint');
-    const unfinished =
-      fingerprint && (await this.uploads.ofUser(actor.userId, { state: 'OPEN', fingerprint }, 1)).rows[0];
-    const session =
-      unfinished && unfinished.sizeBytes === sizeBytes
-        ? unfinished
-        : await this.uploads.create(actor, {
-            channelId: await this.channelOf(actor, text('channel')),
-            fileName: text('filename', 'name') ?? 'upload',
-            contentType: text('filetype', 'type'),
-            title: text('title'),
-            description: text('description'),
-            sizeBytes,
-            fingerprint,
-            visibility: 'PRIVATE',
-            idempotencyKey: `tus-${randomUUID()}`,
-          });
+    let session = await this.unfinished(actor, channelId, fingerprint, sizeBytes);
+    if (!session) {
+      await this.limits.spend(SESSIONS, actor.userId);
+      session = await this.uploads.create(actor, {
+        channelId,
+        fileName: text('filename', 'name') ?? 'upload',
+        contentType: text('filetype', 'type'),
+        title: text('title'),
+        description: text('description'),
+        sizeBytes,
+        fingerprint,
+        visibility: 'PRIVATE',
+        idempotencyKey: `tus-${randomUUID()}`,
+      });
+    }
     reply.code(201).header('location', TusIngress.urlOf(session.id, this.config));
     if (header(request, 'content-type') !== BYTES) return this.expiring(reply, session).send();
-    await this.writers.evict(session.id, at(0, request));
-    return this.append((await this.uploads.byId(session.id)) ?? session, 0, request, reply, { status: 201 });
+    try {
+      return await this.append(session, 0, request, reply, { status: 201 });
+    } catch (error) {
+      // Who is refused here begins another upload. So what is wrong with the bytes is told where they are sent again.
+      if (refusalOf(error).status === 500) this.logger.error({ err: error }, 'unexpected error');
+      this.endOfBody(request.raw, reply);
+      const now = (await this.uploads.byId(session.id)) ?? session;
+      return this.expiring(reply, now).header('upload-offset', offsetOf(now)).send();
+    }
+  }
+
+  /** The same file's, into the same channel, by who may still upload there. */
+  private async unfinished(
+    actor: Actor,
+    channelId: string,
+    fingerprint: string | null,
+    sizeBytes: number,
+  ): Promise<UploadSessionRow | null> {
+    if (fingerprint === null || !canUpload(await this.channels.roleOf(actor.userId, channelId))) return null;
+    const { rows } = await this.uploads.ofUser(actor.userId, { state: 'OPEN', fingerprint }, SAME_FILES);
+    return rows.find((row) => row.channelId === channelId && row.sizeBytes === sizeBytes) ?? null;
   }
 
   private async head(request: FastifyRequest<Addressed>, reply: FastifyReply): Promise<FastifyReply> {
@@ -189,17 +214,7 @@ export class TusIngress implements OnModuleInit {
     checkType(request);
     const offset = bytesOf(header(request, 'upload-offset'));
     if (offset === null) throw new TusRefusal(400, 'UPLOAD_OFFSET', 'Upload-Offset must be a number of bytes.');
-    if (session.state === 'OPEN') await this.writers.evict(session.id, at(offset, request));
-    const now = (await this.uploads.byId(session.id)) ?? session;
-    if (offset !== offsetOf(now)) {
-      reply.header('upload-offset', offsetOf(now));
-      throw new TusRefusal(
-        409,
-        'UPLOAD_OFFSET',
-        `The upload stands at ${offsetOf(now)}: ask with HEAD, and go on there.`,
-      );
-    }
-    return this.append(now, offset, request, reply, { status: 204 });
+    return this.append(session, offset, request, reply, { status: 204 });
   }
 
   /** What has arrived, as JSON: for polling, so it ends nobody and asks little. */
@@ -235,23 +250,22 @@ export class TusIngress implements OnModuleInit {
   ): Promise<FastifyReply> {
     const session = await this.sessionOf(request);
     checkType(request);
-    const offset = placeIn(session, place);
-    if (session.state === 'OPEN') await this.writers.evict(session.id, at(offset, request));
-    const now = (await this.uploads.byId(session.id)) ?? session;
-    return this.append(now, offset, request, reply, { status: 204, ours: true });
+    return this.append(session, placeIn(session, place), request, reply, { status: 204, ours: true });
   }
 
   private async terminate(request: FastifyRequest<Addressed>, reply: FastifyReply): Promise<FastifyReply> {
     const session = await this.sessionOf(request);
-    if (session.state === 'COMPLETED') {
+    await this.uploads.cancelSession(session.id);
+    const now = await this.uploads.byId(session.id);
+    if (now?.state === 'EXPIRED') throw GONE();
+    if (now?.state !== 'CANCELLED') {
       throw new TusRefusal(403, 'SESSION_ENDED', 'This upload is complete: delete its video instead.');
     }
-    await this.uploads.cancelSession(session.id);
     return reply.code(204).send();
   }
 
   private async append(
-    session: UploadSessionRow,
+    known: UploadSessionRow,
     offset: number,
     request: FastifyRequest,
     reply: FastifyReply,
@@ -263,11 +277,21 @@ export class TusIngress implements OnModuleInit {
     if (given !== undefined && length === null) {
       throw new TusRefusal(400, 'CONTENT_LENGTH', 'Content-Length must be a number of bytes.');
     }
-    if (offset + (length ?? 0) > session.sizeBytes) {
+    if (offset + (length ?? 0) > known.sizeBytes) {
       throw new TusRefusal(413, 'CHUNK_OUT_OF_BOUNDS', 'These bytes go beyond the end of the file.');
     }
     const checksum = this.checksumIn(request, length);
+    // Nobody is ended for a request that is refused: what is stored without a hole only grows.
+    if (status === 204 && !ours && offset < offsetOf(known)) this.elsewhere(known, reply);
+    // A body that tells no length may be anything up to the end of the file.
+    const end = length === null && 'transfer-encoding' in request.headers ? known.sizeBytes : offset + (length ?? 0);
+    if (known.state === 'OPEN') {
+      await this.writers.evict(known.id, { start: offset, end: Math.max(end, offset + 1) });
+    }
+    const session = (await this.uploads.byId(known.id)) ?? known;
+    if (status === 204 && !ours && offset !== offsetOf(session)) this.elsewhere(session, reply);
     if (session.state !== 'OPEN') {
+      this.endOfBody(request.raw, reply);
       return reply.code(status).header('upload-offset', session.sizeBytes).send();
     }
     const body = new IncomingBytes(request.raw);
@@ -281,6 +305,12 @@ export class TusIngress implements OnModuleInit {
     } finally {
       body.release();
     }
+  }
+
+  private elsewhere(session: UploadSessionRow, reply: FastifyReply): never {
+    const stands = offsetOf(session);
+    reply.header('upload-offset', stands);
+    throw new TusRefusal(409, 'UPLOAD_OFFSET', `The upload stands at ${stands}: ask with HEAD, and go on there.`);
   }
 
   private async answer(
@@ -367,11 +397,24 @@ export class TusIngress implements OnModuleInit {
 
   private refuse(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
     const { status, code, message, headers } = refusalOf(error);
-    if (status === 503) reply.header('retry-after', '1');
+    const told = toldStock(request, status);
+    if (told === 503 || told !== status) reply.header('retry-after', '1');
     reply.headers(headers ?? {});
     if (status === 500) this.logger.error({ err: error }, 'unexpected error');
-    endOfBody(request.raw, reply);
-    reply.code(status).type('application/json').send({ code, message });
+    this.endOfBody(request.raw, reply);
+    reply.code(told).type('application/json').send({ code, message });
+  }
+
+  /**
+   * A body that nobody wants is read and dropped where it is short, or its sender would see a reset instead of the answer.
+   * Whoever sends it slowly is not heard to the end.
+   */
+  private endOfBody(request: IncomingMessage, reply: FastifyReply): void {
+    if (request.complete || request.destroyed) return;
+    if (Number(request.headers['content-length']) <= UNWANTED_BYTES) request.resume();
+    else reply.header('connection', 'close');
+    const timer = setTimeout(() => request.destroy(), this.unwantedMs);
+    request.once('close', () => clearTimeout(timer));
   }
 }
 
@@ -395,9 +438,18 @@ function placeIn(session: UploadSessionRow, offset: string | undefined): number 
   throw new TusRefusal(400, 'UPLOAD_OFFSET', 'There is no such place in the file.');
 }
 
-/** From an offset to where a request ends: only a place, where that is not said. */
-function at(offset: number, request?: FastifyRequest): { start: number; end: number } {
-  return { start: offset, end: offset + Math.max(1, bytesOf(request && header(request, 'content-length')) ?? 1) };
+function at(offset: number): { start: number; end: number } {
+  return { start: offset, end: offset + 1 };
+}
+
+/**
+ * Stock clients try again after 423, 409 and what is no 4xx; but of a HEAD they take everything except 423 to mean that
+ * there is no such upload, and begin the file anew.
+ */
+function toldStock({ method, routeOptions: { url } }: FastifyRequest, status: number): number {
+  if (url !== TUS_PATH && url !== `${TUS_PATH}/:capability`) return status;
+  if (method === 'HEAD') return status === 429 || status >= 500 ? 423 : status;
+  return status === 429 ? 503 : status;
 }
 
 /** Where what is stored without a hole from `offset` on ends. */
@@ -438,11 +490,4 @@ function refusalOf(error: unknown): {
     return { status: 507, code: error.code, message: 'The store has no space left: try again later.' };
   }
   return { status: 500, code: 'INTERNAL', message: 'Something went wrong on our side: try again.' };
-}
-
-/** A body that nobody wants is read and dropped where it is short, or its sender would see a reset instead of the answer. */
-function endOfBody(request: IncomingMessage, reply: FastifyReply): void {
-  if (request.complete || request.destroyed) return;
-  if (Number(request.headers['content-length']) <= UNWANTED_BYTES) request.resume();
-  else reply.header('connection', 'close');
 }

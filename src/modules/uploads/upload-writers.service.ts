@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
-import { Database, type Sql } from '../../common/database/index.js';
+import { Database, type Sql, type Tx } from '../../common/database/index.js';
 import { Periodically } from '../../common/jobs/index.js';
 import { Live } from '../../common/live/index.js';
 import { type ByteRange, formatRange } from './byte-ranges.js';
 import type { IncomingBytes } from './incoming-bytes.js';
+import { Turns } from './turns.js';
 import type { UploadSessionRow } from './uploads.service.js';
 
 /** For an evicted writer to settle what it has; then it is fenced off, alive or not. */
@@ -24,6 +25,30 @@ const AT_ONCE = 256;
 /** Nobody has the whole process. */
 const AT_ONCE_OF_USER = 64;
 const AT_ONCE_OF_SESSION = 16;
+/** Where all places are taken, who brings less than this in a minute makes room: 256 KiB. */
+const SLOW_BYTES_A_MS = (256 * 1024) / 60_000;
+/** Nobody is judged before, and only by the last minute or two. */
+const JUDGED_AFTER_MS = 10_000;
+const JUDGED_BY_MS = 60_000;
+/** For what has arrived at a shutdown: a store that does not answer holds nothing up. */
+const SHUTDOWN_MS = 10_000;
+/** Of all writers of a session that are asked about at once. */
+const ASKED_MS = 20;
+/** Who has told nothing for so long answers no question. */
+const SILENT_MS = 10_000;
+/** A row of a process without a name: nobody can see whether it is gone. */
+const FORGOTTEN_MS = 3_600_000;
+
+interface Writer {
+  readonly sessionId: string;
+  readonly ownerId: string;
+  readonly bytes: IncomingBytes;
+  readonly done: Promise<unknown>;
+  /** By `performance.now()`, and what had arrived by then. */
+  since: number;
+  before: number;
+  madeRoom: boolean;
+}
 
 export interface Writing extends ByteRange {
   /** Bytes of its request that have arrived. */
@@ -37,8 +62,16 @@ export interface Writing extends ByteRange {
 @Injectable()
 export class UploadWriters implements OnModuleInit, BeforeApplicationShutdown {
   private readonly logger = new Logger(UploadWriters.name);
-  private readonly here = new Map<string, { ownerId: string; bytes: IncomingBytes; done: Promise<unknown> }>();
+  private readonly here = new Map<string, Writer>();
+  /** A session has one connection of this process' pool at most, however many write to it. */
+  private readonly turns = new Turns();
+  /** Sessions whose writers are about to tell. */
+  private readonly asked = new Set<string>();
   private telling: NodeJS.Timeout | undefined;
+  private stopping = false;
+  /** Replaced by tests. */
+  atOnce = AT_ONCE;
+  judgedAfterMs = JUDGED_AFTER_MS;
 
   constructor(
     private readonly db: Database,
@@ -46,14 +79,23 @@ export class UploadWriters implements OnModuleInit, BeforeApplicationShutdown {
   ) {}
 
   onModuleInit(): void {
-    this.telling = setInterval(() => void this.tell([...this.here.keys()]), TELL_MS).unref();
+    this.telling = setInterval(() => {
+      this.forgetEarlier();
+      void this.tell([...this.here.keys()]);
+    }, TELL_MS).unref();
   }
 
   /** What has arrived is settled; clients go on at another process. */
   async beforeApplicationShutdown(): Promise<void> {
+    this.stopping = true;
     const writers = [...this.here.values()];
     for (const { bytes } of writers) bytes.stop();
-    await Promise.allSettled(writers.map(({ done }) => done));
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, SHUTDOWN_MS);
+    });
+    await Promise.race([Promise.allSettled(writers.map(({ done }) => done)), late]);
+    clearTimeout(timer);
     clearInterval(this.telling);
   }
 
@@ -98,37 +140,52 @@ export class UploadWriters implements OnModuleInit, BeforeApplicationShutdown {
    * Runs `write` while its row stands. Of several who come to one place at once one gets it: nobody can have the same bytes
    * stored many times.
    *
-   * @returns what `write` does; FENCED: somebody else writes there; BUSY: too many write in this process
+   * @returns what `write` does; FENCED: somebody else writes there; SESSION_ENDED; BUSY: too many write in this process, or
+   * it ends
    */
   async during<T>(
     { id: sessionId, ownerId }: Pick<UploadSessionRow, 'id' | 'ownerId'>,
     span: ByteRange,
     bytes: IncomingBytes,
     write: (writerId: string) => Promise<T>,
-  ): Promise<T | 'FENCED' | 'BUSY'> {
+  ): Promise<T | 'FENCED' | 'SESSION_ENDED' | 'BUSY'> {
     const ofUser = [...this.here.values()].filter((writer) => writer.ownerId === ownerId).length;
-    if (this.here.size >= AT_ONCE || ofUser >= AT_ONCE_OF_USER) return 'BUSY';
+    if (this.stopping || ofUser >= AT_ONCE_OF_USER || (this.here.size >= this.atOnce && !this.makeRoom()))
+      return 'BUSY';
     const id = randomUUID();
     const unlisten = [
-      this.live.listen(evictionTopic(id), () => {
+      this.live.listen(evictionTopic(id), (perhaps) => {
+        // Each reconnect of Redis would end every upload. A hint that was lost costs who evicts its wait, no more.
+        if (perhaps) return;
         bytes.stop();
         // Who evicts sees by it that this process lives.
         void this.tell([id]);
       }),
-      this.live.listen(askingTopic(sessionId), () => void this.tell([id], sessionId)),
+      this.live.listen(askingTopic(sessionId), (perhaps) => perhaps || this.tellSoon(sessionId)),
     ];
-    const done: Promise<T | 'FENCED'> = this.enter(id, sessionId, span).then<T | 'FENCED'>((entered) =>
-      entered ? write(id) : 'FENCED',
+    const done = this.enter(id, sessionId, span).then<T | 'FENCED' | 'SESSION_ENDED'>(
+      (refused) => refused ?? write(id),
     );
-    this.here.set(id, { ownerId, bytes, done });
+    const since = performance.now();
+    this.here.set(id, { sessionId, ownerId, bytes, done, since, before: 0, madeRoom: false });
     try {
       return await done;
     } finally {
       for (const end of unlisten) end();
       this.here.delete(id);
-      await this.db.query('DELETE FROM upload_writer WHERE id = $1', [id]);
+      try {
+        await this.db.query('DELETE FROM upload_writer WHERE id = $1', [id]);
+      } catch (error) {
+        // What was written counts all the same.
+        this.logger.warn(`a writer's row is left to be swept: ${(error as Error).message}`);
+      }
       this.live.tick(settledTopic(sessionId));
     }
+  }
+
+  /** A transaction on a session, after those that this process has begun on it. */
+  inTurn<T>(sessionId: string, work: (tx: Tx) => Promise<T>): Promise<T> {
+    return this.turns.take(sessionId, () => this.db.tx(work));
   }
 
   /** @param sql a transaction that holds the session's lock */
@@ -142,16 +199,16 @@ export class UploadWriters implements OnModuleInit, BeforeApplicationShutdown {
    */
   async of(sessionId: string): Promise<Writing[]> {
     const look = () =>
-      this.db.query<Writing & { id: string; fresh: boolean }>(
+      this.db.query<Writing & { id: string; known: boolean }>(
         `SELECT id, lower(span) AS start, upper(span) AS "end", received,
-                told_at > clock_timestamp() - $2 * interval '1 ms' AS fresh
+                clock_timestamp() - told_at NOT BETWEEN $2 * interval '1 ms' AND $4 * interval '1 ms' AS known
          FROM upload_writer WHERE session_id = $1 ORDER BY lower(span) LIMIT $3`,
-        [sessionId, FRESH_MS, AT_ONCE_OF_SESSION],
+        [sessionId, FRESH_MS, AT_ONCE_OF_SESSION, SILENT_MS],
       );
     let rows = await look();
     const until = performance.now() + ANSWER_MS;
     for (let asked = false; performance.now() < until; asked = true) {
-      if (rows.every(({ id, fresh }) => fresh || this.here.has(id))) break;
+      if (rows.every(({ id, known }) => known || this.here.has(id))) break;
       const told = this.live.waitFor(toldTopic(sessionId), until - performance.now());
       if (!asked) this.live.tick(askingTopic(sessionId));
       await told;
@@ -172,15 +229,52 @@ export class UploadWriters implements OnModuleInit, BeforeApplicationShutdown {
   /** Who writes tells; what has long told nothing is left of a process that is gone, and would count as a writer. */
   @Periodically(SWEEP_MS)
   async sweep(): Promise<void> {
+    // Whether it is old is asked again of the row as it is then: it may just have told.
+    const old = `w.told_at < clock_timestamp() - CASE WHEN w.process IS NULL THEN $2::int ELSE $1::int END * interval '1 ms'`;
     await this.db.query(
-      `DELETE FROM upload_writer WHERE process IS NOT NULL AND told_at < clock_timestamp() - $1 * interval '1 ms'`,
-      [SWEEP_MS],
+      `WITH silent AS (SELECT w.id FROM upload_writer w JOIN upload_session s ON s.id = w.session_id
+                       WHERE ${old} FOR NO KEY UPDATE OF s SKIP LOCKED)
+       DELETE FROM upload_writer w USING silent WHERE w.id = silent.id AND ${old}`,
+      [SWEEP_MS, FORGOTTEN_MS],
     );
   }
 
-  private enter(id: string, sessionId: string, span: ByteRange): Promise<boolean> {
-    return this.db.tx(async (tx) => {
-      await tx.query('SELECT id FROM upload_session WHERE id = $1 FOR NO KEY UPDATE', [sessionId]);
+  /** Ends the slowest of those that bring next to nothing: what they have is kept. @returns false when there is none */
+  private makeRoom(): boolean {
+    const now = performance.now();
+    let slowest: Writer | undefined;
+    let rate = SLOW_BYTES_A_MS;
+    for (const writer of this.here.values()) {
+      if (writer.madeRoom || now - writer.since < this.judgedAfterMs) continue;
+      const its = (writer.bytes.received - writer.before) / (now - writer.since);
+      if (its >= rate) continue;
+      rate = its;
+      slowest = writer;
+    }
+    if (!slowest) return false;
+    slowest.madeRoom = true;
+    slowest.bytes.stop();
+    return true;
+  }
+
+  /** Who was fast once is not fast for ever. */
+  private forgetEarlier(): void {
+    const now = performance.now();
+    for (const writer of this.here.values()) {
+      if (now - writer.since < JUDGED_BY_MS) continue;
+      writer.since = now;
+      writer.before = writer.bytes.received;
+    }
+  }
+
+  /** @returns why not, where it may not */
+  private enter(id: string, sessionId: string, span: ByteRange): Promise<'FENCED' | 'SESSION_ENDED' | undefined> {
+    return this.inTurn(sessionId, async (tx) => {
+      const [session] = await tx.query<{ state: string }>(
+        'SELECT state FROM upload_session WHERE id = $1 FOR NO KEY UPDATE',
+        [sessionId],
+      );
+      if (session?.state !== 'OPEN') return 'SESSION_ENDED';
       // Behind a pooler that gives connections a name of its own nobody can tell whether a process is gone.
       const rows = await tx.query(
         `INSERT INTO upload_writer (id, session_id, span, process)
@@ -189,7 +283,7 @@ export class UploadWriters implements OnModuleInit, BeforeApplicationShutdown {
            AND (SELECT count(*) FROM upload_writer WHERE session_id = $2::uuid) < $4 RETURNING id`,
         [id, sessionId, formatRange(span), AT_ONCE_OF_SESSION, this.db.processName],
       );
-      return rows.length === 1;
+      return rows.length === 1 ? undefined : 'FENCED';
     });
   }
 
@@ -205,10 +299,21 @@ export class UploadWriters implements OnModuleInit, BeforeApplicationShutdown {
 
   /** In the order of the ledger's own statements: after this, nothing that these writers settle counts. */
   private async fence(sessionId: string, ids: readonly string[]): Promise<void> {
-    await this.db.tx(async (tx) => {
+    await this.inTurn(sessionId, async (tx) => {
       await tx.query('SELECT id FROM upload_session WHERE id = $1 FOR NO KEY UPDATE', [sessionId]);
       await tx.query('DELETE FROM upload_writer WHERE id = ANY($1::uuid[])', [ids]);
     });
+  }
+
+  /** All that write to a session at once, however many ask. */
+  private tellSoon(sessionId: string): void {
+    if (this.asked.has(sessionId)) return;
+    this.asked.add(sessionId);
+    setTimeout(() => {
+      this.asked.delete(sessionId);
+      const ids = [...this.here].flatMap(([id, writer]) => (writer.sessionId === sessionId ? [id] : []));
+      void this.tell(ids, sessionId);
+    }, ASKED_MS);
   }
 
   private async tell(ids: readonly string[], sessionId?: string): Promise<void> {

@@ -462,7 +462,10 @@ export class QuotaExceededError extends UserError {
   @Field(() => GraphQLBytes, { description: 'How much may be stored.' })
   limitBytes: number;
 
-  @Field(() => GraphQLBytes, { description: 'How much is stored, unfinished uploads at their full size.' })
+  @Field(() => GraphQLBytes, {
+    description:
+      'How much is stored, unfinished uploads at their full size. Of INSTALLATION only administrators are told; to others it is limitBytes.',
+  })
   usedBytes: number;
 }
 

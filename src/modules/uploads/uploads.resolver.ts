@@ -59,10 +59,9 @@ import {
   UploadSessionPayload,
   UploadSessionStateEnum,
 } from './uploads.graphql.js';
-import { type UploadSessionRow, UploadsService, uploadTopic } from './uploads.service.js';
+import { SESSIONS, type UploadSessionRow, UploadsService, uploadTopic } from './uploads.service.js';
 
 /** Of one user. Each may name 500 chunks: a commit that looks at as many costs more. */
-const SESSIONS: RateLimit = { name: 'createUploadSession', points: 600, seconds: 60 };
 const COMMITS: RateLimit = { name: 'commitChunks', points: 6_000, seconds: 60 };
 const CHUNKS_A_POINT = 50;
 

@@ -8,6 +8,7 @@ import { OnEvent } from '../../common/events/index.js';
 import { decodeCursor, encodeCursor } from '../../common/graphql/index.js';
 import { Jobs, Periodically } from '../../common/jobs/index.js';
 import { Live } from '../../common/live/index.js';
+import type { RateLimit } from '../../common/rate-limits/index.js';
 import { beginUpload, traceUpload } from '../../common/tracing/index.js';
 import { ChannelsService, canUpload } from '../channels/index.js';
 import { StoredObjects } from '../storage/index.js';
@@ -48,6 +49,9 @@ export interface Page<Row> {
 
 /** The live topic that ticks when anything about the session changed. */
 export const uploadTopic = (sessionId: string): string => `upload:${sessionId}`;
+
+/** Of one user, however they are begun. */
+export const SESSIONS: RateLimit = { name: 'createUploadSession', points: 600, seconds: 60 };
 
 const MISSING_SHOWN = 100;
 export const RATE_WINDOW_SECONDS = 60;
@@ -268,7 +272,7 @@ export class UploadsService {
         );
         // The same key won a race: what this transaction reserved and made goes with its roll-back.
         if (!row) throw new LostRace();
-        await this.checkInstallation(tx, sizeBytes);
+        await this.checkInstallation(tx, sizeBytes, actor);
         tx.afterCommit(() =>
           beginUpload(videoId, 'createUploadSession', startedAt, {
             'sluice.session.id': row.id,
@@ -306,11 +310,13 @@ export class UploadsService {
   }
 
   /** Last in its transaction: from here to the commit others wait. @throws QuotaExceeded */
-  private async checkInstallation(tx: Tx, sizeBytes: number): Promise<void> {
+  private async checkInstallation(tx: Tx, sizeBytes: number, actor: Actor): Promise<void> {
     const quota = this.config.installationQuotaBytes;
     if (quota === null) return;
     const held = await this.users.lockHeldBytes(tx);
-    if (held > quota) throw new QuotaExceeded('INSTALLATION', quota, held - sizeBytes);
+    if (held <= quota) return;
+    // How much all others store is nobody's business but an administrator's.
+    throw new QuotaExceeded('INSTALLATION', quota, actor.role === 'ADMIN' ? held - sizeBytes : quota);
   }
 
   /** A flag alone: what still arrives counts. */
