@@ -16,6 +16,9 @@ export interface Session {
   readonly state: SessionState;
   readonly sizeBytes: number;
   readonly committedBytes: number;
+  /** Of the file, as whoever began it gave it. */
+  readonly fingerprint: string | null;
+  readonly pausedAt: string | null;
   readonly tusUrl: string;
   readonly video: { readonly id: string; readonly channel: { readonly id: string } };
   readonly failure: { readonly code: string; readonly message: string } | null;
@@ -23,7 +26,7 @@ export interface Session {
   readonly wantedRanges: readonly { readonly start: number; readonly end: number }[];
 }
 const SESSION =
-  'id state sizeBytes committedBytes tusUrl video { id channel { id } } failure { code message } chunkSize { recommendedBytes } wantedRanges { start end }';
+  'id state sizeBytes committedBytes fingerprint pausedAt tusUrl video { id channel { id } } failure { code message } chunkSize { recommendedBytes } wantedRanges { start end }';
 const PAYLOAD = `session { ${SESSION} } userErrors { code message }`;
 const TARGETS = 'targets { offset sizeBytes method url headers { name value } }';
 

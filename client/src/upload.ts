@@ -70,6 +70,7 @@ export interface Uploaded {
 }
 
 const FINGERPRINT_BYTES = 64 * 1024;
+const FINGERPRINT = /^\d+-[\da-f]{32}-[\da-f]{32}$/;
 const REPAIRS = 3;
 const PROGRESS_MS = 250;
 const CANCELLING_MS = 60_000;
@@ -291,13 +292,16 @@ export class Upload {
       const session = await this.api.session(sessionId);
       if (!session) throw new UploadError('NOT_FOUND', 'There is no such upload session.');
       if (session.sizeBytes !== source.size) {
-        throw new UploadError('FILE_DIFFERS', `That upload is of a file of ${session.sizeBytes} bytes.`);
+        throw new UploadError('FILE_DIFFERS', `This is another file: that upload is of ${session.sizeBytes} bytes.`);
+      }
+      // Other clients have other fingerprints, or none: then the digest at the end tells.
+      const known = session.fingerprint;
+      if (known && FINGERPRINT.test(known) && known !== (await fingerprintOf(source))) {
+        throw new UploadError('FILE_DIFFERS', 'This is another file than that upload is of, of the same size.');
       }
       return this.entered(session);
     }
-    const edge = Math.min(FINGERPRINT_BYTES, source.size);
-    const ends = await Promise.all([source.digest(0, edge), source.digest(source.size - edge, source.size)]);
-    const fingerprint = [source.size, ...ends.map((hex) => hex.slice(0, 32))].join('-');
+    const fingerprint = await fingerprintOf(source);
     const input = {
       ...{ channelId, fileName, sizeBytes: source.size, fingerprint },
       ...{ contentType: source.type || null, title: title ?? null, description: description ?? null },
@@ -335,6 +339,7 @@ export class Upload {
     }
     if (this.over.signal.aborted) throw this.error ?? new UploadError('CANCELLED', 'The upload was cancelled.');
     this.session = session;
+    if (session.pausedAt && !this.isPaused) this.note('resume');
     return session;
   }
 
@@ -554,4 +559,11 @@ export class Upload {
       }
     }
   }
+}
+
+/** The size, and digests of the beginning and the end: names the same file again without reading all of it. */
+async function fingerprintOf(source: Source): Promise<string> {
+  const edge = Math.min(FINGERPRINT_BYTES, source.size);
+  const ends = await Promise.all([source.digest(0, edge), source.digest(source.size - edge, source.size)]);
+  return [source.size, ...ends.map((hex) => hex.slice(0, 32))].join('-');
 }

@@ -68,6 +68,7 @@ async function open(): Promise<Page> {
     // What a cut link does to a request is told there as well.
     if (message.type() === 'error' && !message.text().includes('net::ERR_')) misdeeds.push(message.text());
   });
+  page.on('dialog', (dialog) => dialog.accept());
   await page.goto(`${link.url}/upload`);
   return page;
 }
@@ -167,7 +168,8 @@ test('a browser that gives out handles goes on after a reload without choosing a
 
 test('several files: two at once, paused, resumed and cancelled by keyboard', async () => {
   const ada = await ApiClient.signUp(app.url);
-  await ada.createChannel();
+  const channelId = await ada.createChannel();
+  await ada.createSession({ channelId, fileName: 'elsewhere.mp4', sizeBytes: SIZE });
   const names = ['one.mp4', 'two.mp4', 'three.mp4'];
   const files = await Promise.all(names.map((name) => makeFile(name)));
   const page = await open();
@@ -175,9 +177,15 @@ test('several files: two at once, paused, resumed and cancelled by keyboard', as
   link.bytesPerSecond = 4 * MiB;
   await choose(page).setInputFiles(files.map(({ path }) => path));
   await item(page, 'three.mp4').getByText('Waiting for its turn').waitFor();
+  const unfinished = page.getByRole('region', { name: 'Unfinished' });
+  await unfinished.getByLabel('Choose the same file to go on: elsewhere.mp4').setInputFiles(files[0]?.path ?? '');
+  await unfinished.waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: 'Cancel: one.mp4' }).last().press('Enter');
+  await unfinished.getByText('elsewhere.mp4').waitFor();
   await shown(page, 'one.mp4', 0.05);
   await button(page, 'Pause', 'one.mp4').press('Enter');
   await item(page, 'one.mp4').getByText('Paused').waitFor();
+  expect(await page.evaluate(`document.activeElement?.ariaLabel`)).toBe('Resume: one.mp4');
   await item(page, 'three.mp4').getByText('Uploading').waitFor();
   await button(page, 'Cancel', 'two.mp4').press('Enter');
   await item(page, 'two.mp4').getByText('Cancelled').waitFor();
@@ -203,8 +211,18 @@ test('says that the network is gone, that it is another file, and that it is no 
   await page.getByLabel('Choose the same file to go on: elsewhere.mp4').setInputFiles(other.path);
   await item(page, 'other.mp4').getByRole('alert').filter({ hasText: 'Code FILE_DIFFERS' }).waitFor();
   await item(page, 'elsewhere.mp4').waitFor();
+  const nothing = '0'.repeat(32);
+  await ada.createSession({
+    ...{ channelId, fileName: 'same size.mp4', sizeBytes: SIZE },
+    fingerprint: [SIZE, nothing, nothing].join('-'),
+  });
+  await page.reload();
+  await page.getByLabel('Choose the same file to go on: same size.mp4').setInputFiles(path);
+  await item(page, 'waits.mp4').getByRole('alert').filter({ hasText: 'This is another file' }).waitFor();
+  await button(page, 'Remove from the list', 'waits.mp4').click();
+  await item(page, 'same size.mp4').waitFor();
 
-  link.bytesPerSecond = 4 * MiB;
+  link.bytesPerSecond = MiB;
   await choose(page).setInputFiles(path);
   await shown(page, 'waits.mp4', 0.1);
   link.stop();

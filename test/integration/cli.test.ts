@@ -1,7 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as pause } from 'node:timers/promises';
 import { makeClip, padded } from '../support/clip.js';
 import {
   type Answer,
@@ -90,7 +94,7 @@ async function makeFile(name: string): Promise<{ path: string; digest: string }>
 
 async function sessions(): Promise<Answer[]> {
   const { viewer } = await ada.query(
-    `{ viewer { uploadSessions(first: 10) { nodes { id state fileName committedBytes video { id title visibility } } } } }`,
+    `{ viewer { uploadSessions(first: 10) { nodes { id state fileName committedBytes pausedAt video { id title visibility } } } } }`,
   );
   return viewer.uploadSessions.nodes;
 }
@@ -194,6 +198,80 @@ describe('signing in', () => {
   });
 });
 
+describe('renewing over a bad link', () => {
+  let proxy: Server;
+  let endpoint: string;
+  /** What becomes of the next answer to a renewal. */
+  let next: 'lost' | 'late' | null;
+  let renewals: number;
+
+  beforeEach(async () => {
+    next = null;
+    renewals = 0;
+    const pass = async (request: IncomingMessage): Promise<string | null> => {
+      const body = await text(request);
+      const answer = await fetch(`${server.url}/graphql`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          ...(request.headers.authorization ? { authorization: request.headers.authorization } : {}),
+        },
+        body,
+      });
+      if (!body.includes('refreshSession')) return answer.text();
+      renewals++;
+      const fate = next;
+      next = null;
+      if (fate === 'late') await pause(1_000);
+      return fate === 'lost' ? null : answer.text();
+    };
+    proxy = createServer(async (request, response) => {
+      const answer = await pass(request);
+      // A lost one: the connection stays, and nothing comes.
+      if (answer !== null) response.setHeader('content-type', 'application/json').end(answer);
+    }).listen(0, '127.0.0.1');
+    await once(proxy, 'listening');
+    endpoint = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    await run(['login', '--endpoint', endpoint, '--email', ada.email ?? ''], `${PASSWORD}\n`);
+    const kept = JSON.parse(await readFile(loginsFile(), 'utf8'));
+    kept.logins[endpoint].accessTokenExpiresAt = new Date(0).toISOString();
+    await writeFile(loginsFile(), JSON.stringify(kept));
+  });
+  afterEach(() => {
+    proxy.close();
+    proxy.closeAllConnections();
+  });
+
+  const keptToken = async () => JSON.parse(await readFile(loginsFile(), 'utf8')).logins[endpoint].refreshToken;
+
+  it('stays signed in where the answer was lost', async () => {
+    next = 'lost';
+    const begun = performance.now();
+    expect(await run(['status'])).toMatchObject({ code: 0, stdout: 'No unfinished uploads.\n' });
+    expect(renewals).toBe(2);
+    expect(performance.now() - begun).toBeLessThan(10_000);
+  });
+
+  it('keeps what it got when Ctrl-C comes before the answer', async () => {
+    next = 'late';
+    const before = await keptToken();
+    const { child, ended } = begin('status');
+    await until(async () => renewals, Boolean, 5);
+    child.kill('SIGINT');
+    expect(await ended).toMatchObject({ code: 130 });
+    expect(await keptToken()).not.toBe(before);
+    expect(await run(['status'])).toMatchObject({ code: 0 });
+    expect(renewals).toBe(1);
+  });
+
+  it('takes the lock of one that is gone, also when the clock was set back since', async () => {
+    const lock = `${loginsFile()}.lock`;
+    await writeFile(lock, '');
+    await utimes(lock, new Date(), new Date(Date.now() + 86_400_000));
+    expect(await run(['status'])).toMatchObject({ code: 0 });
+  });
+});
+
 describe('uploading', () => {
   beforeEach(async () => {
     await login();
@@ -248,6 +326,39 @@ describe('uploading', () => {
     expect(events.at(-1)).toEqual({ event: 'summary', done: 2, failed: 0 });
   });
 
+  it('leaves out what is no video in a folder, and goes on past what cannot be uploaded', async () => {
+    await mkdir(join(home, 'films/node_modules'), { recursive: true });
+    for (const name of ['films/good.mp4', 'films/node_modules/sample.mp4']) await makeFile(name);
+    await writeFile(join(home, 'films/empty.mp4'), '');
+    await writeFile(join(home, 'films/player.ts'), 'export const player = 1;\n'.repeat(20));
+    const packets = Buffer.alloc(188 * 100);
+    for (let at = 0; at < packets.length; at += 188) packets[at] = 0x47;
+    await writeFile(join(home, 'films/stream.ts'), packets);
+    const { code, stdout, stderr } = await run(['upload', join(home, 'films')]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: expect.stringMatching(/^(\S+\/watch\/\S+\n){2}$/) });
+    expect(stderr).toContain('empty.mp4: left out, EMPTY_FILE: this file is empty.');
+    expect(stderr).toContain('stream.ts: done, ');
+    expect(stderr).toContain('2 of 3 uploaded; run it again for the other 1.');
+    expect(stderr).not.toMatch(/player|sample/);
+  });
+
+  it('passes nothing on that a terminal obeys', async () => {
+    const { code, stderr } = await run(['upload', 'gone\u001b[2J\u001b]0;title\u0007.mp4']);
+    expect({ code, stderr }).toEqual({ code: 2, stderr: 'gone?[2J?]0;title?.mp4: there is no such file.\n' });
+  });
+
+  it('ends quietly when nobody reads it any more', async () => {
+    const { path } = await makeFile('read.mp4');
+    link.bytesPerSecond = 4 * MiB;
+    const { child, ended, output } = begin('upload', path, '--json');
+    await until(async () => output(), Boolean, 5);
+    child.stdout?.destroy();
+    expect(await ended).toMatchObject({ code: 141, stderr: '' });
+    link.bytesPerSecond = Number.POSITIVE_INFINITY;
+    expect(await run(['upload', path])).toMatchObject({ code: 0 });
+    expect(await sessions()).toHaveLength(1);
+  });
+
   it('does what can be done, and says what failed', async () => {
     await makeFile('good.mp4');
     await makeFile('large.mp4');
@@ -271,16 +382,17 @@ describe('uploading', () => {
   it('goes on where it was after kill -9', async () => {
     const { path, digest } = await makeFile('killed.mp4');
     link.bytesPerSecond = 4 * MiB;
-    const first = begin('upload', path);
+    const first = begin('upload', path, '--visibility', 'public');
     await halfSent();
     first.child.kill('SIGKILL');
     await first.ended;
     const before = link.bytes;
     link.bytesPerSecond = Number.POSITIVE_INFINITY;
-    expect(await run(['upload', path])).toMatchObject({ code: 0 });
+    expect(await run(['upload', path, '--visibility', 'private'])).toMatchObject({ code: 0 });
     expect(link.bytes - before).toBeLessThan((SIZE * 2) / 3 + MiB / 4);
     const all = await sessions();
     expect(all).toHaveLength(1);
+    expect(all[0].video.visibility).toBe('PRIVATE');
     expect(await storedDigest(all[0].id)).toBe(digest);
   });
 
@@ -312,8 +424,20 @@ describe('uploading', () => {
       new RegExp(`^ *\\d+ % of 12.6 MB +paused.mp4 \\(@${handle}; (paused; )?expires in 7 days\\)\nTo go on`),
     );
     const [line] = (await run(['status', '--json'])).stdout.split('\n');
-    expect(JSON.parse(line as string)).toMatchObject({ fileName: 'paused.mp4', sizeBytes: SIZE, channel: handle });
-    expect(await run(['upload', path])).toMatchObject({ code: 0 });
+    const { sessionId, ...rest } = JSON.parse(line as string);
+    expect(rest).toMatchObject({ fileName: 'paused.mp4', sizeBytes: SIZE, channel: handle });
+    // Also where the process was gone before the server knew.
+    await ada.query(
+      'mutation ($input: UploadSessionInput!) { pauseUploadSession(input: $input) { userErrors { code } } }',
+      {
+        input: { sessionId },
+      },
+    );
+    link.bytesPerSecond = 4 * MiB;
+    const again = begin('upload', path);
+    await until(sessions, ([session]) => session?.pausedAt === null, 20);
+    link.bytesPerSecond = Number.POSITIVE_INFINITY;
+    expect(await again.ended).toMatchObject({ code: 0 });
     const [session] = await sessions();
     expect(await storedDigest(session.id)).toBe(digest);
   });

@@ -19,24 +19,29 @@ export class OperationFailed extends Error {
   }
 }
 
+/** A connection may die without a word; other tabs wait while a login is renewed. */
+const PATIENCE_MS = 15_000;
+
 /** One operation over HTTP. The cookie with the refresh token travels along; the server reads it in `refreshSession` alone. */
-export async function post(
-  operation: SubscribePayload,
-  headers: Record<string, string>,
-  signal?: AbortSignal,
-): Promise<GraphQLAnswer> {
-  const response = await fetch(HTTP_URL, {
-    method: 'POST',
-    credentials: 'same-origin',
-    headers: { accept: 'application/graphql-response+json', ...headers, 'content-type': 'application/json' },
-    body: JSON.stringify(operation),
-    signal,
-  });
-  const type = response.headers.get('content-type') ?? '';
-  if (!type.includes('json')) {
-    throw new OperationFailed(`The server answered ${response.status} ${response.statusText}.`, 'NETWORK');
+export async function post(operation: SubscribePayload, headers: Record<string, string>): Promise<GraphQLAnswer> {
+  try {
+    const response = await fetch(HTTP_URL, {
+      method: 'POST',
+      credentials: 'same-origin',
+      headers: { accept: 'application/graphql-response+json', ...headers, 'content-type': 'application/json' },
+      body: JSON.stringify(operation),
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
+    const type = response.headers.get('content-type') ?? '';
+    if (!type.includes('json')) throw new Error(`${response.status} ${response.statusText}`);
+    return (await response.json()) as GraphQLAnswer;
+  } catch (error) {
+    const { message } = error as Error;
+    throw new OperationFailed(
+      `The server does not answer (${message}). Look at your network, and try again.`,
+      'NETWORK',
+    );
   }
-  return (await response.json()) as GraphQLAnswer;
 }
 
 /** A graphql-ws socket that comes back by itself for as long as something is subscribed. */

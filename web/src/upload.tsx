@@ -166,8 +166,8 @@ function Desk(props: { channels: Channel[]; unfinished: Unfinished[]; onChange: 
       >
         <FileButton label="Choose videos" multiple onFiles={add} />
         <p className="soft">
-          or drop them here. A cut, a closed page or a laptop that sleeps costs nothing: choose the same file again, and
-          it goes on where it was.
+          <span className="dropping">or drop them here. </span>A cut, a closed page or a laptop that sleeps costs
+          nothing: choose the same file again, and it goes on where it was. Videos are private at first.
         </p>
       </div>
       <ul className="uploads" aria-label="Uploads">
@@ -308,17 +308,13 @@ function Item(props: { chosen: Chosen; onSession: (id: string, isHere: boolean) 
       )}
       {videoId && state === 'done' && <Made videoId={videoId} title={file.name} />}
       <p className="buttons">
-        {!OVER.has(state) && !held && (
-          <Quiet what="Pause" of={file.name} onClick={pause}>
-            Pause
+        {/* One button, which keeps the focus. */}
+        {!OVER.has(state) && (
+          <Quiet what={held ? 'Resume' : 'Pause'} of={file.name} onClick={held ? go : pause}>
+            {held ? 'Resume' : 'Pause'}
           </Quiet>
         )}
-        {held && !OVER.has(state) && (
-          <Quiet what="Resume" of={file.name} onClick={go}>
-            Resume
-          </Quiet>
-        )}
-        {state === 'failed' && (
+        {state === 'failed' && error?.code !== 'FILE_DIFFERS' && (
           <Quiet what="Try again" of={file.name} onClick={again}>
             Try again
           </Quiet>
@@ -328,8 +324,11 @@ function Item(props: { chosen: Chosen; onSession: (id: string, isHere: boolean) 
             what="Cancel"
             of={file.name}
             onClick={() => {
+              if (sent > 0 && !givesUp(file.name)) return;
               upload.cancel();
-              if (state === 'idle') onGone();
+              if (state !== 'idle') return;
+              if (id) onSession(id, false);
+              onGone();
             }}
           >
             Cancel
@@ -344,6 +343,8 @@ function Item(props: { chosen: Chosen; onSession: (id: string, isHere: boolean) 
     </li>
   );
 }
+
+const givesUp = (name: string): boolean => window.confirm(`Give up ${name}? What was sent of it is deleted.`);
 
 function Quiet(props: { what: string; of: string; onClick: () => void; children: ReactNode }) {
   return (
@@ -392,6 +393,7 @@ function UnfinishedItem(props: {
   const { id, fileName, sizeBytes, committedBytes, expiresAt } = props.upload;
   const [problem, setProblem] = useState<string | null>(null);
   const cancel = async () => {
+    if (!givesUp(fileName)) return;
     try {
       await request(
         `mutation ($input: UploadSessionInput!) { cancelUploadSession(input: $input) { userErrors { code } } }`,

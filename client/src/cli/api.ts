@@ -1,7 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Away, EXIT, Problem } from './problem.js';
 
-const TIMEOUT_MS = 20_000;
+/** Short at first: where the answer to a token's renewal was lost, it must be asked for again within a minute. */
+const PATIENCE_MS = [4_000, 8_000, 16_000];
+const MOST_PATIENCE_MS = 20_000;
 /** Together some 20 s: longer than a server takes to start anew. */
 const PAUSES_MS = [250, 500, 1_000, 2_000, 4_000, 6_000, 6_000];
 
@@ -26,7 +28,12 @@ export async function ask<Data>(
 ): Promise<Data> {
   for (let attempt = 0; ; attempt++) {
     try {
-      const { data, errors } = await post(endpoint, { query, variables }, accessToken);
+      const { data, errors } = await post(
+        endpoint,
+        { query, variables },
+        accessToken,
+        PATIENCE_MS[attempt] ?? MOST_PATIENCE_MS,
+      );
       const [error] = errors ?? [];
       if (error) throw new Problem(error.message, EXIT.failed, error.extensions?.code ?? null);
       return data as Data;
@@ -61,7 +68,7 @@ export async function mutate<Payload>(
   return payload;
 }
 
-async function post(endpoint: string, body: object, accessToken: string | null): Promise<Answer> {
+async function post(endpoint: string, body: object, accessToken: string | null, patienceMs: number): Promise<Answer> {
   const response = await fetch(`${endpoint}/graphql`, {
     method: 'POST',
     headers: {
@@ -70,7 +77,7 @@ async function post(endpoint: string, body: object, accessToken: string | null):
       ...(accessToken === null ? {} : { authorization: `Bearer ${accessToken}` }),
     },
     body: JSON.stringify(body),
-    signal: AbortSignal.timeout(TIMEOUT_MS),
+    signal: AbortSignal.timeout(patienceMs),
   });
   if (response.status >= 500) throw new Error(`it answered ${response.status}`);
   if (!response.headers.get('content-type')?.includes('json')) {

@@ -14,7 +14,7 @@ import {
   type SessionPayload,
   signedOut,
 } from './logins.js';
-import { Away, EXIT, Problem } from './problem.js';
+import { Away, EXIT, Problem, plain } from './problem.js';
 
 export const LOGIN_HELP = `npx sluice login [--endpoint URL] [--email ADDRESS] [--token -]
 
@@ -44,7 +44,9 @@ export async function login(args: string[]): Promise<number> {
     ? withPassword(endpoint, values.email)
     : withToken(endpoint, values.token));
   await keep(endpoint, payload);
-  process.stdout.write(`Signed in to ${endpoint} as ${payload.session.viewer.displayName}. Kept in ${loginsFile()}.\n`);
+  process.stdout.write(
+    `Signed in to ${endpoint} as ${plain(payload.session.viewer.displayName)}. Kept in ${loginsFile()}.\n`,
+  );
   return EXIT.done;
 }
 

@@ -61,8 +61,9 @@ async function alone<T>(work: () => Promise<T>): Promise<T> {
       break;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      // Of whichever side of now: the clock may have been set back since.
       const held = await stat(lock).catch(() => null);
-      if (held && Date.now() - held.mtimeMs > STALE_LOCK_MS) await rm(lock, { force: true });
+      if (held && Math.abs(Date.now() - held.mtimeMs) > STALE_LOCK_MS) await rm(lock, { force: true });
       else await pause(50);
     }
   }
@@ -120,7 +121,7 @@ export async function accessToken(endpoint: string, refused: string | null = nul
   const known = await loginAt(endpoint);
   if (!known) throw signedOut(endpoint);
   if (good(known)) return known.accessToken;
-  return alone(async () => {
+  const renewal = alone(async () => {
     const all = await read();
     const now = all.logins[endpoint];
     if (!now) throw signedOut(endpoint);
@@ -130,6 +131,16 @@ export async function accessToken(endpoint: string, refused: string | null = nul
     await write({ ...all, logins: { ...all.logins, [endpoint]: { ...tokens, displayName: viewer.displayName } } });
     return tokens.accessToken;
   });
+  renewals.add(renewal);
+  return renewal.finally(() => renewals.delete(renewal));
+}
+
+const renewals = new Set<Promise<string>>();
+const RENEWAL_MS = 5_000;
+
+/** Before the process ends: a new token that is not kept leaves one behind that was used. Waits 5 s at most. */
+export async function renewalsOver(): Promise<void> {
+  await Promise.race([Promise.allSettled(renewals), pause(RENEWAL_MS)]);
 }
 
 /** @throws Problem (exit code 3) where it is used up, or its login has ended */

@@ -1,5 +1,6 @@
 import { durationText, percentText, sizeText } from '../units.js';
 import type { VideoFile } from './files.js';
+import { plain } from './problem.js';
 
 /** How one file stands, as it is shown. */
 export interface Row {
@@ -35,9 +36,6 @@ const progressOf = ({ file, state, committedBytes, bytesPerSecond, secondsLeft }
   return `${percentText(committedBytes, file.sizeBytes).padStart(5)} of ${sizeText(file.sizeBytes)}${doing && `, ${doing}`}`;
 };
 
-/** File names may hold anything, also what a terminal obeys. */
-const plain = (name: string): string => name.replace(/\p{Cc}/gu, '?');
-
 const BAR = 24;
 const DRAW_MS = 200;
 
@@ -62,7 +60,7 @@ export function bars(terminal: NodeJS.WriteStream): Show {
   const timer = setInterval(draw, DRAW_MS);
   const above = (sentence: string) => {
     erase();
-    terminal.write(`${sentence}\n`);
+    terminal.write(`${plain(sentence)}\n`);
     draw();
   };
   return {
@@ -70,7 +68,7 @@ export function bars(terminal: NodeJS.WriteStream): Show {
     changed: () => undefined,
     end: (row, sentence) => {
       rows.delete(row);
-      above(`${plain(row.file.name)}: ${sentence}`);
+      above(`${row.file.name}: ${sentence}`);
     },
     say: above,
     close: () => {
@@ -85,7 +83,7 @@ const LINE_EVERY_MS = 10_000;
 /** Elsewhere: a line when a state changes, and every ten seconds. */
 export function lines(out: NodeJS.WritableStream): Show {
   const told = new Map<Row, { state: string; at: number }>();
-  const tell = (row: Row, text: string) => out.write(`${plain(row.file.name)}: ${text}\n`);
+  const tell = (row: Row, text: string) => out.write(`${plain(`${row.file.name}: ${text}`)}\n`);
   return {
     begin: (row) => tell(row, `${sizeText(row.file.sizeBytes)}, begun`),
     changed: (row) => {
@@ -95,7 +93,7 @@ export function lines(out: NodeJS.WritableStream): Show {
       tell(row, progressOf(row).trim());
     },
     end: (row, sentence) => tell(row, sentence),
-    say: (sentence) => out.write(`${sentence}\n`),
+    say: (sentence) => out.write(`${plain(sentence)}\n`),
     close: () => undefined,
   };
 }

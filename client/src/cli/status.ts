@@ -2,7 +2,7 @@ import { durationText, percentText, sizeText } from '../units.js';
 import { ask } from './api.js';
 import { noMore, parse } from './args.js';
 import { accessToken, endpointOf } from './logins.js';
-import { EXIT } from './problem.js';
+import { EXIT, plain } from './problem.js';
 
 export const STATUS_HELP = `npx sluice status [--endpoint URL] [--json]
 
@@ -39,7 +39,7 @@ export async function status(args: string[]): Promise<number> {
     const { channel } = video;
     const line = values.json
       ? JSON.stringify({ sessionId: id, videoId: video.id, ...upload, channel: channel.handle })
-      : describe(upload, channel.handle);
+      : plain(describe(upload, channel.handle));
     process.stdout.write(`${line}\n`);
   }
   if (values.json) return EXIT.done;

@@ -3,8 +3,8 @@ import { createUpload, UploadError } from '../node.js';
 import { durationText, sizeText } from '../units.js';
 import { ask } from './api.js';
 import { parse } from './args.js';
-import { type VideoFile, videosOf } from './files.js';
-import { accessToken, endpointOf } from './logins.js';
+import { type LeftOut, type VideoFile, videosOf } from './files.js';
+import { accessToken, endpointOf, renewalsOver } from './logins.js';
 import { EXIT, Problem } from './problem.js';
 import { bars, jsonLines, lines, type Row, type Show } from './show.js';
 
@@ -14,7 +14,8 @@ Uploads videos, each with what the link gives. A cut, a network that is gone for
 nothing from you: it waits and goes on. Ctrl-C pauses; run again with the same files, it goes on where it was. What is
 uploaded completely is uploaded anew when it is given again.
 
-  FILE                 a video; or a folder, of which every video is taken, in folders below too
+  FILE                 a video; or a folder, of which every video is taken, in folders below too (but for hidden ones and
+                       node_modules)
   --channel HANDLE     where the videos go; may be left out by who has one channel
   --title TEXT         the title, for one file; without it, the file's name
   --description TEXT   likewise the description
@@ -28,7 +29,8 @@ uploaded completely is uploaded anew when it is given again.
 Standard output, where it goes elsewhere than to a terminal, has the address of each video that is done, one a line;
 standard error has the bars.
 
-Exit codes: 0 all are uploaded; 1 some failed; 2 not understood, nothing was begun; 3 not signed in; 130 paused by Ctrl-C.
+Exit codes: 0 all are uploaded; 1 some failed; 2 not understood, nothing was begun; 3 not signed in; 130 paused by Ctrl-C;
+141 who read the output has gone.
 
 Examples:
   npx sluice upload holiday.mp4 --channel ada --title "Two weeks by the sea"
@@ -62,7 +64,7 @@ export async function upload(args: string[]): Promise<number> {
   }
   if (!/^[1-8]$/.test(values.parallel)) throw new Problem('--parallel is a number from 1 to 8.', EXIT.usage);
   if (positionals.length === 0) throw new Problem('Name at least one file or folder. See --help.', EXIT.usage);
-  const files = await videosOf(positionals);
+  const { files, leftOut } = await videosOf(positionals);
   if (files.length > 1 && (values.title !== undefined || values.description !== undefined)) {
     throw new Problem(`--title and --description are for one file; these are ${files.length}.`, EXIT.usage);
   }
@@ -73,6 +75,7 @@ export async function upload(args: string[]): Promise<number> {
   try {
     return await all(
       files,
+      leftOut,
       Number(values.parallel),
       { endpoint, channelId, visibility, title, description, json },
       show,
@@ -103,7 +106,10 @@ async function channelOf(endpoint: string, handle: string | undefined): Promise<
 
 type Running = ReturnType<typeof createUpload>;
 
-async function all(files: VideoFile[], atOnce: number, job: Job, show: Show): Promise<number> {
+async function all(files: VideoFile[], leftOut: LeftOut[], atOnce: number, job: Job, show: Show): Promise<number> {
+  for (const { path, code, reason } of leftOut) {
+    show.say(`${path}: left out, ${code}: ${reason}.`, { event: 'failed', file: path, code, message: reason });
+  }
   const waiting = [...files];
   const running = new Set<Running>();
   const outcomes: number[] = [];
@@ -112,14 +118,17 @@ async function all(files: VideoFile[], atOnce: number, job: Job, show: Show): Pr
   };
   const interrupted = new Promise<'SIGINT' | 'SIGTERM'>((resolve) => {
     // The second one ends it at once, as if nobody had listened.
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.removeAllListeners(signal);
+      process.once(signal, () => resolve(signal));
+    }
   });
   const ended = await Promise.race([interrupted, Promise.all(Array.from({ length: atOnce }, worker))]);
   if (typeof ended === 'string') {
     waiting.length = 0;
     for (const upload of running) upload.pause();
     // What is on the way arrives and counts, or is cut and counts too.
-    await pause(200);
+    await Promise.all([pause(200), renewalsOver()]);
     show.say(
       'Paused. Run the same command again to go on where it stands; `npx sluice status` lists what is unfinished.',
       {
@@ -129,9 +138,10 @@ async function all(files: VideoFile[], atOnce: number, job: Job, show: Show): Pr
     return EXIT.interrupted;
   }
   const done = outcomes.filter((outcome) => outcome === EXIT.done).length;
-  const failed = files.length - done;
-  if (files.length > 1 || failed > 0) {
-    show.say(`${done} of ${files.length} uploaded${failed > 0 ? `; run it again for the other ${failed}` : ''}.`, {
+  const total = files.length + leftOut.length;
+  const failed = total - done;
+  if (total > 1 || failed > 0) {
+    show.say(`${done} of ${total} uploaded${failed > 0 ? `; run it again for the other ${failed}` : ''}.`, {
       event: 'summary',
       done,
       failed,

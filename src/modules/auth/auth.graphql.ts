@@ -69,7 +69,7 @@ export class AuthSession {
   @Field(() => String, {
     nullable: true,
     description:
-      'Continues the session, once: each refresh answers a new one, and presenting an old one again ends the session, but for a repeat within 10 s. Null when it went into the cookie.',
+      'Continues the session, once: each refresh answers a new one, and presenting an old one again ends the session, but for a repeat within 60 s while the new one is unused. Null when it went into the cookie.',
   })
   refreshToken: string | null;
 

@@ -11,8 +11,8 @@ import { newRefreshToken, refreshTokenHash, successorOf } from './refresh-tokens
 export const IDLE_DAYS = 30;
 /** … and this long after it began. */
 const MAX_DAYS = 180;
-/** For this long a token that was used may be presented again, by a client whose answer was lost. */
-const LOST_REPLY_SECONDS = 10;
+/** For this long a token that was used may be presented again, by a client whose answer was lost (docs/decisions/0016). */
+const LOST_REPLY_SECONDS = 60;
 /** Rows kept after their end, for whoever looks into what happened; reuse of an older token is refused all the same. */
 const KEEP_DAYS = 7;
 const SWEEP_BATCH = 1_000;
@@ -59,7 +59,7 @@ export class SessionsService {
 
   /**
    * Uses up the presented token. Of any number of presentations at once one rotates; the others, and a repeat within
-   * 10 s, get the same successor, unless that has been used: then the first answer did arrive, and somebody else has
+   * 60 s, get the same successor, unless that has been used: then the first answer did arrive, and somebody else has
    * the token. A token that is presented again ends its session, for thief and owner alike (RFC 9700, 4.14.2).
    * @throws RefreshTokenInvalid
    */

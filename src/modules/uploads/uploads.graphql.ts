@@ -127,6 +127,9 @@ export class UploadSession extends Node {
   @Field(() => String, { description: "The file's name, as the client gave it: for people only." })
   fileName: string;
 
+  @Field(() => String, { nullable: true, description: 'What names the same file again, as the client gave it.' })
+  fingerprint: string | null;
+
   @Field(() => GraphQLBytes, { description: 'Of the whole file.' })
   sizeBytes: number;
 
@@ -162,6 +165,7 @@ export class UploadSession extends Node {
       id: encodeId('UploadSession', row.id),
       state: row.state,
       fileName: row.fileName,
+      fingerprint: row.fingerprint,
       sizeBytes: row.sizeBytes,
       committedBytes,
       progress: committedBytes / row.sizeBytes,
