@@ -1,4 +1,4 @@
-import type { Snapshot } from './api.js';
+import type { Snapshot } from './ledger.js';
 import type { Reason } from './link.js';
 import type { Answer } from './platform.js';
 

@@ -1,5 +1,6 @@
 import { foreign, jsonOf } from './answers.js';
 import { ConnectionLost, UploadError } from './errors.js';
+import type { SessionState } from './ledger.js';
 import { retryMs } from './link.js';
 import type { Answer, Outgoing, Platform } from './platform.js';
 import type { Range } from './ranges.js';
@@ -10,7 +11,6 @@ import type { Range } from './ranges.js';
  */
 export type Token = string | ((asked: { expired: boolean }) => string | Promise<string>);
 
-export type SessionState = 'OPEN' | 'COMPLETING' | 'COMPLETED' | 'CANCELLED' | 'EXPIRED';
 export interface Session {
   readonly id: string;
   readonly state: SessionState;
@@ -45,15 +45,6 @@ export interface Target {
 export interface Committed {
   readonly results: readonly { offset: number; sizeBytes: number; outcome: string; code: string | null }[];
   readonly targets: readonly Target[];
-}
-
-/** `GET {tusUrl}/ranges` */
-export interface Snapshot {
-  readonly state: SessionState;
-  readonly sizeBytes: number;
-  readonly committedBytes: number;
-  readonly covered: readonly Range[];
-  readonly writers: readonly { readonly start: number; readonly received: number; readonly end: number }[];
 }
 
 interface Failed {

@@ -1,7 +1,6 @@
 import { foreign, refusalOf, snapshotOf } from './answers.js';
-import type { Snapshot } from './api.js';
 import { ConnectionLost, UploadError } from './errors.js';
-import type { Ledger } from './ledger.js';
+import type { Ledger, Snapshot } from './ledger.js';
 import type { Link } from './link.js';
 import { nextRange, SHARED_REQUEST } from './plan.js';
 import type { Answer, Outgoing, Platform, Sending, Source } from './platform.js';

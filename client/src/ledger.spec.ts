@@ -1,5 +1,4 @@
-import type { Snapshot } from './api.js';
-import { Ledger } from './ledger.js';
+import { Ledger, type Snapshot } from './ledger.js';
 
 const snapshot = (changes: Partial<Snapshot>): Snapshot => ({
   state: 'OPEN',

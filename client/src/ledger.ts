@@ -1,6 +1,16 @@
-import type { SessionState, Snapshot } from './api.js';
 import { stillToCome } from './plan.js';
 import { covers, type Range, type Ranges, sizeOf, union } from './ranges.js';
+
+export type SessionState = 'OPEN' | 'COMPLETING' | 'COMPLETED' | 'CANCELLED' | 'EXPIRED';
+
+/** `GET {tusUrl}/ranges` */
+export interface Snapshot {
+  readonly state: SessionState;
+  readonly sizeBytes: number;
+  readonly committedBytes: number;
+  readonly covered: readonly Range[];
+  readonly writers: readonly { readonly start: number; readonly received: number; readonly end: number }[];
+}
 
 /** A writer of another client that brings nothing for so long is a dead link's. */
 const DEAD_MS = 5_000;
