@@ -5,7 +5,7 @@ import { every, type Source } from './platform.js';
 export function blobSource(
   blob: Blob,
   digest: (part: Blob) => Promise<string>,
-  rest: Pick<Source, 'every' | 'close'> = { every, close: async () => {} },
+  { every: ticks, close }: Pick<Source, 'every' | 'close'> = { every, close: async () => {} },
 ): Source {
   const failing = <T>(reading: Promise<T>): Promise<T> =>
     reading.catch((error: Error) =>
@@ -25,6 +25,7 @@ export function blobSource(
     check: async () => {
       await failing(blob.slice(0, 1).arrayBuffer());
     },
-    ...rest,
+    every: ticks,
+    close,
   };
 }
