@@ -8,8 +8,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ObjectStorage, type PresignedRequest } from '../../src/modules/storage/index.js';
 import { presignedQuery } from '../../src/modules/storage/sigv4.js';
 import { type Edge, freePort, startApp, startEdge, type TestApp } from '../support/index.js';
-import { type ObjectStore, startStore } from '../support/object-store.js';
 import { type Link, startLink } from '../support/link.js';
+import { type ObjectStore, startStore } from '../support/object-store.js';
 import { send } from './send.js';
 
 const MiB = 2 ** 20;
