@@ -63,7 +63,7 @@ it('makes a video of a file, prints one line of JSON, and ends', async () => {
 }, 180_000);
 
 it('ends with the code of what is no video, on the data of the run before', async () => {
-  const file = join(folder, 'notes.txt');
+  const file = join(folder, 'notes.mp4');
   await writeFile(file, 'not a video\n');
   const { code, stdout, stderr } = await demo(file);
   expect({ code, stdout, stderr }).toEqual({ code: 1, stdout: '', stderr: expect.stringContaining('NOT_VIDEO: ') });

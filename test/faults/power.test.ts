@@ -17,14 +17,15 @@ beforeAll(async () => {
   const { open, rename } = files;
   jest.spyOn(files, 'open').mockImplementation(async (path, ...rest) => {
     const file = await open(path, ...rest);
-    const { sync, appendFile } = file;
+    const { sync } = file;
+    const writev = file.writev.bind(file);
     file.sync = async () => {
       await sync.call(file);
       steps.push(`sync ${path}`);
     };
-    file.appendFile = async (...given) => {
+    file.writev = (buffers, position) => {
       steps.push(`write ${path}`);
-      return appendFile.apply(file, given);
+      return writev(buffers, position);
     };
     return file;
   });
