@@ -6,6 +6,7 @@ import { createUpload, type Upload } from '../../client/src/node.js';
 import { makeClip } from '../support/clip.js';
 import { ApiClient, rowId, sha256, temporaryFolder, until } from '../support/index.js';
 import { brokenInvariants, digestOf, storeDifferences } from '../support/invariants.js';
+import type { ServerProcess } from '../support/server-process.js';
 import { type Installation, startInstallation } from './installation.js';
 import { type Draw, drawFrom } from './schedule.js';
 
@@ -42,12 +43,30 @@ beforeAll(async () => {
 afterAll(() => installation?.remove());
 
 type Fault = (draw: Draw) => Promise<unknown>;
-const restart = async (what: 'kill' | 'drain', draw: Draw, who: 'api' | 'worker') => {
-  const process = who === 'api' ? draw.of(installation.apis) : installation.worker;
-  await process[what]();
-  await pause(draw.int(0, 500));
-  await process.start();
+const turns = new Map<ServerProcess, Promise<unknown>>();
+/** What happens to one process happens in turn: two would start it twice at one port. */
+const inTurn = (who: ServerProcess, fault: () => Promise<void>): Promise<void> => {
+  const done = (turns.get(who) ?? Promise.resolve()).then(fault);
+  turns.set(who, done);
+  return done;
 };
+/** As a supervisor would: also when it ended again since the database was away. */
+const startAgain = async (who: ServerProcess): Promise<void> => {
+  for (let more = 5; ; more--) {
+    try {
+      await who.start();
+      return;
+    } catch (error) {
+      if (more === 0 || !who.hasEnded()) throw error;
+    }
+  }
+};
+const restart = (what: 'kill' | 'drain', draw: Draw, who: ServerProcess) =>
+  inTurn(who, async () => {
+    await who[what]();
+    await pause(draw.int(0, 500));
+    await startAgain(who);
+  });
 const awhile = async (draw: Draw, begin: () => (() => unknown) | Promise<() => unknown>) => {
   const end = await begin();
   await pause(draw.int(200, 2_500));
@@ -55,15 +74,18 @@ const awhile = async (draw: Draw, begin: () => (() => unknown) | Promise<() => u
 };
 
 const FAULTS: Record<string, Fault> = {
-  'an api process is killed': (draw) => restart('kill', draw, 'api'),
-  'an api process is drained': (draw) => restart('drain', draw, 'api'),
-  'the worker is killed': (draw) => restart('kill', draw, 'worker'),
-  'the worker is drained': (draw) => restart('drain', draw, 'worker'),
-  'an api process is stopped and goes on': async (draw) => {
-    const pid = draw.of(installation.apis).pid();
-    process.kill(pid, 'SIGSTOP');
-    await pause(draw.int(500, 4_000));
-    process.kill(pid, 'SIGCONT');
+  'an api process is killed': (draw) => restart('kill', draw, draw.of(installation.apis)),
+  'an api process is drained': (draw) => restart('drain', draw, draw.of(installation.apis)),
+  'the worker is killed': (draw) => restart('kill', draw, installation.worker),
+  'the worker is drained': (draw) => restart('drain', draw, installation.worker),
+  'an api process is stopped and goes on': (draw) => {
+    const who = draw.of(installation.apis);
+    return inTurn(who, async () => {
+      const pid = who.pid();
+      process.kill(pid, 'SIGSTOP');
+      await pause(draw.int(500, 4_000));
+      process.kill(pid, 'SIGCONT');
+    });
   },
   'PostgreSQL crashes': () => installation.crashPostgres(),
   'Redis is flushed': () => installation.redis.flush(),

@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'minio';
 import { S3Storage } from '../../src/modules/storage/s3-storage.js';
 import { headersOf, send, sha256 } from '../contract/object-storage.js';
+import { until } from '../support/client.js';
 import { type ObjectStore, type StoreName, type StoreOptions, s3Of, startStore } from '../support/object-store.js';
 
 /** Stores that go away and come back, and stores that are full: the real ones. */
@@ -143,7 +144,13 @@ it.each<StoreName>([
   await fill(() => small);
   expect(kept.size).toBeGreaterThan(1);
   const signed = await storage.presignPut({ key: 'incoming/a', sizeBytes: small.length, sha256: sha256(small) });
-  expect((await send(signed.url, { headers: headersOf(signed, small.length), body: small })).status).toBe(507);
+  // A store that is full may close the connection while the body still comes, and its answer is lost.
+  const cutShort = ({ code }: NodeJS.ErrnoException) => {
+    expect(['ECONNRESET', 'EPIPE']).toContain(code);
+    return null;
+  };
+  const put = () => send(signed.url, { headers: headersOf(signed, small.length), body: small }).catch(cutShort);
+  expect(await until(put, (answer) => answer !== null)).toMatchObject({ status: 507 });
   for (const [key, digest] of kept) expect(sha256(await buffer(await storage.read(key)))).toBe(digest);
 
   await storage.delete([...kept.keys()]);
