@@ -29,7 +29,7 @@ const jest = spawn(
   process.execPath,
   [
     join(root, 'scripts/test.mjs'),
-    ...['--config', 'jest.slow.config.mjs'],
+    ...['--config', 'jest.faults.config.mjs'],
     ...files.map(([name]) => `test/faults/${name}.faults.ts`),
   ],
   {

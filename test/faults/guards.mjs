@@ -196,6 +196,7 @@ for (const name of [
   'schema.graphql',
   'jest.config.mjs',
   'jest.slow.config.mjs',
+  'jest.faults.config.mjs',
   'README.md',
   'docs',
 ]) {
@@ -208,7 +209,7 @@ function fails(test) {
   const jest = [
     join(root, 'node_modules/jest/bin/jest.js'),
     '-i',
-    ...(runner ? ['--config', 'jest.slow.config.mjs'] : []),
+    ...(runner ? ['--config', 'jest.faults.config.mjs'] : []),
   ];
   const { status, stdout, stderr } = spawnSync(process.execPath, [...jest, test ?? 'test/faults/ledger.faults.ts'], {
     cwd: copy,
