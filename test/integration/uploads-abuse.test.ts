@@ -119,8 +119,14 @@ describe('quota', () => {
         await whenHeld();
       });
     const other = begun.then(() => reserve('second', second?.id as string, async () => {}));
-    // Whether the second waits: long enough for it to come to where it would not.
-    await reserve('first', first?.id as string, () => new Promise((resolve) => setTimeout(resolve, 500)));
+    const waiting = () =>
+      app.database.query(
+        `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+      );
+    await reserve('first', first?.id as string, async () => {
+      await until(waiting, (locks) => locks.length > 0 || order.length > 1, 20);
+    });
     await other;
     // Whose commit is heard of first is chance: the sum tells who waited.
     expect(order).toEqual(['first 10', 'second 20']);

@@ -62,7 +62,10 @@ async function alone<T>(work: () => Promise<T>): Promise<T> {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
       // Of whichever side of now: the clock may have been set back since.
-      const held = await stat(lock).catch(() => null);
+      const held = await stat(lock).catch((problem: NodeJS.ErrnoException) => {
+        if (problem.code !== 'ENOENT') throw problem;
+        return null;
+      });
       if (held && Math.abs(Date.now() - held.mtimeMs) > STALE_LOCK_MS) await rm(lock, { force: true });
       else await pause(50);
     }
