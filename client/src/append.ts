@@ -180,9 +180,10 @@ export class AppendLane {
     for (const [sending, askedAt] of this.asking)
       if (now - askedAt > Math.max(4_000, 2 * link.silenceMs)) this.forget(sending);
     this.watch(now);
-    this.resolveDoubts(now);
     this.revisit(now);
+    // First: where connections are handed out in turn, what was asked before a cut waits for one that never opens.
     if (this.sends) this.fill(now);
+    this.resolveDoubts(now);
     const isEager = this.blindSince !== null && !link.holds(now);
     const everyMs = Math.max(isEager ? 0 : link.pollMs, link.knockMs(now));
     if (this.asking.size < (this.blindSince === null ? 1 : link.knocks) && now - this.polledAt >= everyMs)
@@ -464,6 +465,8 @@ export class AppendLane {
     this.doubt(put, error instanceof ConnectionLost ? error.message : String(error));
     this.checkSource();
     this.tick();
+    // One connection more than requests, for the one that was to open and is lost.
+    if (platform.repeats && this.asking.size > 0) this.poll(now);
   }
 
   private answered(put: Put, answer: Answer): void {

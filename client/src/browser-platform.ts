@@ -110,6 +110,7 @@ export const browserPlatform: Platform = {
   },
   send,
   sockets: 6,
+  repeats: true,
   report: (error) => reportError(error),
   // A browser has no say in this; its requests that are aborted take their connections along.
   forget: () => undefined,

@@ -5,6 +5,11 @@ export interface Platform {
   send(request: Outgoing): Sending;
   /** That may be open to one host; further requests wait for a place. */
   readonly sockets: number;
+  /**
+   * It sends a body once more by itself when the connection is cut that had served another request. Answers of the append
+   * lane close theirs for it, so that one has to be there before the first body leaves.
+   */
+  readonly repeats: boolean;
   /** Connections that wait to be used again may be dead: new requests get new ones, where that can be chosen. */
   forget(): void;
   /** Tells the page's or the program's author of an error that nobody catches. */

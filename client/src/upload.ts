@@ -385,7 +385,7 @@ export class Upload {
     });
     // Short requests while the other lane may be better.
     const most = () => (lane === 'auto' && this.mayGoDirect() ? SHARED_REQUEST : LONGEST_REQUEST);
-    const append = new AppendLane(shared, most, lane !== 'direct', isKnown);
+    const append = new AppendLane(shared, most, lane !== 'direct', isKnown && !this.platform.repeats);
     append.elsewhere = () => direct.busy();
     this.append = append;
     this.direct = direct;

@@ -120,6 +120,24 @@ describe('ranges', () => {
     await ada.move('cancel', id);
   });
 
+  it('are answered to browsers for the last time on a connection, so that none repeats a body on it', async () => {
+    const { url, id } = await begin(10);
+    const origin = 'https://elsewhere.example';
+    for (const [agent, connection] of [
+      ['Mozilla/5.0 (X11; Linux x86_64)', 'close'],
+      ['sluice', 'keep-alive'],
+    ] as const) {
+      const asked = { origin, 'user-agent': agent, 'access-control-request-method': 'PATCH', connection: 'keep-alive' };
+      const answers = [
+        await ask('OPTIONS', `${url}/ranges`, asked),
+        await ask('GET', `${url}/ranges`, asked),
+        await ask('HEAD', `${url}/ranges/3`, asked),
+      ];
+      expect(answers.map(({ headers }) => headers.connection)).toEqual([connection, connection, connection]);
+    }
+    await ada.move('cancel', id);
+  });
+
   it.each([
     'the same process',
     'another process',
@@ -160,7 +178,7 @@ describe('ranges', () => {
     await ada.move('cancel', id);
   });
 
-  it('are settled after a second where that is worth it, long before the request ends', async () => {
+  it('are settled after half a second where that is worth it, long before the request ends', async () => {
     const { url, id } = await begin(1_000_000);
     const writer = halfPatch(url, 0, 1_000_000, file.subarray(0, 300_000));
     await arrived(url, 300_000);

@@ -5,11 +5,11 @@ const MIB = 1024 * KIB;
 export const OBJECT_BYTES = 8 * MIB;
 /** What a commit and a request to the store are worth. */
 const WORTH_BYTES = 256 * KIB;
-const WORTH_MS = 1_000;
+const WORTH_MS = 500;
 const LONGEST_MS = 10_000;
 
 /**
- * When what has arrived becomes an object: full at 8 MiB; after a second if it is worth it, so that a crash costs a second
+ * When what has arrived becomes an object: full at 8 MiB; after half a second if it is worth it, so that a crash costs that much
  * of sending; after 10 s whatever there is.
  *
  * @param bytes that have arrived of it

@@ -88,6 +88,7 @@ export class TusIngress implements OnModuleInit {
       scope.removeAllContentTypeParsers();
       scope.addContentTypeParser('*', (_request, _body, done) => done(null));
       scope.addHook('onRequest', async (request, reply) => this.greet(request, reply));
+      scope.addHook('onSend', async (request, reply) => this.endForBrowsers(request, reply));
       scope.setErrorHandler((error, request, reply) => this.refuse(error, request, reply));
       scope.options(TUS_PATH, (_, reply) => this.options(reply));
       scope.options(`${TUS_PATH}/*`, (_, reply) => this.options(reply));
@@ -130,6 +131,14 @@ export class TusIngress implements OnModuleInit {
       reply.header('tus-version', TUS_VERSION);
       throw new TusRefusal(412, 'TUS_VERSION', `Send Tus-Resumable: ${TUS_VERSION}.`);
     }
+  }
+
+  /**
+   * Browsers send a request again by themselves, body and all, when it is cut on a connection that had served one before.
+   * What arrived of a PATCH would cross the link twice; on a connection of its own it is never repeated.
+   */
+  private endForBrowsers(request: FastifyRequest, reply: FastifyReply): void {
+    if (request.headers['user-agent']?.startsWith('Mozilla/')) reply.header('connection', 'close');
   }
 
   private options(reply: FastifyReply): FastifyReply {
