@@ -42,7 +42,7 @@ test('a cut of a link that worked is answered at once, a second failure after a 
   link.failed(10_010, { kind: 'cut', livedMs: 30 });
   expect(link.attemptAt).toBe(10_000);
   link.failed(10_100, { kind: 'cut', livedMs: 0 });
-  expect(link.attemptAt).toBe(10_350);
+  expect(link.attemptAt).toBe(10_250);
 });
 
 test('knocks often for half a minute, then more and more seldom, and never stops', () => {
@@ -52,11 +52,11 @@ test('knocks often for half a minute, then more and more seldom, and never stops
     link.failed(now, { kind: 'cut', livedMs: 0 });
     waits.push(link.attemptAt - now);
   }
-  expect(waits[50]).toBe(250);
+  expect(waits[50]).toBe(150);
   expect(waits.at(-1)).toBe(4_000);
   link.opened(200_000);
   link.failed(200_000, { kind: 'cut', livedMs: 0 });
-  expect(link.attemptAt).toBe(200_250);
+  expect(link.attemptAt).toBe(200_150);
 });
 
 test('refusals are answered with patience, as long as nothing gets through', () => {
@@ -98,10 +98,10 @@ test('when a look is answered again, what refused looks is over, and the wait wi
 test('who hears nothing knocks more and more seldom', () => {
   const link = new Link(0, even);
   link.answered(40);
-  expect(link.knockMs(30_000)).toBe(250);
+  expect(link.knockMs(30_000)).toBe(150);
   expect(link.knockMs(1_000_000)).toBe(4_000);
   link.heard(1_000_000);
-  expect(link.knockMs(1_000_010)).toBe(250);
+  expect(link.knockMs(1_000_010)).toBe(150);
   // Few sockets: each knock still has two round trips.
   const far = new Link(0, even, 2);
   far.answered(1_000);
@@ -119,7 +119,7 @@ test('the rate is what the server counted', () => {
 });
 
 test('requests outside of the lanes: at once where nothing answers, with patience where something does', () => {
-  expect(retryMs(0, false, even)).toBe(250);
+  expect(retryMs(0, false, even)).toBe(150);
   expect(retryMs(1_000, false, even)).toBe(4_000);
   expect(retryMs(0, true, even)).toBe(400);
   expect(retryMs(100, true, even)).toBe(30_000);

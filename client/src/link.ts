@@ -3,7 +3,7 @@ const UNKNOWN_RTT_MS = 300;
 const STALL_MS = 700;
 const SILENCE_MS = 750;
 /** How often somebody knocks at a link that is down … */
-const KNOCK_MS = 250;
+const KNOCK_MS = 150;
 /** … for so long, and then more and more seldom, up to this. */
 const EAGER_MS = 30_000;
 const SELDOM_MS = 4_000;
@@ -88,7 +88,7 @@ export class Link {
 
   /** For a connection to open, before another is tried beside it. */
   get openMs(): number {
-    return Math.max(2 * KNOCK_MS, 3 * this.rttMs);
+    return Math.max(500, 3 * this.rttMs);
   }
 
   /** Between two knocks: eager at first, and more and more seldom while nothing is heard. */

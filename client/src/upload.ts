@@ -116,7 +116,7 @@ export class Upload {
     private readonly file: unknown,
     private readonly options: UploadOptions & { readonly endpoint: string },
   ) {
-    this.link = new Link(performance.now(), Math.random, Math.min(12, Math.ceil(platform.sockets / 3)));
+    this.link = new Link(performance.now(), Math.random, Math.min(12, Math.floor(platform.sockets / 2)));
     this.api = this.apiUntil(this.over.signal);
   }
 
