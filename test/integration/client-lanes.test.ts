@@ -180,12 +180,12 @@ it('goes over to the direct lane on a fast, calm link, and back when the store i
   const { file, sha256 } = await makeFile(160 * MB);
   bytesPerSecond = 16 * MB;
   let puts = 0;
-  instead = ({ method }) => (method === 'PUT' && ++puts > 6 ? 503 : null);
+  instead = ({ method }) => (method === 'PUT' && ++puts > 3 ? 503 : null);
   const seen = uploadOf(file);
   const done = seen.upload.start();
   await until(
     async () => puts,
-    (count) => count > 6,
+    (count) => count > 3,
     20,
   );
   const byAppend = sent.PATCH as number;
@@ -200,7 +200,7 @@ it('goes over to the direct lane on a fast, calm link, and back when the store i
 });
 
 it('puts what the append lane passed over, when it goes over to the direct lane', async () => {
-  const { file, sha256 } = await makeFile(160 * MB);
+  const { file, sha256 } = await makeFile(220 * MB);
   bytesPerSecond = 16 * MB;
   const place = 8 * MiB;
   instead = ({ method, headers }) => (method === 'PATCH' && headers['upload-offset'] === String(place) ? 500 : null);
