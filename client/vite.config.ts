@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig, type Plugin } from 'vite';
+import { build, defineConfig, type Plugin, type Rolldown } from 'vite';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -10,16 +10,36 @@ const onTheClient: Plugin = {
   resolveId: (id) => (id === '../index.js' ? { id: './sluice.js', external: true } : null),
 };
 
+const HASHING = here('src/hashing.ts');
+
+/** One function with all that it imports: a worker is made from its text, and the page may call it itself. */
+export const selfContained: Plugin = {
+  name: 'self-contained',
+  async load(id) {
+    if (id !== HASHING) return null;
+    const lib = { entry: id, name: 'all', formats: ['iife' as const] };
+    const options = { configFile: false as const, publicDir: false as const, logLevel: 'warn' as const };
+    const [built] = (await build({
+      ...options,
+      build: { lib, write: false, target: 'es2022' },
+    })) as Rolldown.RolldownOutput[];
+    return `export function hashing() { ${built?.output[0].code} return all.hashing(); }`;
+  },
+};
+
 /**
  * `vite build client` makes the modules for browsers, `--mode node` the one for Node. Everything that they need is in
  * them, React and Uppy apart.
  */
 export default defineConfig(({ mode }) => {
   const isNode = mode === 'node';
+  const entry: Record<string, string> = isNode
+    ? { sluice: here('src/node.ts'), cli: here('src/cli/main.ts') }
+    : { sluice: here('src/index.ts'), react: here('src/react/index.ts'), uppy: here('src/uppy/index.ts') };
   return {
     root: here('.'),
     publicDir: false,
-    plugins: [onTheClient],
+    plugins: [onTheClient, selfContained],
     build: {
       outDir: here(isNode ? 'dist/node' : 'dist/browser'),
       emptyOutDir: true,
@@ -27,9 +47,7 @@ export default defineConfig(({ mode }) => {
       minify: isNode ? false : 'oxc',
       ssr: isNode,
       lib: {
-        entry: isNode
-          ? { sluice: here('src/node.ts'), cli: here('src/cli/main.ts') }
-          : { sluice: here('src/index.ts'), react: here('src/react/index.ts'), uppy: here('src/uppy/index.ts') },
+        entry,
         formats: ['es'],
       },
       rolldownOptions: {

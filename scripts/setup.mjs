@@ -173,7 +173,7 @@ const PARTS = {
     },
   },
   pages: {
-    from: ['web', 'package-lock.json'],
+    from: ['web', 'client/src', 'client/vite.config.ts', 'package-lock.json'],
     stamp: 'dist/web/.built',
     build: () =>
       run('Building the pages', process.execPath, [

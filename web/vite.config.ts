@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vite';
+import { selfContained } from '../client/vite.config.js';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -16,7 +17,7 @@ const withoutRemoteFonts: Plugin = {
 /** The pages: each entry is one HTML file in dist/web, everything else is hashed under dist/web/assets. */
 export default defineConfig({
   root: here('.'),
-  plugins: [withoutRemoteFonts],
+  plugins: [withoutRemoteFonts, selfContained],
   build: {
     outDir: here('../dist/web'),
     emptyOutDir: true,

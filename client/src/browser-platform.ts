@@ -1,6 +1,6 @@
 import { blobSource } from './blob-source.js';
 import { ConnectionLost, UploadError } from './errors.js';
-import { hasher, serve } from './hashing.js';
+import { hashing } from './hashing.js';
 import { type Answer, every, type Outgoing, type Platform, type Sending } from './platform.js';
 
 /** Progress is told every 50 ms at best, and what was read ahead of it may be on its way as well. */
@@ -42,7 +42,7 @@ interface Reply {
 
 let workerUrl: string | undefined;
 function startWorker(): Worker | null {
-  workerUrl ??= URL.createObjectURL(new Blob([`(${serve})((${hasher})())`], { type: 'text/javascript' }));
+  workerUrl ??= URL.createObjectURL(new Blob([`(${hashing})().serve()`], { type: 'text/javascript' }));
   try {
     return new Worker(workerUrl);
   } catch {
@@ -95,7 +95,7 @@ class Hashing {
       if (hex) return hex;
       if (name?.startsWith('Not')) throw Object.assign(new Error(message), { name });
     }
-    return hasher()(blob);
+    return hashing().digest(blob);
   };
 
   readonly close = async (): Promise<void> => this.worker?.terminate();

@@ -25,6 +25,8 @@ export class Ledger {
   theirs: Ranges = [];
   /** Stored, or arrived and not settled yet. */
   counted = 0;
+  /** Whether what is there already is known. */
+  isKnown = false;
   private told = 0;
   private readonly strangers = new Map<number, { received: number; at: number }>();
 
@@ -57,6 +59,7 @@ export class Ledger {
   merge(snapshot: Snapshot, moment: number, isMine: (start: number) => boolean, now: number): void {
     const { covered, writers, state } = snapshot;
     this.state = state;
+    this.isKnown = true;
     this.covered = moment === this.told ? union(covered) : union(this.covered, covered);
     this.counted = sizeOf(
       union(

@@ -251,11 +251,11 @@ export class Upload {
     this.ledger.state = session.state;
     let whole: Promise<string> | null = null;
     // What another client, or an earlier request of ours, is about to settle is not committed yet: that wants a look.
-    let isKnown = session.committedBytes === 0;
-    for (let repairs = 0; ; isKnown = false) {
+    this.ledger.isKnown = session.committedBytes === 0 && !this.platform.repeats;
+    for (let repairs = 0; ; ) {
       if (this.ledger.state === 'OPEN') {
         this.show('sending');
-        await this.send(source, session, isKnown, () => {
+        await this.send(source, session, () => {
           // Behind the first bytes: what is read for them is in memory then.
           whole ??= this.quietly(source.digest(0, source.size));
         });
@@ -345,12 +345,8 @@ export class Upload {
 
   // ── sending ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /**
-   * Until the server has every byte, or the session is not open any more.
-   *
-   * @param isKnown what is there already: else somebody has to look first
-   */
-  private async send(source: Source, session: Session, isKnown: boolean, onFirstBytes: () => void): Promise<void> {
+  /** Until the server has every byte, or the session is not open any more. */
+  private async send(source: Source, session: Session, onFirstBytes: () => void): Promise<void> {
     const ledger = this.ledger as Ledger;
     const { lane = 'auto' } = this.options;
     let isSent = false;
@@ -385,7 +381,7 @@ export class Upload {
     });
     // Short requests while the other lane may be better.
     const most = () => (lane === 'auto' && this.mayGoDirect() ? SHARED_REQUEST : LONGEST_REQUEST);
-    const append = new AppendLane(shared, most, lane !== 'direct', isKnown && !this.platform.repeats);
+    const append = new AppendLane(shared, most, lane !== 'direct', ledger.isKnown);
     append.elsewhere = () => direct.busy();
     this.append = append;
     this.direct = direct;
@@ -426,7 +422,7 @@ export class Upload {
     }
     const now = performance.now();
     const { lane = 'auto' } = this.options;
-    if (direct && !direct.runs && !this.isPaused && lane !== 'append') {
+    if (direct && !direct.runs && ledger.isKnown && !this.isPaused && lane !== 'append') {
       const missing = subtract([[0, source.size]], ledger.covered);
       const calm = {
         bytesPerSecond: link.bytesPerSecond,

@@ -158,12 +158,19 @@ test('a browser that gives out handles goes on after a reload without choosing a
   await choose(page).click();
   await shown(page, 'handle.mp4', 0.5);
   await page.reload();
+  const remembered = () =>
+    page.evaluate<string[]>(
+      `import('/client/sluice.js').then(async (client) => (await client.rememberedFiles()).map(({ sessionId }) => sessionId))`,
+    );
+  const { viewer } = await ada.query('{ viewer { uploadSessions(first: 2) { nodes { id } } } }');
+  expect(await remembered()).toEqual(viewer.uploadSessions.nodes.map(({ id }: { id: string }) => id));
   link.bytesPerSecond = Number.POSITIVE_INFINITY;
   const before = link.bytes;
   await button(page, 'Go on', 'handle.mp4').click();
   await page.getByRole('link', { name: 'Watch handle.mp4' }).waitFor();
   expect(link.bytes - before).toBeLessThan(SIZE * 0.8);
   expect(await storedDigest('handle.mp4')).toBe(digest);
+  await until(remembered, (sessions) => sessions.length === 0);
 });
 
 test('several files: two at once, paused, resumed and cancelled by keyboard', async () => {

@@ -16,6 +16,8 @@ export interface UploadPages {
   readonly url: string;
   /** What stands for itself in examples, and what for. */
   values: Record<string, string>;
+  /** Content-Security-Policy of the pages that are opened from then on; '' is none. */
+  policy: string;
   close(): void;
 }
 
@@ -34,13 +36,14 @@ export async function serveUploadPages(): Promise<UploadPages> {
     return `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>${path}</title>
       <input type="file" multiple><div id="app"></div><script type="module" src="${path}.js"></script>`;
   };
-  const pages = { url: '', values: {} as Record<string, string>, close: () => server.close() };
+  const pages = { url: '', values: {} as Record<string, string>, policy: '', close: () => server.close() };
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url ?? '', 'http://pages');
     const text = await read(pathname);
     if (text === null) return response.writeHead(404).end();
     const filled = Object.entries(pages.values).reduce((all, [name, value]) => all.replaceAll(name, value), text);
     const type = pathname.endsWith('.js') ? 'text/javascript' : pathname === '/my/token' ? 'text/plain' : 'text/html';
+    if (pages.policy) response.setHeader('content-security-policy', pages.policy);
     response.setHeader('content-type', `${type}; charset=utf-8`).end(filled);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -59,13 +59,14 @@ beforeEach(async () => {
   link.bytesPerSecond = link.cutEveryBytes = Number.POSITIVE_INFINITY;
   ada = await ApiClient.signUp(app.url);
   channelId = await ada.createChannel();
+  pages.policy = '';
   pages.values = { 'https://video.example': link.url, ACCESS_TOKEN: ada.token ?? '', CHANNEL_ID: channelId };
 });
 
 /** A playable file of this size, on disk, with a content of its own. */
-async function makeFile(name: string): Promise<{ path: string; digest: string }> {
+async function makeFile(name: string, sizeBytes = SIZE): Promise<{ path: string; digest: string }> {
   const path = join(folder, name);
-  const bytes = padded(clip, SIZE);
+  const bytes = padded(clip, sizeBytes);
   await writeFile(path, bytes);
   return { path, digest: sha256(bytes) };
 }
@@ -200,6 +201,59 @@ describe('useUpload', () => {
     await begin(stranger, { endpoint: link.url, channelId, token: 'no token' });
     await stranger.getByRole('status').filter({ hasText: 'failed' }).waitFor();
     expect(await stranger.evaluate('page.error')).toBe('UNAUTHENTICATED');
+  });
+});
+
+describe('SHA-256 of a file that is too large for WebCrypto', () => {
+  const LARGE = 20 * MiB;
+  /** What workers told, and after how many turns of the page each part of the file was read on it. */
+  async function watched(): Promise<BrowserContext> {
+    const context = await browser.newContext();
+    await context.addInitScript(`
+      globalThis.seen = { hexes: [], turns: [] };
+      globalThis.Worker = class extends Worker {
+        constructor(...all) {
+          super(...all);
+          this.addEventListener('message', ({ data }) => data.hex && seen.hexes.push(data.hex));
+        }
+      };
+      let turn = 0;
+      setInterval(() => turn++, 0);
+      const { arrayBuffer } = Blob.prototype;
+      Blob.prototype.arrayBuffer = function () {
+        if (this.size === ${MiB}) seen.turns.push(turn);
+        return arrayBuffer.call(this);
+      };`);
+    return context;
+  }
+
+  it('is worked out beside a plain page of another origin', async () => {
+    const { path, digest } = await makeFile('large plain.mp4', LARGE);
+    const page = await open('documented-form.html', path, await watched());
+    expect(await outcome()).toEqual({ state: 'COMPLETED', digest });
+    const { hexes, turns } = await page.evaluate<{ hexes: string[]; turns: number[] }>('seen');
+    expect(hexes).toContain(digest);
+    expect(turns).toEqual([]);
+  });
+
+  it("is worked out beside a page whose team's own build has the client", async () => {
+    const { path, digest } = await makeFile('large bundled.mp4', LARGE);
+    const page = await open('react', path, await watched());
+    await begin(page, { endpoint: link.url, channelId });
+    await finished(page);
+    expect(await outcome()).toEqual({ state: 'COMPLETED', digest });
+    expect(await page.evaluate('seen.hexes')).toContain(digest);
+  });
+
+  it('is worked out on a page that may have no worker, which goes on meanwhile', async () => {
+    const { path, digest } = await makeFile('large strict.mp4', LARGE);
+    pages.policy = `script-src 'unsafe-inline' ${link.url}; worker-src 'none'`;
+    const page = await open('documented-form.html', path, await watched());
+    expect(await outcome()).toEqual({ state: 'COMPLETED', digest });
+    const { hexes, turns } = await page.evaluate<{ hexes: string[]; turns: number[] }>('seen');
+    expect(hexes).toEqual([]);
+    expect(turns).toHaveLength(LARGE / MiB);
+    expect(new Set(turns).size).toBeGreaterThan(4);
   });
 });
 

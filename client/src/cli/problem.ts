@@ -18,3 +18,7 @@ export class Away extends Problem {}
 
 /** File names, and what others say, may hold anything, also what a terminal obeys. */
 export const plain = (text: string): string => text.replace(/\p{Cc}/gu, '?');
+
+/** The same for programs, with nothing lost: JSON itself escapes only what is below U+0020, and terminals obey U+009B, too. */
+export const jsonLine = (value: object): string =>
+  `${JSON.stringify(value).replace(/\p{Cc}/gu, (one) => `\\u00${one.charCodeAt(0).toString(16)}`)}\n`;

@@ -66,3 +66,12 @@ it('writes facts for programs', () => {
     { event: 'failed', file: '/films/walk.mp4', code: 'X' },
   ]);
 });
+
+it('lets nobody speak to the terminal in facts either, and loses nothing of them', () => {
+  const { stream, text } = terminal(0);
+  const all = String.fromCharCode(...Array(0xa1).keys());
+  jsonLines(stream).say('', { event: 'failed', message: all });
+  const line = text();
+  expect(line.trimEnd()).not.toMatch(/\p{Cc}/u);
+  expect(JSON.parse(line)).toEqual({ event: 'failed', message: all });
+});

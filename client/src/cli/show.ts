@@ -1,6 +1,6 @@
 import { durationText, percentText, sizeText } from '../units.js';
 import type { VideoFile } from './files.js';
-import { plain } from './problem.js';
+import { jsonLine, plain } from './problem.js';
 
 /** How one file stands, as it is shown. */
 export interface Row {
@@ -103,7 +103,7 @@ const EVENT_EVERY_MS = 1_000;
 /** For programs: one JSON object a line. */
 export function jsonLines(out: NodeJS.WritableStream): Show {
   const told = new Map<Row, { state: string; at: number }>();
-  const write = (event: string, facts: object) => out.write(`${JSON.stringify({ event, ...facts })}\n`);
+  const write = (event: string, facts: object) => out.write(jsonLine({ event, ...facts }));
   return {
     begin: ({ file }) => write('begun', { file: file.path, sizeBytes: file.sizeBytes }),
     changed: (row) => {

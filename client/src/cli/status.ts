@@ -2,7 +2,7 @@ import { durationText, percentText, sizeText } from '../units.js';
 import { ask } from './api.js';
 import { noMore, parse } from './args.js';
 import { accessToken, endpointOf } from './logins.js';
-import { EXIT, plain } from './problem.js';
+import { EXIT, jsonLine, plain } from './problem.js';
 
 export const STATUS_HELP = `npx sluice status [--endpoint URL] [--json]
 
@@ -38,9 +38,9 @@ export async function status(args: string[]): Promise<number> {
   for (const { id, video, ...upload } of nodes) {
     const { channel } = video;
     const line = values.json
-      ? JSON.stringify({ sessionId: id, videoId: video.id, ...upload, channel: channel.handle })
-      : plain(describe(upload, channel.handle));
-    process.stdout.write(`${line}\n`);
+      ? jsonLine({ sessionId: id, videoId: video.id, ...upload, channel: channel.handle })
+      : `${plain(describe(upload, channel.handle))}\n`;
+    process.stdout.write(line);
   }
   if (values.json) return EXIT.done;
   if (pageInfo.hasNextPage) process.stdout.write('… and more: these are the newest 100.\n');

@@ -22,7 +22,6 @@ export default defineConfig({
   plugins: [documented],
   resolve: { alias: { '@sluice/client': here('../../../client/dist/browser') } },
   build: {
-    minify: false,
     target: 'es2022',
     chunkSizeWarningLimit: 4096,
     rolldownOptions: {
