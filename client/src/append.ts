@@ -81,6 +81,7 @@ export class AppendLane {
   private puts: Put[] = [];
   private doubts: Doubt[] = [];
   private asking = new Map<Sending, number>();
+  private polls = 0;
   private polledAt = Number.NEGATIVE_INFINITY;
   private lookedAt = Number.NEGATIVE_INFINITY;
   private stopTicking: (() => void) | null = null;
@@ -242,7 +243,8 @@ export class AppendLane {
     const { platform, tusUrl } = this.shared;
     this.polledAt = now;
     const moment = this.shared.ledger.moment;
-    const sending = platform.send({ method: 'GET', url: `${tusUrl}/ranges` });
+    // Each at an address of its own: browsers send one request for an address at a time, bodies included, for their cache's sake.
+    const sending = platform.send({ method: 'GET', url: `${tusUrl}/ranges?${this.polls++}` });
     this.asking.set(sending, now);
     sending.answer.then(
       (answer) => {
@@ -253,7 +255,7 @@ export class AppendLane {
   }
 
   private look(answer: Answer, askedAt: number, moment: number): void {
-    const { ledger, link } = this.shared;
+    const { ledger, link, platform } = this.shared;
     const now = performance.now();
     link.heard(now);
     const snapshot = snapshotOf(answer);
@@ -265,7 +267,10 @@ export class AppendLane {
     link.accepted(now);
     const before = ledger.committedBytes;
     // Through a hole an answer takes as long as the hole: that is no round trip.
-    link.answered(this.stalledAt === null ? now - askedAt : Math.min(now - askedAt, 2 * link.rttMs));
+    link.answered(
+      this.stalledAt === null ? now - askedAt : Math.min(now - askedAt, 2 * link.rttMs),
+      platform.repeats ? 2 : 1,
+    );
     this.lookedAt = askedAt;
     const ours = new Set([...this.puts, ...this.doubts].map(({ range: [start] }) => start));
     ledger.merge(snapshot, moment, (start) => ours.has(start), now);

@@ -124,8 +124,10 @@ export class Link {
     return now - this.failedAt;
   }
 
-  answered(rttMs: number): void {
-    this.nearMs = Math.min(this.nearMs, rttMs);
+  /** @param trips of the answer: two where a connection had to open first */
+  answered(tookMs: number, trips = 1): void {
+    const rttMs = tookMs / trips;
+    this.nearMs = Math.min(this.nearMs, tookMs);
     this.rttMs = this.rttKnown ? this.rttMs * 0.7 + rttMs * 0.3 : rttMs;
     this.rttKnown = true;
   }
