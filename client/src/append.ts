@@ -21,6 +21,8 @@ const SHARED_MS = 10_000;
 const MANNERS_MS = 500;
 /** So old may be what is known of other clients when a place is chosen. */
 const FRESH_MS = 400;
+/** Where knocking is done in another way, a request waits as long for its connection: that way may not be open to all. */
+const UNHEARD_MS = 20_000;
 /** Shorter interruptions are nobody's concern. */
 const WAITING_MS = 2_000;
 /** What a server takes to settle what has arrived, at the very most. */
@@ -87,6 +89,8 @@ export class AppendLane {
   private stopTicking: (() => void) | null = null;
   /** Since when nothing has moved for too long. */
   private stalledAt: number | null = null;
+  private knockedAt = Number.NEGATIVE_INFINITY;
+  private stopKnocking: () => void = () => undefined;
   private still = 0;
   private lastStill = -1;
   /** Nobody answers either: whoever gets through first goes on. */
@@ -214,6 +218,10 @@ export class AppendLane {
       // Those were asked through the hole, and may hold what is needed to get through.
       if (platform.sockets < Number.POSITIVE_INFINITY) this.stopAsking();
     }
+    if (platform.knock) {
+      if (now - this.knockedAt >= link.tryMs(now)) this.knock(now);
+      return;
+    }
     const hasNothingToSend = this.silent && this.range() === null;
     if ((!this.silent || hasNothingToSend) && now - this.polledAt >= link.knockMs(now)) {
       const [oldest] = this.asking.keys();
@@ -223,7 +231,38 @@ export class AppendLane {
     }
   }
 
+  private knock(now: number): void {
+    const { platform, tusUrl } = this.shared;
+    this.knockedAt = now;
+    this.stopKnocking();
+    this.stopKnocking = platform.knock?.(tusUrl, () => this.passes()) ?? (() => undefined);
+  }
+
+  /** A connection opened while our requests stand still: over others like it they would move. */
+  private passes(): void {
+    if (!this.runs || this.stalledAt === null) return;
+    const now = performance.now();
+    const { link } = this.shared;
+    link.heard(now);
+    if (!this.silent) {
+      this.poll(now);
+      return;
+    }
+    link.wasRight();
+    this.giveUp(
+      this.puts.filter(({ openedAt }) => openedAt !== null),
+      now,
+      'Nothing got through for a while.',
+    );
+    this.calm();
+    link.opened(now);
+    const [opening] = this.puts;
+    if (opening) this.put(opening.range, now);
+    this.tick();
+  }
+
   private calm(): void {
+    this.stopKnocking();
     this.stalledAt = null;
     this.silent = false;
     this.still = 0;
@@ -349,16 +388,17 @@ export class AppendLane {
   }
 
   private fill(now: number): void {
-    const { link } = this.shared;
+    const { link, platform } = this.shared;
     if (now < link.attemptAt || this.blindSince !== null) return;
     const opening = this.puts.filter(({ openedAt }) => openedAt === null);
     const newest = opening.at(-1);
     if (newest) {
       // A connection that does not open may never do so: another one is tried beside it.
-      const patienceMs = this.silent || opening.length > 1 ? link.knockMs(now) : link.openMs;
+      const isUrgent = this.silent || opening.length > 1;
+      const patienceMs = !isUrgent ? link.openMs : platform.knock ? UNHEARD_MS : link.knockMs(now);
       if (now - newest.startedAt < patienceMs) return;
       if (opening.length >= link.knocks) this.drop(opening[0] as Put);
-      this.shared.platform.forget();
+      platform.forget();
       this.put(newest.range, now);
       return;
     }

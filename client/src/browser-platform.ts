@@ -111,6 +111,18 @@ export const browserPlatform: Platform = {
   send,
   sockets: 6,
   repeats: true,
+  knock(tusUrl, onOpen) {
+    const socket = new WebSocket(tusUrl.replace(/^http(.*)\/tus\/.*/, 'ws$1/graphql'), 'graphql-transport-ws');
+    const end = () => {
+      socket.onopen = null;
+      socket.close();
+    };
+    socket.onopen = () => {
+      end();
+      onOpen();
+    };
+    return end;
+  },
   report: (error) => reportError(error),
   // A browser has no say in this; its requests that are aborted take their connections along.
   forget: () => undefined,

@@ -96,6 +96,11 @@ export class Link {
     return Math.max(patienceMs(now - this.heardAt), (2 * this.rttMs) / this.knocks);
   }
 
+  /** For one try that ends with the next: a connection, and an answer over it. */
+  tryMs(now: number): number {
+    return Math.max(patienceMs(now - this.heardAt), 50 + 2 * Math.min(this.nearMs, this.rttMs));
+  }
+
   /** How many may be under way, so that each has two round trips. */
   get knocks(): number {
     return Math.min(this.mostKnocks, 2 + Math.ceil((2 * this.rttMs) / KNOCK_MS));

@@ -10,6 +10,11 @@ export interface Platform {
    * lane close theirs for it, so that one has to be there before the first body leaves.
    */
   readonly repeats: boolean;
+  /**
+   * Tries whether a connection opens, where a request that is given up would leave its attempt behind: a browser makes six
+   * of those, and then none anew. @returns how to give it up
+   */
+  knock?(tusUrl: string, onOpen: () => void): () => void;
   /** Connections that wait to be used again may be dead: new requests get new ones, where that can be chosen. */
   forget(): void;
   /** Tells the page's or the program's author of an error that nobody catches. */
