@@ -369,6 +369,18 @@ describe('the access token', () => {
     expect(await viewer(forged)).toBe('UNAUTHENTICATED');
   });
 
+  it('is refused once its time is over, also where it was good a moment ago', async () => {
+    const { accessToken, viewer: me } = await signUp();
+    // Clocks may be 5 s apart: so much longer it is good.
+    const claims = { ...(part(accessToken, 1) as object), exp: Math.floor(Date.now() / 1000) };
+    const ending = await forge(part(accessToken, 0), claims, 'right');
+    expect(await viewer(ending)).toEqual({ id: me.id });
+    await until(
+      () => viewer(ending),
+      (answer) => answer === 'UNAUTHENTICATED',
+    );
+  });
+
   it('is forged well enough for these tests', async () => {
     const { accessToken, viewer: me } = await signUp();
     expect(await viewer(await forge(part(accessToken, 0), part(accessToken, 1), 'right'))).toEqual({ id: me.id });

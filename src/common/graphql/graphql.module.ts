@@ -2,7 +2,7 @@ import type { ApolloServerPlugin } from '@apollo/server';
 import { ApolloServerPluginCacheControlDisabled } from '@apollo/server/plugin/disabled';
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
 import { Global, Logger, Module } from '@nestjs/common';
-import { APP_INTERCEPTOR, APP_PIPE, MetadataScanner } from '@nestjs/core';
+import { APP_FILTER, APP_PIPE, MetadataScanner } from '@nestjs/core';
 import { type BuildSchemaOptions, GraphQLModule as NestGraphQLModule } from '@nestjs/graphql';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { GraphQLError } from 'graphql';
@@ -125,7 +125,7 @@ function asGraphQLError(error: unknown): GraphQLError {
     WebSockets,
     EventStreams,
     { provide: APP_PIPE, useFactory: inputValidation },
-    { provide: APP_INTERCEPTOR, useClass: NullForNotFound },
+    { provide: APP_FILTER, useClass: NullForNotFound },
   ],
 })
 export class GraphqlModule {}

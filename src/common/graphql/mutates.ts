@@ -1,13 +1,5 @@
-import {
-  applyDecorators,
-  type CallHandler,
-  type ExecutionContext,
-  type NestInterceptor,
-  type Type,
-  UseInterceptors,
-} from '@nestjs/common';
+import { applyDecorators, Catch, type ExceptionFilter, type Type, UseFilters } from '@nestjs/common';
 import { Mutation, type MutationOptions } from '@nestjs/graphql';
-import { catchError, type Observable, of } from 'rxjs';
 import { DomainError, SeveralErrors } from '../errors/index.js';
 import { userErrors as counted } from './graphql-metrics.js';
 
@@ -21,21 +13,18 @@ export interface Payload {
  * made without arguments and give every list field a value.
  */
 export function Mutates<P extends Payload>(payload: () => Type<P>, options: MutationOptions = {}): MethodDecorator {
-  return applyDecorators(Mutation(payload, options), UseInterceptors(new UserErrors(payload)));
+  return applyDecorators(Mutation(payload, options), UseFilters(new UserErrors(payload)));
 }
 
-class UserErrors implements NestInterceptor {
+@Catch(DomainError, SeveralErrors)
+class UserErrors implements ExceptionFilter {
   constructor(private readonly payload: () => Type<Payload>) {}
 
-  intercept(_: ExecutionContext, next: CallHandler): Observable<unknown> {
-    return next.handle().pipe(
-      catchError((error: unknown) => {
-        const userErrors = domainErrors(error);
-        if (userErrors.length === 0) throw error;
-        for (const { code } of userErrors) counted.inc({ code });
-        return of(Object.assign(new (this.payload())(), { userErrors: userErrors.map(asData) }));
-      }),
-    );
+  catch(error: DomainError | SeveralErrors<Error>): Payload {
+    const userErrors = domainErrors(error);
+    if (userErrors.length === 0) throw error;
+    for (const { code } of userErrors) counted.inc({ code });
+    return Object.assign(new (this.payload())(), { userErrors: userErrors.map(asData) });
   }
 }
 

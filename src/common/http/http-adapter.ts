@@ -19,6 +19,15 @@ const CLOSE_MS = 5_000;
 const REQUEST_ID = /^[\w.-]{8,128}$/;
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
+const LOG_CONTEXT = Symbol('log context');
+const BODY_DEADLINE = Symbol('body deadline');
+declare module 'fastify' {
+  interface FastifyRequest {
+    [LOG_CONTEXT]: LogContext | undefined;
+    [BODY_DEADLINE]: NodeJS.Timeout | undefined;
+  }
+}
+
 const duration = histogram(
   'sluice_http_request_duration_seconds',
   'Requests that were answered, by the pattern of their route',
@@ -73,6 +82,8 @@ export function httpAdapter(config: Config, { bodyMs = BODY_MS, headersMs = HEAD
   });
   const fastify = adapter.getInstance();
 
+  fastify.decorateRequest(LOG_CONTEXT, undefined);
+  fastify.decorateRequest(BODY_DEADLINE, undefined);
   fastify.addHook('onRequest', (request, reply, done) => {
     reply.headers({
       'x-request-id': request.id,
@@ -87,18 +98,18 @@ export function httpAdapter(config: Config, { bodyMs = BODY_MS, headersMs = HEAD
     withRequest(request, done);
   });
   fastify.addHook('preParsing', (request, _reply, payload, done) => {
-    bodyDeadlines.set(request, setTimeout(() => request.raw.destroy(), bodyMs).unref());
+    request[BODY_DEADLINE] = setTimeout(() => request.raw.destroy(), bodyMs).unref();
     done(null, payload);
   });
   fastify.addHook('preValidation', (request, _reply, done) => {
-    clearTimeout(bodyDeadlines.get(request));
+    clearTimeout(request[BODY_DEADLINE]);
     // Reading the body leaves the asynchronous context that was set before it.
     withRequest(request, done);
   });
 
   // The route's pattern, never the address: that may hold a token. Reads are many, and tell little.
   fastify.addHook('onResponse', (request, reply, done) => {
-    clearTimeout(bodyDeadlines.get(request));
+    clearTimeout(request[BODY_DEADLINE]);
     const { method, routeOptions } = request;
     const route = routeOptions.url ?? 'none';
     duration.observe({ route, method, status: reply.statusCode }, reply.elapsedTime / 1000);
@@ -147,16 +158,14 @@ export function httpAdapter(config: Config, { bodyMs = BODY_MS, headersMs = HEAD
 }
 
 const log = new Logger('HTTP');
-const logContexts = new WeakMap<FastifyRequest, LogContext>();
-const bodyDeadlines = new WeakMap<FastifyRequest, NodeJS.Timeout>();
 
 function withRequest(request: FastifyRequest, run: () => void): void {
-  let context = logContexts.get(request);
+  let context = request[LOG_CONTEXT];
   if (!context) {
     const { traceparent } = request.headers;
     const isTraced = typeof traceparent === 'string' && TRACEPARENT.test(traceparent);
     context = isTraced ? { requestId: request.id, traceparent } : { requestId: request.id };
-    logContexts.set(request, context);
+    request[LOG_CONTEXT] = context;
   }
   runWithLogContext(context, run);
 }

@@ -8,7 +8,7 @@ import { type AccessTokenClaims, ALGORITHM, AUDIENCE, keyId } from './access-tok
 import { SessionsService } from './sessions.service.js';
 
 /** How far this machine's clock may be behind the database's. */
-const CLOCK_TOLERANCE_SECONDS = 5;
+export const CLOCK_TOLERANCE_SECONDS = 5;
 
 /** A bearer token is good when its signature, key, issuer, audience and time are, and its login session lives. */
 @Injectable()

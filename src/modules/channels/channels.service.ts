@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Actor } from '../../common/access/index.js';
 import { columnsOf, Database } from '../../common/database/index.js';
-import type { Loaders } from '../../common/graphql/index.js';
+import type { Loaders, MaybePromise } from '../../common/graphql/index.js';
 import { cleanLines, cleanName } from '../users/index.js';
 import { ChannelEntity } from './channel.entity.js';
 import { ChannelMember } from './channel-member.entity.js';
@@ -50,9 +50,9 @@ export class ChannelsService {
   }
 
   /** The same for field resolvers: asked once for all channels of the operation. */
-  async roleOfActor(actor: Actor | null, channelId: string, loaders: Loaders): Promise<ChannelRole | null> {
+  roleOfActor(actor: Actor | null, channelId: string, loaders: Loaders): MaybePromise<ChannelRole | null> {
     if (!actor) return null;
-    return loaders.loader('channel roles', (ids: readonly string[]) => this.rolesOf(actor.userId, ids)).load(channelId);
+    return loaders.load('channel roles', (ids: readonly string[]) => this.rolesOf(actor.userId, ids), channelId);
   }
 
   /** The user's roles in those of the channels where there is one. */

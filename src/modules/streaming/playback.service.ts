@@ -6,7 +6,7 @@ import { Recent } from '../../common/recent/index.js';
 import type { ChannelRole } from '../channels/index.js';
 import { canWatch, type VideoRow } from '../videos/index.js';
 import { type StillKind, stillPath } from './media-resource.js';
-import { expiryFor, readToken, signToken } from './playback-token.js';
+import { expiryFor, type PlaybackGrant, readToken, signToken } from './playback-token.js';
 import { listed, type Start } from './presentation.js';
 
 /** Which part of a video a good token opens. */
@@ -25,10 +25,12 @@ export interface Watchable {
 
 /** How old the answer to "may this be watched" can be. Closing a video takes effect within this time on every process. */
 const ACCESS_LIFE_MS = 2_000;
+const TOKENS_KEPT = 10_000;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 @Injectable()
 export class PlaybackService {
+  private readonly tokens = new Map<string, string>();
   private readonly access = new Recent(ACCESS_LIFE_MS, (videoId) => this.readAccess(videoId));
 
   constructor(
@@ -72,27 +74,48 @@ export class PlaybackService {
   addresses(video: VideoRow, actor: Actor | null, role: ChannelRole | null, watchable: Watchable | null) {
     if (!watchable || !canWatch(video, actor, role, video.readAt)) return null;
     const expiresAt = expiryFor(video.readAt.getTime() / 1000);
-    const token = signToken(this.config.playbackSecret, video.id, { epoch: video.accessEpoch, expiresAt });
+    const token = this.tokenOf(video.id, { epoch: video.accessEpoch, expiresAt });
     const address = (path: string) => `${this.config.publicUrl}/media/${token}/${video.id}/${path}`;
-    const stills = (wanted: StillKind) =>
-      watchable.stills
-        .filter(({ kind }) => kind === wanted)
-        .map(({ number, ...still }) => ({ ...still, url: address(stillPath(watchable.run, wanted, number)) }));
-    const posterUrl = stills('POSTER')[0]?.url ?? null;
+    const { run, stills, tracks } = watchable;
+    const addressOf = (kind: StillKind, number: number) => address(stillPath(run, kind, number));
+    // Each is made for clients that select it: a list mostly wants the poster alone.
     return {
-      posterUrl,
-      thumbnails: stills('THUMBNAIL'),
-      storyboardUrl: stills('STORYBOARD').length > 0 ? address(`r${watchable.run}/storyboard.vtt`) : null,
-      playback: listed(watchable.tracks)
-        ? {
-            hlsUrl: address('master.m3u8'),
-            dashUrl: address('manifest.mpd'),
-            mp4Url: null,
-            posterUrl,
-            expiresAt: new Date(expiresAt * 1000),
-          }
-        : null,
+      get posterUrl() {
+        const poster = stills.find(({ kind }) => kind === 'POSTER');
+        return poster ? addressOf('POSTER', poster.number) : null;
+      },
+      get thumbnails() {
+        return stills
+          .filter(({ kind }) => kind === 'THUMBNAIL')
+          .map(({ number, ...still }) => ({ ...still, url: addressOf('THUMBNAIL', number) }));
+      },
+      get storyboardUrl() {
+        return stills.some(({ kind }) => kind === 'STORYBOARD') ? address(`r${run}/storyboard.vtt`) : null;
+      },
+      get playback() {
+        if (!listed(tracks)) return null;
+        return {
+          hlsUrl: address('master.m3u8'),
+          dashUrl: address('manifest.mpd'),
+          mp4Url: null,
+          posterUrl: this.posterUrl,
+          expiresAt: new Date(expiresAt * 1000),
+        };
+      },
     };
+  }
+
+  /** A video's token stays the same for an hour, so it is signed once. */
+  private tokenOf(videoId: string, grant: PlaybackGrant): string {
+    const key = `${videoId}.${grant.epoch}.${grant.expiresAt}`;
+    let token = this.tokens.get(key);
+    if (!token) {
+      token = signToken(this.config.playbackSecret, videoId, grant);
+      this.tokens.set(key, token);
+      const [oldest] = this.tokens.keys();
+      if (oldest !== undefined && this.tokens.size > TOKENS_KEPT) this.tokens.delete(oldest);
+    }
+    return token;
   }
 
   private async readAccess(videoId: string) {

@@ -1,6 +1,5 @@
 import { ResolveField, Resolver } from '@nestjs/graphql';
-import { type Actor } from '../../common/access/index.js';
-import { GraphQLUrl, Loaders, type OperationContext } from '../../common/graphql/index.js';
+import { following, GraphQLUrl, type MaybePromise, type OperationContext } from '../../common/graphql/index.js';
 import { ChannelsService } from '../channels/index.js';
 import { Video } from '../videos/index.js';
 import { PlaybackService } from './playback.service.js';
@@ -17,36 +16,39 @@ export class VideoPlaybackResolver {
     nullable: true,
     description: 'Null when the viewer may not watch, or nothing plays yet.',
   })
-  async playback(video: Video, _: unknown, { actor, loaders }: OperationContext): Promise<Playback | null> {
-    return (await this.addresses(video, actor, loaders))?.playback ?? null;
+  playback(video: Video, _: unknown, context: OperationContext): MaybePromise<Playback | null> {
+    return following(this.addresses(video, context), (addresses) => addresses?.playback ?? null);
   }
 
   @ResolveField(() => GraphQLUrl, {
     nullable: true,
     description: 'A JPEG to show before playing. Null until made. Works as long as the addresses of `playback`.',
   })
-  async posterUrl(video: Video, _: unknown, { actor, loaders }: OperationContext): Promise<string | null> {
-    return (await this.addresses(video, actor, loaders))?.posterUrl ?? null;
+  posterUrl(video: Video, _: unknown, context: OperationContext): MaybePromise<string | null> {
+    return following(this.addresses(video, context), (addresses) => addresses?.posterUrl ?? null);
   }
 
   @ResolveField(() => [Thumbnail], { description: 'Stills from the video, in order of time. Empty until made.' })
-  async thumbnails(video: Video, _: unknown, { actor, loaders }: OperationContext): Promise<Thumbnail[]> {
-    return (await this.addresses(video, actor, loaders))?.thumbnails ?? [];
+  thumbnails(video: Video, _: unknown, context: OperationContext): MaybePromise<Thumbnail[]> {
+    return following(this.addresses(video, context), (addresses) => addresses?.thumbnails ?? []);
   }
 
   @ResolveField(() => GraphQLUrl, {
     nullable: true,
     description: 'Previews for the seek bar: WebVTT whose cues name tiles of JPEG sheets (`#xywh=`). Null until made.',
   })
-  async storyboardUrl(video: Video, _: unknown, { actor, loaders }: OperationContext): Promise<string | null> {
-    return (await this.addresses(video, actor, loaders))?.storyboardUrl ?? null;
+  storyboardUrl(video: Video, _: unknown, context: OperationContext): MaybePromise<string | null> {
+    return following(this.addresses(video, context), (addresses) => addresses?.storyboardUrl ?? null);
   }
 
-  private async addresses({ row }: Video, actor: Actor | null, loaders: Loaders) {
-    const [watchable, role] = await Promise.all([
-      loaders.loader('watchable', async (ids: readonly string[]) => this.playbacks.watchable(ids)).load(row.id),
-      this.channels.roleOfActor(actor, row.channelId, loaders),
-    ]);
-    return this.playbacks.addresses(row, actor, role, watchable);
+  private addresses({ row }: Video, { actor, loaders }: OperationContext) {
+    const load = (ids: readonly string[]) => this.playbacks.watchable(ids);
+    const watchable = loaders.load('watchable', load, row.id);
+    const role = this.channels.roleOfActor(actor, row.channelId, loaders);
+    // Both are waited for at once: of two that fail, neither may be left without anybody who looks.
+    if (role instanceof Promise) {
+      return Promise.all([watchable, role]).then(([found, role]) => this.playbacks.addresses(row, actor, role, found));
+    }
+    return following(watchable, (found) => this.playbacks.addresses(row, actor, role, found));
   }
 }

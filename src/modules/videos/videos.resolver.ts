@@ -2,7 +2,9 @@ import { Args, ID, Parent, Query, ResolveField, Resolver, Subscription } from '@
 import { type Actor, Authenticated, CurrentActor, Public } from '../../common/access/index.js';
 import {
   decodeId,
+  following,
   Loaders,
+  type MaybePromise,
   Mutates,
   NodeResolver,
   type OperationContext,
@@ -81,9 +83,8 @@ export class VideosResolver {
   }
 
   @ResolveField(() => Boolean, { description: 'You may change, replace or delete it.' })
-  async viewerCanEdit(video: Video, _: unknown, { actor, loaders }: OperationContext): Promise<boolean> {
-    if (!actor) return false;
-    return canEdit(actor, await this.channels.roleOfActor(actor, video.row.channelId, loaders));
+  viewerCanEdit(video: Video, _: unknown, { actor, loaders }: OperationContext): MaybePromise<boolean> {
+    return following(this.channels.roleOfActor(actor, video.row.channelId, loaders), (role) => canEdit(actor, role));
   }
 }
 
