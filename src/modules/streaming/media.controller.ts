@@ -198,24 +198,25 @@ export class MediaController implements OnModuleDestroy {
     // Fastify leaves the length that a GET would have as it is where an empty stream answers a HEAD. Bytes are asked for
     // before anything is said of them: where the store fails, so does the answer, and nobody keeps it.
     const wanted = request.method !== 'HEAD';
-    const opened = wanted ? await bytes.open?.() : null;
-    const source = wanted && !opened ? await bytes.read(start, end, gone) : null;
+    const opened = wanted ? await bytes.open(start, end, gone) : null;
     reply
       .code(status)
       .headers(kept)
       .type(bytes.contentType)
       .header('content-length', end - start);
     if (status === 206) reply.header('content-range', `bytes ${start}-${end - 1}/${bytes.sizeBytes}`);
-    if (!wanted) return void reply.send(Readable.from([]));
+    if (!opened) return void reply.send(Readable.from([]));
     reply.raw.setTimeout(STALLED_MS);
     const inPart = (error: Error) => this.logger.debug(`media sent in part: ${error.message}`);
-    if (opened) {
-      // biome-ignore lint/suspicious/noExplicitAny: Fastify's headers and Node's differ in name only
-      reply.hijack().raw.writeHead(status, reply.getHeaders() as any);
-      await sendFile(opened.file, opened.offset + start, opened.offset + end, reply.raw).catch(inPart);
-    } else if (source) {
-      reply.send(pipeline(source, exactly(end - start), (error) => void (error && inPart(error))));
+    if (opened.from === 'stream') {
+      return void reply.send(pipeline(opened.stream, exactly(end - start), (error) => void (error && inPart(error))));
     }
+    // biome-ignore lint/suspicious/noExplicitAny: Fastify's headers and Node's differ in name only
+    const response = reply.hijack().raw.writeHead(status, reply.getHeaders() as any);
+    if (opened.from === 'file') return sendFile(opened.file, opened.start, opened.end, response).catch(inPart);
+    if (gone.aborted) opened.giveBack?.();
+    else gone.addEventListener('abort', () => opened.giveBack?.(), { once: true });
+    response.end(opened.bytes);
   }
 
   private notFound(reply: FastifyReply): void {
