@@ -47,7 +47,7 @@ export class HotSegments {
     let entry = this.entries.get(key);
     if (!entry) {
       if (lastAskedAt === undefined || lastAskedAt <= now - IDLE_MS) return null;
-      if (!this.makeRoom(sizeBytes, lastAskedAt)) return null;
+      if (!this.makeRoom(sizeBytes, now - 2 * (now - lastAskedAt))) return null;
       entry = this.admit(key, sizeBytes, load);
     }
     entry.users++;
@@ -59,8 +59,8 @@ export class HotSegments {
   }
 
   /**
-   * Only what was asked for twice while another was not asked for at all takes that one's place. Otherwise, where more is
-   * watched than fits, each would put out the next that is wanted, and all the reading into fresh memory be for nothing.
+   * Only what nobody asked for in twice the time between two askings of the new one gives way to it. Otherwise, where more
+   * is watched than fits, each would put out the next that is wanted, and all the reading into fresh memory be for nothing.
    */
   private makeRoom(sizeBytes: number, since: number): boolean {
     if (sizeBytes > LARGEST_BYTES) return false;

@@ -32,6 +32,7 @@ const HURRY_LIFE_MS = 2_000;
 /** `private`: a cache that others share would go on after the video is closed. Our own edge asks before it serves. */
 const IMMUTABLE = 'private, max-age=31536000, immutable';
 const NOT_KEPT = 'private, no-store';
+const GONE = new Error('The client is gone.');
 
 const delivered = counter('sluice_media_bytes_total', 'Bytes that were sent to players, with the head of each answer', {
   kind: ['segment', 'init', 'still', 'master', 'playlist', 'manifest', 'storyboard'],
@@ -70,7 +71,8 @@ export class MediaController implements OnModuleDestroy {
   async serve(@Req() request: FastifyRequest<MediaRequest>, @Res() reply: FastifyReply): Promise<void> {
     const { token, videoId, '*': path } = request.params;
     const gone = new AbortController();
-    reply.raw.once('close', () => gone.abort());
+    // With a reason of its own, since a DOMException takes a stack trace.
+    reply.raw.once('close', () => gone.abort(GONE));
     reply.header('cross-origin-resource-policy', 'cross-origin');
 
     const resource = mediaResource(path);
@@ -214,9 +216,10 @@ export class MediaController implements OnModuleDestroy {
     // biome-ignore lint/suspicious/noExplicitAny: Fastify's headers and Node's differ in name only
     const response = reply.hijack().raw.writeHead(status, reply.getHeaders() as any);
     if (opened.from === 'file') return sendFile(opened.file, opened.start, opened.end, response).catch(inPart);
-    if (gone.aborted) opened.giveBack?.();
-    else gone.addEventListener('abort', () => opened.giveBack?.(), { once: true });
-    response.end(opened.bytes);
+    const { bytes: body, giveBack } = opened;
+    if (giveBack && response.closed) giveBack();
+    else if (giveBack) response.once('close', giveBack);
+    response.end(body);
   }
 
   private notFound(reply: FastifyReply): void {
