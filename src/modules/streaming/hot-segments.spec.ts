@@ -3,17 +3,16 @@ import { HotSegments } from './hot-segments.js';
 const MIB = 1024 * 1024;
 
 describe('HotSegments', () => {
-  beforeEach(() => jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask'] }));
-  afterEach(() => jest.useRealTimers());
-
   let hot: HotSegments;
   let lastAsked: Map<string, number>;
   let loads: string[];
   beforeEach(() => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask'] });
     hot = new HotSegments();
     lastAsked = new Map();
     loads = [];
   });
+  afterEach(() => jest.useRealTimers());
 
   function ask(key: string, sizeBytes = MIB) {
     const before = lastAsked.get(key);

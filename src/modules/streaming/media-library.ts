@@ -15,7 +15,7 @@ export interface MediaBytes {
   /** Strong, with its quotes. */
   readonly etag: string;
   /** A half-open range of them. */
-  open(start: number, end: number, signal: AbortSignal): Promise<OpenBytes>;
+  open(start: number, end: number, gone: () => AbortSignal): Promise<OpenBytes>;
 }
 
 /** Where bytes come from: memory, which is given back; a part of a file, which the caller closes; or the store's stream. */
@@ -154,7 +154,7 @@ export class MediaLibrary {
       contentType,
       sizeBytes,
       etag,
-      open: async (start, end, signal) => {
+      open: async (start, end, gone) => {
         const before = askedAt;
         askedAt = performance.now();
         const lent = await this.hot.borrow(etag, sizeBytes, before, load);
@@ -162,7 +162,7 @@ export class MediaLibrary {
         const file = await this.storage.openFile(key);
         if (file !== null) return { from: 'file', file, start: offset + start, end: offset + end };
         const range = { start: offset + start, end: offset + end };
-        return { from: 'stream', stream: await this.storage.read(key, range, signal) };
+        return { from: 'stream', stream: await this.storage.read(key, range, gone()) };
       },
     };
   }

@@ -70,9 +70,6 @@ export class MediaController implements OnModuleDestroy {
   @Get(':token/:videoId/*')
   async serve(@Req() request: FastifyRequest<MediaRequest>, @Res() reply: FastifyReply): Promise<void> {
     const { token, videoId, '*': path } = request.params;
-    const gone = new AbortController();
-    // With a reason of its own, since a DOMException takes a stack trace.
-    reply.raw.once('close', () => gone.abort(GONE));
     reply.header('cross-origin-resource-policy', 'cross-origin');
 
     const resource = mediaResource(path);
@@ -95,14 +92,14 @@ export class MediaController implements OnModuleDestroy {
         const find = async (first: boolean) => (first || (await open()) ? this.library.timed(videoId, resource) : null);
         const number = resource.kind === 'segment' ? resource.number : 1;
         const asked = `${videoId}/${resource.run}/${resource.rendition}/${number}`;
-        const bytes = await this.held(find, asked, addressBlock(request.ip), gone.signal);
-        if (gone.signal.aborted) return;
+        const bytes = await this.held(find, asked, addressBlock(request.ip), reply);
+        if (reply.raw.closed) return;
         if (bytes === PLANNED) return this.later(reply);
-        return bytes ? this.send(bytes, request, reply, gone.signal) : this.notFound(reply);
+        return bytes ? this.send(bytes, request, reply) : this.notFound(reply);
       }
       case 'still': {
         const bytes = await this.library.still(videoId, resource);
-        return bytes ? this.send(bytes, request, reply, gone.signal) : this.notFound(reply);
+        return bytes ? this.send(bytes, request, reply) : this.notFound(reply);
       }
       default: {
         const text = await this.text(resource, videoId, video);
@@ -151,14 +148,14 @@ export class MediaController implements OnModuleDestroy {
     find: (first: boolean) => Promise<T | typeof PLANNED>,
     asked: string,
     client: string,
-    gone: AbortSignal,
+    reply: FastifyReply,
   ): Promise<T | typeof PLANNED> {
     const found = await find(true);
     if (found !== PLANNED) return found;
     const leave = this.holds.enter(client);
     if (!leave) return PLANNED;
     const done = new AbortController();
-    const over = AbortSignal.any([gone, this.draining.signal, done.signal]);
+    const over = AbortSignal.any([goneOf(reply), this.draining.signal, done.signal]);
     const until = performance.now() + HOLD_MS;
     const topic = segmentTopic(asked.slice(0, asked.indexOf('/')));
     try {
@@ -177,12 +174,7 @@ export class MediaController implements OnModuleDestroy {
     }
   }
 
-  private async send(
-    bytes: MediaBytes,
-    request: FastifyRequest<MediaRequest>,
-    reply: FastifyReply,
-    gone: AbortSignal,
-  ): Promise<void> {
+  private async send(bytes: MediaBytes, request: FastifyRequest<MediaRequest>, reply: FastifyReply): Promise<void> {
     const selection = select(request.headers, bytes.etag, bytes.sizeBytes);
     const { status } = selection;
     reply.header('accept-ranges', 'bytes');
@@ -200,7 +192,7 @@ export class MediaController implements OnModuleDestroy {
     // Fastify leaves the length that a GET would have as it is where an empty stream answers a HEAD. Bytes are asked for
     // before anything is said of them: where the store fails, so does the answer, and nobody keeps it.
     const wanted = request.method !== 'HEAD';
-    const opened = wanted ? await bytes.open(start, end, gone) : null;
+    const opened = wanted ? await bytes.open(start, end, () => goneOf(reply)) : null;
     reply
       .code(status)
       .headers(kept)
@@ -237,6 +229,14 @@ const CONTENT_TYPES = {
   manifest: 'application/dash+xml',
   storyboard: 'text/vtt; charset=utf-8',
 } as const;
+
+/** Aborts when the answer is over, or its client gone. Made only where something can be given up: most answers need none. */
+function goneOf({ raw }: FastifyReply): AbortSignal {
+  if (raw.closed) return AbortSignal.abort(GONE);
+  const gone = new AbortController();
+  raw.once('close', () => gone.abort(GONE));
+  return gone.signal;
+}
 
 /** Breaks the connection off where the store gives fewer bytes than were announced, so that no part passes for the whole. */
 function exactly(sizeBytes: number): Transform {
