@@ -52,6 +52,14 @@ async function made(rendition: string, number: number): Promise<Buffer> {
   return (await readFile(segment.file)).subarray(segment.offset, segment.offset + segment.size);
 }
 
+async function keysOf(videoId: string, rendition: string): Promise<string[]> {
+  const rows = await db.query<{ key: string }>(
+    'SELECT DISTINCT object_key AS key FROM segment WHERE video_id = $1 AND rendition = $2',
+    [videoId, rendition],
+  );
+  return rows.map(({ key }) => key);
+}
+
 async function finishedVideo(visibility = 'PUBLIC'): Promise<string> {
   const { videoId } = await insertVideo(db, clip, { visibility, state: 'READY' });
   for (const { name } of clip.tracks) await insertSegments(db, storage, clip, videoId, name);
@@ -183,13 +191,37 @@ describe('a segment', () => {
     for (const name of ['content-range', 'etag', 'retry-after']) expect(exposed).toContain(name);
   });
 
+  it('is the same from memory, which many ask for, when the store has lost it', async () => {
+    const victim = await finishedVideo();
+    const hot = address(victim, 'r1/360p/2.m4s');
+    const first = await get(hot);
+    const [etag = '', whole] = [first.headers.get('etag') ?? '', Buffer.from(await first.arrayBuffer())];
+    expect(whole.equals(bytes)).toBe(true);
+    // Only what is asked for a second time is taken into memory, and a part of it will do.
+    await (await get(hot, { range: 'bytes=0-0' })).arrayBuffer();
+    await storage.delete(await keysOf(victim, '360p'));
+
+    const again = await get(hot);
+    expect(Buffer.from(await again.arrayBuffer()).equals(bytes)).toBe(true);
+    for (const name of ['content-length', 'content-type', 'etag', 'cache-control', 'accept-ranges']) {
+      expect([name, again.headers.get(name)]).toEqual([name, first.headers.get(name)]);
+    }
+    const part = await get(hot, { range: 'bytes=100-199', 'if-range': etag });
+    expect([part.status, part.headers.get('content-range')]).toEqual([206, `bytes 100-199/${bytes.length}`]);
+    expect(Buffer.from(await part.arrayBuffer()).equals(bytes.subarray(100, 200))).toBe(true);
+    expect((await get(hot, { range: `bytes=${bytes.length}-` })).status).toBe(416);
+    expect((await get(hot, { 'if-none-match': etag })).status).toBe(304);
+    const head = await get(hot, {}, 'HEAD');
+    expect([head.status, head.headers.get('content-length'), await head.text()]).toEqual([200, `${bytes.length}`, '']);
+
+    expect(await statusOf(address(victim, 'r1/360p/2.m4s', { epoch: 2 }))).toBe(404);
+    await db.query('UPDATE video SET access_epoch = access_epoch + 1 WHERE id = $1', [victim]);
+    await eventually(async () => ((await statusOf(hot)) === 404 ? true : null));
+  });
+
   it('is kept by nobody when the store fails', async () => {
     const victim = await finishedVideo();
-    const [row] = await db.query<{ key: string }>(
-      `SELECT object_key AS key FROM segment WHERE video_id = $1 AND rendition = '240p' AND number = 1`,
-      [victim],
-    );
-    await storage.delete([row?.key ?? '']);
+    await storage.delete(await keysOf(victim, '240p'));
     const answer = await get(address(victim, 'r1/240p/1.m4s'));
     await answer.arrayBuffer();
     expect(answer.status).toBe(500);
@@ -205,6 +237,7 @@ describe('a segment', () => {
     ]);
     const answer = await get(address(victim, 'r1/240p/1.m4s'));
     await expect(answer.arrayBuffer()).rejects.toThrow();
+    expect(await statusOf(address(victim, 'r1/240p/1.m4s'))).toBe(500);
   });
 });
 

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
 import { Database } from '../../common/database/index.js';
 import { ObjectStorage } from '../storage/index.js';
+import { HotSegments } from './hot-segments.js';
 import type { MediaResource } from './media-resource.js';
 import type { Track } from './presentation.js';
 import type { StoryboardSheet } from './storyboard.js';
@@ -14,10 +15,14 @@ export interface MediaBytes {
   /** Strong, with its quotes. */
   readonly etag: string;
   /** A half-open range of them. */
-  read(start: number, end: number, signal: AbortSignal): Promise<Readable>;
-  /** The descriptor of the file in which they are, from `offset` on; null where they are in none. The caller closes it. */
-  open?(): Promise<{ file: number; offset: number } | null>;
+  open(start: number, end: number, gone: () => AbortSignal): Promise<OpenBytes>;
 }
+
+/** Where bytes come from: memory, which is given back; a part of a file, which the caller closes; or the store's stream. */
+export type OpenBytes =
+  | { readonly from: 'memory'; readonly bytes: Buffer; giveBack?(): void }
+  | { readonly from: 'file'; readonly file: number; readonly start: number; readonly end: number }
+  | { readonly from: 'stream'; readonly stream: Readable };
 
 /** In the plan, and not made yet. */
 export const PLANNED = Symbol('planned');
@@ -31,6 +36,7 @@ type Timed = Extract<MediaResource, { kind: 'segment' | 'init' }>;
 export class MediaLibrary {
   /** What is made of a run stays as it is, so it is asked for once; whether it may be seen is not decided here. */
   private readonly made = new Map<string, MediaBytes>();
+  private readonly hot = new HotSegments();
 
   constructor(
     private readonly db: Database,
@@ -133,14 +139,30 @@ export class MediaLibrary {
   }
 
   private stored(key: string, offset: number, sizeBytes: number, contentType: string): MediaBytes {
+    const etag = etagOf(`${key}:${offset}:${sizeBytes}`);
+    const load = async () => {
+      const bytes = Buffer.allocUnsafeSlow(sizeBytes);
+      let read = 0;
+      for await (const chunk of await this.storage.read(key, { start: offset, end: offset + sizeBytes })) {
+        read += (chunk as Buffer).copy(bytes, read);
+      }
+      if (read < sizeBytes) throw new Error(`${sizeBytes - read} bytes of ${sizeBytes} are missing`);
+      return bytes;
+    };
+    let askedAt: number | undefined;
     return {
       contentType,
       sizeBytes,
-      etag: etagOf(`${key}:${offset}:${sizeBytes}`),
-      read: (start, end, signal) => this.storage.read(key, { start: offset + start, end: offset + end }, signal),
-      open: async () => {
+      etag,
+      open: async (start, end, gone) => {
+        const before = askedAt;
+        askedAt = performance.now();
+        const lent = await this.hot.borrow(etag, sizeBytes, before, load);
+        if (lent) return { from: 'memory', bytes: lent.bytes.subarray(start, end), giveBack: lent.giveBack };
         const file = await this.storage.openFile(key);
-        return file === null ? null : { file, offset };
+        if (file !== null) return { from: 'file', file, start: offset + start, end: offset + end };
+        const range = { start: offset + start, end: offset + end };
+        return { from: 'stream', stream: await this.storage.read(key, range, gone()) };
       },
     };
   }
@@ -150,7 +172,7 @@ export class MediaLibrary {
       contentType,
       sizeBytes: bytes.length,
       etag: etagOf(bytes),
-      read: async (start, end) => Readable.from([bytes.subarray(start, end)]),
+      open: async (start, end) => ({ from: 'memory', bytes: bytes.subarray(start, end) }),
     };
   }
 }

@@ -32,6 +32,7 @@ const HURRY_LIFE_MS = 2_000;
 /** `private`: a cache that others share would go on after the video is closed. Our own edge asks before it serves. */
 const IMMUTABLE = 'private, max-age=31536000, immutable';
 const NOT_KEPT = 'private, no-store';
+const GONE = new Error('The client is gone.');
 
 const delivered = counter('sluice_media_bytes_total', 'Bytes that were sent to players, with the head of each answer', {
   kind: ['segment', 'init', 'still', 'master', 'playlist', 'manifest', 'storyboard'],
@@ -69,8 +70,6 @@ export class MediaController implements OnModuleDestroy {
   @Get(':token/:videoId/*')
   async serve(@Req() request: FastifyRequest<MediaRequest>, @Res() reply: FastifyReply): Promise<void> {
     const { token, videoId, '*': path } = request.params;
-    const gone = new AbortController();
-    reply.raw.once('close', () => gone.abort());
     reply.header('cross-origin-resource-policy', 'cross-origin');
 
     const resource = mediaResource(path);
@@ -93,14 +92,14 @@ export class MediaController implements OnModuleDestroy {
         const find = async (first: boolean) => (first || (await open()) ? this.library.timed(videoId, resource) : null);
         const number = resource.kind === 'segment' ? resource.number : 1;
         const asked = `${videoId}/${resource.run}/${resource.rendition}/${number}`;
-        const bytes = await this.held(find, asked, addressBlock(request.ip), gone.signal);
-        if (gone.signal.aborted) return;
+        const bytes = await this.held(find, asked, addressBlock(request.ip), reply);
+        if (reply.raw.closed) return;
         if (bytes === PLANNED) return this.later(reply);
-        return bytes ? this.send(bytes, request, reply, gone.signal) : this.notFound(reply);
+        return bytes ? this.send(bytes, request, reply) : this.notFound(reply);
       }
       case 'still': {
         const bytes = await this.library.still(videoId, resource);
-        return bytes ? this.send(bytes, request, reply, gone.signal) : this.notFound(reply);
+        return bytes ? this.send(bytes, request, reply) : this.notFound(reply);
       }
       default: {
         const text = await this.text(resource, videoId, video);
@@ -149,14 +148,14 @@ export class MediaController implements OnModuleDestroy {
     find: (first: boolean) => Promise<T | typeof PLANNED>,
     asked: string,
     client: string,
-    gone: AbortSignal,
+    reply: FastifyReply,
   ): Promise<T | typeof PLANNED> {
     const found = await find(true);
     if (found !== PLANNED) return found;
     const leave = this.holds.enter(client);
     if (!leave) return PLANNED;
     const done = new AbortController();
-    const over = AbortSignal.any([gone, this.draining.signal, done.signal]);
+    const over = AbortSignal.any([goneOf(reply), this.draining.signal, done.signal]);
     const until = performance.now() + HOLD_MS;
     const topic = segmentTopic(asked.slice(0, asked.indexOf('/')));
     try {
@@ -175,12 +174,7 @@ export class MediaController implements OnModuleDestroy {
     }
   }
 
-  private async send(
-    bytes: MediaBytes,
-    request: FastifyRequest<MediaRequest>,
-    reply: FastifyReply,
-    gone: AbortSignal,
-  ): Promise<void> {
+  private async send(bytes: MediaBytes, request: FastifyRequest<MediaRequest>, reply: FastifyReply): Promise<void> {
     const selection = select(request.headers, bytes.etag, bytes.sizeBytes);
     const { status } = selection;
     reply.header('accept-ranges', 'bytes');
@@ -198,24 +192,26 @@ export class MediaController implements OnModuleDestroy {
     // Fastify leaves the length that a GET would have as it is where an empty stream answers a HEAD. Bytes are asked for
     // before anything is said of them: where the store fails, so does the answer, and nobody keeps it.
     const wanted = request.method !== 'HEAD';
-    const opened = wanted ? await bytes.open?.() : null;
-    const source = wanted && !opened ? await bytes.read(start, end, gone) : null;
+    const opened = wanted ? await bytes.open(start, end, () => goneOf(reply)) : null;
     reply
       .code(status)
       .headers(kept)
       .type(bytes.contentType)
       .header('content-length', end - start);
     if (status === 206) reply.header('content-range', `bytes ${start}-${end - 1}/${bytes.sizeBytes}`);
-    if (!wanted) return void reply.send(Readable.from([]));
+    if (!opened) return void reply.send(Readable.from([]));
     reply.raw.setTimeout(STALLED_MS);
     const inPart = (error: Error) => this.logger.debug(`media sent in part: ${error.message}`);
-    if (opened) {
-      // biome-ignore lint/suspicious/noExplicitAny: Fastify's headers and Node's differ in name only
-      reply.hijack().raw.writeHead(status, reply.getHeaders() as any);
-      await sendFile(opened.file, opened.offset + start, opened.offset + end, reply.raw).catch(inPart);
-    } else if (source) {
-      reply.send(pipeline(source, exactly(end - start), (error) => void (error && inPart(error))));
+    if (opened.from === 'stream') {
+      return void reply.send(pipeline(opened.stream, exactly(end - start), (error) => void (error && inPart(error))));
     }
+    // biome-ignore lint/suspicious/noExplicitAny: Fastify's headers and Node's differ in name only
+    const response = reply.hijack().raw.writeHead(status, reply.getHeaders() as any);
+    if (opened.from === 'file') return sendFile(opened.file, opened.start, opened.end, response).catch(inPart);
+    const { bytes: body, giveBack } = opened;
+    if (giveBack && response.closed) giveBack();
+    else if (giveBack) response.once('close', giveBack);
+    response.end(body);
   }
 
   private notFound(reply: FastifyReply): void {
@@ -233,6 +229,14 @@ const CONTENT_TYPES = {
   manifest: 'application/dash+xml',
   storyboard: 'text/vtt; charset=utf-8',
 } as const;
+
+/** Aborts when the answer is over, or its client gone. Made only where something can be given up: most answers need none. */
+function goneOf({ raw }: FastifyReply): AbortSignal {
+  if (raw.closed) return AbortSignal.abort(GONE);
+  const gone = new AbortController();
+  raw.once('close', () => gone.abort(GONE));
+  return gone.signal;
+}
 
 /** Breaks the connection off where the store gives fewer bytes than were announced, so that no part passes for the whole. */
 function exactly(sizeBytes: number): Transform {
