@@ -137,6 +137,7 @@ export class AppendLane {
       }
       if (refused || failure) bytes.stop();
     };
+    const dueMs = (taken: number) => settleAfterMs(taken, this.writers.count);
     while (at < end && !refused && !failure) {
       if (!(await bytes.any(SILENT_MS))) {
         stopped = bytes.ended ?? 'CUT';
@@ -146,7 +147,7 @@ export class AppendLane {
       if (there) {
         // What is stored is read and dropped, a while at a time.
         const most = Math.min(there.end, end) - at;
-        for await (const chunk of bytes.piece({ most, dueMs: settleAfterMs })) {
+        for await (const chunk of bytes.piece({ most, dueMs })) {
           hash?.update(chunk);
           at += chunk.length;
         }
@@ -154,7 +155,7 @@ export class AppendLane {
       }
       const next = covered.find((range) => range.start > at);
       const most = Math.min(Math.min(end, next?.start ?? end) - at, OBJECT_BYTES);
-      const piece = bytes.piece({ most, dueMs: settleAfterMs, earlier: settling, ahead: AHEAD_BYTES });
+      const piece = bytes.piece({ most, dueMs, earlier: settling, ahead: AHEAD_BYTES });
       const { read, written } = this.store(writer, at, piece, hash);
       const settled = settle(written, settling);
       at += await read;

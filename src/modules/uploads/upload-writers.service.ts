@@ -85,6 +85,11 @@ export class UploadWriters implements OnModuleInit, BeforeApplicationShutdown {
     }, TELL_MS).unref();
   }
 
+  /** That write through this process. */
+  get count(): number {
+    return this.here.size;
+  }
+
   /** What has arrived is settled; clients go on at another process. */
   async beforeApplicationShutdown(): Promise<void> {
     this.stopping = true;
