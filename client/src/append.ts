@@ -147,6 +147,8 @@ export class AppendLane {
     this.shared.link.heard(performance.now());
     if (!this.isKnown) this.blindSince = performance.now();
     this.stopTicking = this.shared.source.every(TICK_MS, this.tick);
+    // Takes the connection that the API was asked over, and with its answer ends it.
+    if (this.shared.platform.knock) this.poll(performance.now());
     this.tick();
   }
 
@@ -308,7 +310,7 @@ export class AppendLane {
     // Through a hole an answer takes as long as the hole: that is no round trip.
     link.answered(
       this.stalledAt === null ? now - askedAt : Math.min(now - askedAt, 2 * link.rttMs),
-      platform.repeats ? 2 : 1,
+      platform.knock ? 2 : 1,
     );
     this.lookedAt = askedAt;
     const ours = new Set([...this.puts, ...this.doubts].map(({ range: [start] }) => start));
@@ -511,7 +513,7 @@ export class AppendLane {
     this.checkSource();
     this.tick();
     // One connection more than requests, for the one that was to open and is lost.
-    if (platform.repeats && this.asking.size > 0) this.poll(now);
+    if (platform.knock && this.asking.size > 0) this.poll(now);
   }
 
   private answered(put: Put, answer: Answer): void {

@@ -110,7 +110,8 @@ export const browserPlatform: Platform = {
   },
   send,
   sockets: 6,
-  repeats: true,
+  // From another origin it first asks whether it may send one, and that question takes such a connection.
+  repeats: (url) => new URL(url).origin === origin,
   knock(tusUrl, onOpen) {
     const socket = new WebSocket(tusUrl.replace(/^http(.*)\/tus\/.*/, 'ws$1/graphql'), 'graphql-transport-ws');
     const end = () => {

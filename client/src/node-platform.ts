@@ -167,7 +167,7 @@ export const nodePlatform: Platform = {
   },
   send,
   sockets: Number.POSITIVE_INFINITY,
-  repeats: false,
+  repeats: () => false,
   report: (error) => process.emitWarning(String((error as Error | undefined)?.stack ?? error)),
   forget() {
     for (const agent of agents.values()) {

@@ -6,10 +6,10 @@ export interface Platform {
   /** That may be open to one host; further requests wait for a place. */
   readonly sockets: number;
   /**
-   * It sends a body once more by itself when the connection is cut that had served another request. Answers of the append
-   * lane close theirs for it, so that one has to be there before the first body leaves.
+   * Whether it may send a body once more by itself, since the connection to there had served another request when it was cut.
+   * Answers of the append lane close theirs for such platforms, so that one has to be there before the first body leaves.
    */
-  readonly repeats: boolean;
+  repeats(url: string): boolean;
   /**
    * Tries whether a connection opens, where a request that is given up would leave its attempt behind: a browser makes six
    * of those, and then none anew. @returns how to give it up

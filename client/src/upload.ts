@@ -251,7 +251,7 @@ export class Upload {
     this.ledger.state = session.state;
     let whole: Promise<string> | null = null;
     // What another client, or an earlier request of ours, is about to settle is not committed yet: that wants a look.
-    this.ledger.isKnown = session.committedBytes === 0 && !this.platform.repeats;
+    this.ledger.isKnown = session.committedBytes === 0 && !this.platform.repeats(session.tusUrl);
     for (let repairs = 0; ; ) {
       if (this.ledger.state === 'OPEN') {
         this.show('sending');
