@@ -7,10 +7,11 @@ export const ACCESS_TOKEN_SECONDS = 600;
 export const ALGORITHM = 'HS256';
 export const AUDIENCE = 'sluice-api';
 
-/** `sub`: the user's id; `sid`: the login session's. */
+/** `sub`: the user's id; `sid`: the login session's; `exp`: its end by the database's clock, in seconds since 1970. */
 export interface AccessTokenClaims {
   sub: string;
   sid: string;
+  exp: number;
 }
 
 /** Names the key in a token's head, so that one signed with another key is told apart at once; tells nothing of the key. */
@@ -26,7 +27,7 @@ export class AccessTokens {
   ) {}
 
   /** @param issuedAt by the database's clock, in seconds since 1970 */
-  async sign(claims: AccessTokenClaims, issuedAt: number): Promise<{ token: string; expiresAt: Date }> {
+  async sign(claims: Omit<AccessTokenClaims, 'exp'>, issuedAt: number): Promise<{ token: string; expiresAt: Date }> {
     const token = await this.jwt.signAsync(
       { sid: claims.sid, iat: issuedAt },
       {

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import passport from 'passport';
 import { type Actor, ActorResolver } from '../../common/access/index.js';
 import type { AccessTokenClaims } from './access-tokens.js';
-import { CLOCK_TOLERANCE_SECONDS, JwtStrategy } from './jwt.strategy.js';
+import { JwtStrategy } from './jwt.strategy.js';
 import { SessionsService } from './sessions.service.js';
 
 const TOKENS_KEPT = 10_000;
@@ -10,12 +10,12 @@ const TOKENS_KEPT = 10_000;
 /**
  * Every way in (HTTP, WebSocket, server-sent events) asks here, so passport gets the bare header instead of a request.
  * What it learns of the login session is a second old at most: revocation counts by then everywhere. A token that was
- * verified stays good until its time is over, and is not verified again.
+ * verified is not verified again, only asked for its time.
  */
 @Injectable()
 export class PassportActorResolver extends ActorResolver {
   /** The oldest first. */
-  private readonly verified = new Map<string, AccessTokenClaims & { exp: number }>();
+  private readonly verified = new Map<string, AccessTokenClaims>();
 
   constructor(
     private readonly strategy: JwtStrategy,
@@ -26,12 +26,9 @@ export class PassportActorResolver extends ActorResolver {
 
   async resolve(accessToken: string): Promise<Actor | null> {
     const known = this.verified.get(accessToken);
-    if (known && Math.floor(Date.now() / 1000) < known.exp + CLOCK_TOLERANCE_SECONDS) {
-      return this.sessions.actorOf(known.sid, known.sub);
-    }
-    const actor = await this.verify(accessToken);
+    const actor = known ? await this.sessions.actorOf(known) : await this.verify(accessToken);
     if (!actor) this.verified.delete(accessToken);
-    else this.keep(accessToken);
+    else if (!known) this.keep(accessToken);
     return actor;
   }
 

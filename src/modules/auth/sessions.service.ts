@@ -4,6 +4,7 @@ import { CONFIG, type Config } from '../../common/config/index.js';
 import { Database, type Sql, type Tx } from '../../common/database/index.js';
 import { Live } from '../../common/live/index.js';
 import { Recent } from '../../common/recent/index.js';
+import type { AccessTokenClaims } from './access-tokens.js';
 import { RefreshTokenInvalid } from './auth.errors.js';
 import { newRefreshToken, refreshTokenHash, successorOf } from './refresh-tokens.js';
 
@@ -147,19 +148,26 @@ export class SessionsService {
     return row?.sessionId ?? null;
   }
 
-  /** Null once the session has ended: at once on the process that ended it, within a second on others. */
-  async actorOf(sessionId: string, userId: string): Promise<Actor | null> {
-    const actor = await this.actors.get(sessionId);
-    return actor?.userId === userId ? actor : null;
+  /**
+   * Null once the session or the token has ended: the session at once on the process that ended it, within a second on
+   * others; the token by the database's clock, which gave it its time, whatever this machine's says.
+   */
+  async actorOf({ sid, sub, exp }: AccessTokenClaims): Promise<Actor | null> {
+    const read = await this.actors.get(sid);
+    if (!read || read.actor.userId !== sub) return null;
+    return exp > read.now + (performance.now() - read.at) / 1000 ? read.actor : null;
   }
 
-  private async readActor(sessionId: string): Promise<Actor | null> {
-    const [row] = await this.database.query<{ userId: string; role: UserRole }>(
-      `SELECT u.id AS "userId", u.role FROM login_session s JOIN app_user u ON u.id = s.user_id
+  private async readActor(sessionId: string): Promise<{ actor: Actor; now: number; at: number } | null> {
+    const [row] = await this.database.query<{ userId: string; role: UserRole; now: number }>(
+      `SELECT u.id AS "userId", u.role, extract(epoch FROM now())::float8 AS now
+       FROM login_session s JOIN app_user u ON u.id = s.user_id
        WHERE s.id = $1 AND s.revoked_at IS NULL AND s.expires_at > now()`,
       [sessionId],
     );
-    return row ? { ...row, sessionId } : null;
+    if (!row) return null;
+    const { now, ...actor } = row;
+    return { actor: { ...actor, sessionId }, now, at: performance.now() };
   }
 
   async liveAmong(sessionIds: readonly string[]): Promise<string[]> {
