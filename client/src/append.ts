@@ -23,6 +23,8 @@ const MANNERS_MS = 500;
 const FRESH_MS = 400;
 /** Where knocking is done in another way, a request waits as long for its connection: that way may not be open to all. */
 const UNHEARD_MS = 20_000;
+/** Between knocks that will be answered. */
+const OWED_MS = 1_000;
 /** Shorter interruptions are nobody's concern. */
 const WAITING_MS = 2_000;
 /** What a server takes to settle what has arrived, at the very most. */
@@ -91,6 +93,8 @@ export class AppendLane {
   private stalledAt: number | null = null;
   private knockedAt = Number.NEGATIVE_INFINITY;
   private stopKnocking: () => void = () => undefined;
+  /** Knocks that are to be answered: a browser delays them by seconds, once many failed for each that did not. */
+  private owed = 4;
   private still = 0;
   private lastStill = -1;
   /** Nobody answers either: whoever gets through first goes on. */
@@ -208,6 +212,10 @@ export class AppendLane {
     }
     if (link.quietMs(now) < link.stallMs) {
       this.calm();
+      if (platform.knock && this.owed >= 1 && now - this.knockedAt >= OWED_MS) {
+        this.owed--;
+        this.knock(now);
+      }
       return;
     }
     if (this.stalledAt === null) {
@@ -221,7 +229,9 @@ export class AppendLane {
       if (platform.sockets < Number.POSITIVE_INFINITY) this.stopAsking();
     }
     if (platform.knock) {
-      if (now - this.knockedAt >= link.tryMs(now)) this.knock(now);
+      if (now - this.knockedAt < link.tryMs(now)) return;
+      this.owed = Math.min(8, this.owed + 1 / 8);
+      this.knock(now);
       return;
     }
     const hasNothingToSend = this.silent && this.range() === null;
@@ -264,7 +274,7 @@ export class AppendLane {
   }
 
   private calm(): void {
-    this.stopKnocking();
+    if (this.stalledAt !== null) this.stopKnocking();
     this.stalledAt = null;
     this.silent = false;
     this.still = 0;

@@ -96,9 +96,9 @@ export class Link {
     return Math.max(patienceMs(now - this.heardAt), (2 * this.rttMs) / this.knocks);
   }
 
-  /** For one try that ends with the next: a connection, and an answer over it. */
+  /** For one try that ends with the next: a connection, and an answer over it. Browsers slow down who tries much more often. */
   tryMs(now: number): number {
-    return Math.max(patienceMs(now - this.heardAt), 50 + 2 * Math.min(this.nearMs, this.rttMs));
+    return Math.max(patienceMs(now - this.heardAt) + 100, 50 + 2 * Math.min(this.nearMs, this.rttMs));
   }
 
   /** How many may be under way, so that each has two round trips. */
