@@ -188,6 +188,21 @@ describe('useUpload', () => {
     expect(await outcome()).toEqual({ state: 'COMPLETED', digest });
   });
 
+  it('finds the end of a hole that swallowed all its connections', async () => {
+    const { path, digest } = await makeFile('react hole.mp4');
+    link.bytesPerSecond = 4 * MiB;
+    const page = await open('react', path);
+    await begin(page, { endpoint: link.url, channelId });
+    await committed(MiB);
+    const { bytes } = link;
+    const end = link.hole();
+    await page.getByRole('status').filter({ hasText: 'waiting' }).waitFor();
+    end();
+    await finished(page);
+    expect(link.bytes - bytes).toBeLessThan(SIZE);
+    expect(await outcome()).toEqual({ state: 'COMPLETED', digest });
+  });
+
   it('cancels, and says why it failed', async () => {
     const { path } = await makeFile('react cancelled.mp4');
     link.bytesPerSecond = 4 * MiB;

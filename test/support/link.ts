@@ -14,6 +14,11 @@ export interface Link {
   cutEveryBytes: number;
   /** Cuts every connection; new ones are taken. */
   cut(): void;
+  /**
+   * Nothing passes and nobody is told, until it is called off: the connections there are, and those that are opened meanwhile, hear
+   * nothing for ever.
+   */
+  hole(): () => void;
   /** Cuts every connection and takes no more until the next start. */
   stop(): void;
   /** Takes connections again, at the same address. */
@@ -31,12 +36,24 @@ export async function startLink(
   const sockets = new Set<Socket>();
   let freeAt = 0;
   let sinceCut = 0;
-  const link = { url: '', bytes: 0, cuts: 0, bytesPerSecond, cutEveryBytes, cut, stop, start };
+  let isHole = false;
+  const lost = new WeakSet<Socket>();
+  const link = { url: '', bytes: 0, cuts: 0, bytesPerSecond, cutEveryBytes, cut, hole, stop, start };
 
   function cut(): void {
     link.cuts++;
     sinceCut = 0;
     for (const socket of sockets) socket.destroy();
+  }
+  function hole(): () => void {
+    isHole = true;
+    for (const socket of sockets) {
+      lost.add(socket);
+      socket.unpipe();
+    }
+    return () => {
+      isHole = false;
+    };
   }
   function stop(): void {
     server.close();
@@ -60,6 +77,11 @@ export async function startLink(
   };
 
   const server = createServer((client) => {
+    if (isHole) {
+      sockets.add(client);
+      client.on('error', () => sockets.delete(client));
+      return;
+    }
     const { hostname, port } = new URL(typeof to === 'string' ? to : to());
     const upstream = connect(Number(port), hostname);
     const wire = new Transform({ transform: (chunk, _, done) => pass(chunk, () => done(null, chunk)) });
@@ -68,11 +90,12 @@ export async function startLink(
       [upstream, client],
     ] as const) {
       sockets.add(socket);
-      // The other end learns of it, which is all there is to do.
-      socket.on('error', () => other.destroy());
+      // The other end learns of it, unless nothing gets through.
+      const end = () => lost.has(socket) || other.destroy();
+      socket.on('error', end);
       socket.once('close', () => {
         sockets.delete(socket);
-        other.destroy();
+        end();
       });
     }
     client.pipe(wire).pipe(upstream).pipe(client);
