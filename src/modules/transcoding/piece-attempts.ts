@@ -12,7 +12,7 @@ import {
   type Timing,
   timing,
 } from '../media/index.js';
-import { UploadsService } from '../uploads/index.js';
+import { type UploadedFile, UploadedFiles } from '../uploads/index.js';
 import { VideosService, videoTopic } from '../videos/index.js';
 import { type PieceKind, rungsOf } from './plan.js';
 import { Publisher } from './publisher.js';
@@ -34,8 +34,11 @@ export interface PieceWork {
   readonly probe: Probe;
   /** What the picture is read from: the master, or its copy. */
   readonly picture: Probe;
-  readonly pictureObject: { key: string; sizeBytes: number };
-  readonly master: { key: string; sizeBytes: number };
+  /** Where the picture is read from a copy: that. */
+  readonly pictureObject: { key: string; sizeBytes: number } | null;
+  readonly file: UploadedFile;
+  /** Attempts that the input ended so far. */
+  readonly strikes: number;
   readonly timing: Timing;
   /** The lowest first. */
   readonly rungs: readonly Rung[];
@@ -62,7 +65,7 @@ export class PieceAttempts {
     private readonly db: Database,
     private readonly live: Live,
     private readonly videos: VideosService,
-    private readonly uploads: UploadsService,
+    private readonly files: UploadedFiles,
     private readonly publisher: Publisher,
     private readonly scratch: Scratch,
   ) {}
@@ -86,6 +89,11 @@ export class PieceAttempts {
       await this.measured(work, context, () => this.scratch.folder((folder) => make(work, folder)));
     }
     await this.publisher.advance(work.videoId, work.run);
+  }
+
+  /** What an attempt was to make of a piece is made, and more of it follows another time. */
+  async madeInPart(work: PieceWork): Promise<void> {
+    await this.db.query('UPDATE piece SET strikes = 0, fault = NULL WHERE id = $1 AND done_at IS NULL', [work.id]);
   }
 
   private async measured(work: PieceWork, context: JobContext, make: () => Promise<void>): Promise<void> {
@@ -142,6 +150,7 @@ export class PieceAttempts {
       firstFrame: number;
       frameCount: number;
       done: boolean;
+      strikes: number;
       probe: Probe;
       picture: Probe | null;
       pictureKey: string | null;
@@ -149,7 +158,7 @@ export class PieceAttempts {
       rungs: Rung[];
     }>(
       `SELECT p.id, p.video_id AS "videoId", p.run, p.kind, p.number, p.first_frame AS "firstFrame",
-              p.frame_count AS "frameCount", p.done_at IS NOT NULL AS done,
+              p.frame_count AS "frameCount", p.done_at IS NOT NULL AS done, p.strikes,
               t.probe, t.picture, t.picture_key AS "pictureKey", o.size_bytes AS "pictureBytes",
               (SELECT json_agg(json_build_object('name', r.name, 'width', r.width, 'height', r.height,
                                                  'maxBitsPerSecond', r.max_bits_per_second) ORDER BY r.position)
@@ -161,15 +170,15 @@ export class PieceAttempts {
        WHERE p.id = $1`,
       [pieceId],
     );
-    const master = row && (await this.uploads.masterOf(this.db, row.videoId));
-    if (!row || !master) return null;
+    const file = row && (await this.files.ofVideo(row.videoId));
+    if (!row || file?.run !== row.run) return null;
     const { picture: copy, pictureKey, pictureBytes, ...piece } = row;
     const picture = copy ?? row.probe;
     return {
       ...piece,
       picture,
-      pictureObject: pictureKey ? { key: pictureKey, sizeBytes: Number(pictureBytes) } : master,
-      master,
+      pictureObject: pictureKey ? { key: pictureKey, sizeBytes: Number(pictureBytes) } : null,
+      file,
       timing: timing(picture),
     };
   }
@@ -191,7 +200,11 @@ export class PieceAttempts {
   private async giveUp({ videoId, run }: PieceWork, code: string): Promise<void> {
     const failure = { code, message: MESSAGES[code] ?? code, retryable: true };
     const step = { videoId, run, to: 'FAILED', stage: 'FAILED', failure } as const;
-    const isOver = await this.db.tx((tx) => this.videos.transition(tx, step));
+    const isOver = await this.db.tx(async (tx) => {
+      // Before the whole file is there and verified nothing is final: it is tried again as a whole then.
+      await this.files.wantNothing(tx, videoId, run);
+      return !(await this.videos.withdraw(tx, videoId, run)) && this.videos.transition(tx, step);
+    });
     if (isOver) videosEnded.inc({ outcome: 'failed', code });
   }
 
