@@ -45,12 +45,13 @@ export class EncodeAudioJob {
 
   @HandlesJob(EncodeAudio)
   handle({ pieceId, segments }: { pieceId: string; segments?: number }, context: JobContext): Promise<void> {
-    return this.attempts.attempt(pieceId, context, (work, folder) => {
+    const make = (work: PieceWork, folder: string) => {
       const until = segments === undefined ? Number.POSITIVE_INFINITY : soundUntil(work.timing, segments);
       const encode = (path: string) => this.encode(work, segments ?? null, path, folder, context);
       if (work.strikes > 0 && work.file.masterKey) return this.sources.whole(work.file, context.signal, encode);
       return this.sources.during(work.file, (index) => soundSpans(index, until), context.signal, encode);
-    });
+    };
+    return this.attempts.attempt(pieceId, context, make, segments !== undefined);
   }
 
   /** @param segments only so many: null for all */
@@ -102,7 +103,6 @@ export class EncodeAudioJob {
           await Promise.race([Promise.allSettled([end]), delay(LOOK_MS)]);
         }
       }
-      if (segments !== null) await this.attempts.madeInPart(work);
     } finally {
       // Whatever ended this, the encoder does not outlive it.
       stop.abort();

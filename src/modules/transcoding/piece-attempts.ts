@@ -74,29 +74,32 @@ export class PieceAttempts {
    * One attempt at a piece. `make` commits what it made by itself, in a folder that is gone afterwards; nothing happens
    * when the run is over or the piece is done. Then whatever the piece makes possible is done.
    *
+   * @param isPart more of the piece follows another time, perhaps meanwhile: then bad ends are not counted here, and the
+   * job is given up by itself after three
    * @throws what `make` throws: to be tried again, until the input has ended three attempts
    */
   async attempt(
     pieceId: string,
     context: JobContext,
     make: (work: PieceWork, folder: string) => Promise<void>,
+    isPart = false,
   ): Promise<void> {
     const work = await this.load(pieceId);
-    if (!work) return;
+    if (!work || (isPart && context.attempt > MAX_STRIKES)) return;
     if (!work.done) {
-      const verdict = await this.begin(work);
+      const verdict = isPart ? null : await this.begin(work);
       if (verdict !== null) return this.giveUp(work, verdict);
-      await this.measured(work, context, () => this.scratch.folder((folder) => make(work, folder)));
+      await this.measured(work, context, isPart, () => this.scratch.folder((folder) => make(work, folder)));
     }
     await this.publisher.advance(work.videoId, work.run);
   }
 
-  /** What an attempt was to make of a piece is made, and more of it follows another time. */
-  async madeInPart(work: PieceWork): Promise<void> {
-    await this.db.query('UPDATE piece SET strikes = 0, fault = NULL WHERE id = $1 AND done_at IS NULL', [work.id]);
-  }
-
-  private async measured(work: PieceWork, context: JobContext, make: () => Promise<void>): Promise<void> {
+  private async measured(
+    work: PieceWork,
+    context: JobContext,
+    isPart: boolean,
+    make: () => Promise<void>,
+  ): Promise<void> {
     const { kind, number, timing } = work;
     const attributes = {
       'sluice.piece.kind': kind,
@@ -111,9 +114,9 @@ export class PieceAttempts {
       await traceUpload(work.videoId, SPANS[kind], attributes, make);
       pieces.inc({ kind, outcome: 'done' });
       const seconds = (work.frameCount * timing.fpsDen) / timing.fpsNum;
-      encodeSpeed.observe({ kind }, (seconds * 1000) / (performance.now() - begun));
+      if (!isPart) encodeSpeed.observe({ kind }, (seconds * 1000) / (performance.now() - begun));
     } catch (error) {
-      await this.endBadly(work, error, context.signal);
+      await this.endBadly(work, error, isPart, context.signal);
       throw error;
     } finally {
       piecesRunning.dec({ kind });
@@ -208,9 +211,10 @@ export class PieceAttempts {
     if (isOver) videosEnded.inc({ outcome: 'failed', code });
   }
 
-  private async endBadly(work: PieceWork, error: unknown, signal: AbortSignal): Promise<void> {
+  private async endBadly(work: PieceWork, error: unknown, isPart: boolean, signal: AbortSignal): Promise<void> {
     const fault = !signal.aborted && isFaultOfInput(error);
     pieces.inc({ kind: work.kind, outcome: fault ? 'struck' : 'interrupted' });
+    if (isPart) return;
     await this.db.query(
       fault
         ? `UPDATE piece SET fault = 'ENCODE_FAILED' WHERE id = $1`
