@@ -27,9 +27,9 @@ export interface SampleIndex {
 }
 
 /** Of an index, and of all that stands outside the media. Three hours have some 10 MB. */
-const MAX_INDEX_BYTES = 64 * 1024 * 1024;
-/** 41 bytes of memory each. */
-const MAX_ENTRIES = 2_000_000;
+const MAX_INDEX_BYTES = 32 * 1024 * 1024;
+/** 41 bytes of memory each. Nine hours of 30 frames a second. */
+const MAX_ENTRIES = 1_000_000;
 const MAX_SAMPLES = 8_000_000;
 const MAX_BOXES = 100;
 const MAX_TRACKS = 32;

@@ -4,10 +4,11 @@ import { ObjectStorage } from '../storage/index.js';
 import { NotArrived, type UploadedFile, UploadedFiles } from '../uploads/index.js';
 import { Scratch } from './scratch.js';
 import { type ByteRange, union } from './spans.js';
-import type { SparseFile } from './sparse-file.js';
 
 /** More requests to the store than this cost more than reading all of the file. */
 const MOST_RANGES = 2_000;
+/** At most 41 MB each. */
+const INDEXES_KEPT = 8;
 
 export type Spans = (index: SampleIndex) => readonly ByteRange[];
 
@@ -17,6 +18,8 @@ export type Spans = (index: SampleIndex) => readonly ByteRange[];
  */
 @Injectable()
 export class SourceFiles {
+  private readonly indexes = new Map<string, ReturnType<typeof readSampleIndex>>();
+
   constructor(
     private readonly storage: ObjectStorage,
     private readonly files: UploadedFiles,
@@ -36,10 +39,10 @@ export class SourceFiles {
   ): Promise<T> {
     const local = file.masterKey && this.storage.localPath(file.masterKey);
     if (local) return work(local, true);
+    const index = await this.indexOf(file);
+    const ranges = index && 'tracks' in index ? this.rangesOf(file, index, spans) : null;
+    if (!ranges) return this.whole(file, signal, (path) => work(path, true));
     return this.scratch.sparse(nameOf(file), file.sizeBytes, async (sparse) => {
-      const index = await this.indexOf(file, sparse);
-      const ranges = index && 'tracks' in index ? this.rangesOf(file, index, spans) : null;
-      if (!ranges) return this.whole(file, signal, (path) => work(path, true));
       await sparse.fill(ranges, (range) => this.files.read(file, range, signal), signal);
       signal.throwIfAborted();
       return work(sparse.path, false);
@@ -58,11 +61,9 @@ export class SourceFiles {
    * @returns null where no index serves. Where it has not arrived itself: that
    */
   async needed(file: UploadedFile, spans: Spans): Promise<ByteRange[] | null> {
-    return this.scratch.sparse(nameOf(file), file.sizeBytes, async (sparse) => {
-      const index = await this.indexOf(file, sparse);
-      if (index && 'missing' in index) return [index.missing];
-      return index && this.rangesOf(file, index, spans);
-    });
+    const index = await this.indexOf(file);
+    if (index && 'missing' in index) return [index.missing];
+    return index && this.rangesOf(file, index, spans);
   }
 
   private rangesOf({ sizeBytes }: UploadedFile, index: SampleIndex, spans: Spans): ByteRange[] | null {
@@ -70,17 +71,21 @@ export class SourceFiles {
     return ranges.length > MOST_RANGES ? null : ranges;
   }
 
-  /** Read once, and again when the file is whole: there may be more behind what had arrived. */
-  private async indexOf(file: UploadedFile, { indexes }: SparseFile): ReturnType<typeof readSampleIndex> {
-    const kind = file.masterKey === null ? 'early' : 'whole';
-    const known = await indexes[kind];
-    if (known === null || (known && 'tracks' in known)) return known;
-    const reading = readSampleIndex(this.sourceOf(file));
-    indexes[kind] = reading;
+  /** Kept for its next piece. Read again when the file is whole: there may be more behind what had arrived. */
+  private async indexOf(file: UploadedFile): ReturnType<typeof readSampleIndex> {
+    const name = `${nameOf(file)}.${file.masterKey === null ? 'early' : 'whole'}`;
+    const reading = this.indexes.get(name) ?? readSampleIndex(this.sourceOf(file));
+    this.indexes.delete(name);
+    this.indexes.set(name, reading);
+    const [oldest] = this.indexes.keys();
+    if (oldest !== undefined && this.indexes.size > INDEXES_KEPT) this.indexes.delete(oldest);
+    const forget = () => this.indexes.get(name) === reading && this.indexes.delete(name);
     try {
-      return await reading;
+      const index = await reading;
+      if (index && 'missing' in index) forget();
+      return index;
     } catch (error) {
-      delete indexes[kind];
+      forget();
       throw error;
     }
   }

@@ -1,17 +1,12 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import type { readSampleIndex } from '../media/index.js';
 import { type ByteRange, missingOf, union } from './spans.js';
 
 /** Requests to the store that one file has under way for one caller. */
 const AT_ONCE = 4;
 
-type Index = Awaited<ReturnType<typeof readSampleIndex>>;
-
 /** A file of another's full size that holds parts of it, each at its own place; between them are holes that read as zeros. */
 export class SparseFile {
   private have: ByteRange[] = [];
-  /** What was learnt of the file, shared by all that read it; the parts of one that is not whole may tell less. */
-  readonly indexes: { early?: Promise<Index>; whole?: Promise<Index> } = {};
 
   private constructor(
     readonly path: string,

@@ -193,7 +193,7 @@ export async function partsIn(
  * Says what processing waits for, null for nothing more.
  *
  * @returns whether all of that is there already; else the commit that completes it tells (`reached`). Null, with nothing
- * changed, when the session is not OPEN or its bytes are others by now
+ * changed, when the session is not OPEN, its bytes are others by now, or nothing is to be waited for any more
  */
 export async function want(
   sql: Sql,
@@ -203,7 +203,7 @@ export async function want(
 ): Promise<boolean | null> {
   const [row] = await sql.query<{ there: boolean }>(
     `UPDATE upload_session SET wanted = $3::int8multirange
-     WHERE id = $1 AND epoch = $2 AND state = 'OPEN' RETURNING coalesce(wanted <@ covered, false) AS there`,
+     WHERE id = $1 AND epoch = $2 AND state = 'OPEN' AND wanted IS NOT NULL RETURNING coalesce(wanted <@ covered, false) AS there`,
     [sessionId, epoch, ranges && formatRanges(ranges)],
   );
   return row?.there ?? null;
