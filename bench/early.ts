@@ -67,7 +67,11 @@ export async function measureEarly(place: Place, { rounds }: { rounds: number })
   return { bytes: (await stat(front)).size, ways: measured };
 }
 
-async function watch(server: string, link: string, file: string): Promise<{ first: number; sent: number; rest: number }> {
+async function watch(
+  server: string,
+  link: string,
+  file: string,
+): Promise<{ first: number; sent: number; rest: number }> {
   const account = { email: `${randomBytes(6).toString('hex')}@example.org`, password: 'correct horse battery' };
   const { register } = await graphql<{ register: { session: { accessToken: string } } }>(
     server,
@@ -145,6 +149,13 @@ export function earlyTable({ bytes, ways }: EarlyMeasured): string {
       spread(way.rest, 1),
     ];
   });
-  const head = ['processing', 'index', 's to the first frame', '× afterwards', 's to the last byte, verified', 's from then to READY'];
+  const head = [
+    'processing',
+    'index',
+    's to the first frame',
+    '× afterwards',
+    's to the last byte, verified',
+    's from then to READY',
+  ];
   return `${SECONDS} s, ${(bytes / 1e6).toFixed(1)} MB, 4 Mbit/s\n\n${table(head, rows)}`;
 }

@@ -7,7 +7,16 @@ import { type ByteSource, readSampleIndex } from '../../src/modules/media/index.
 import { ObjectStorage } from '../../src/modules/storage/index.js';
 import { patch } from '../support/append.js';
 import { padded } from '../support/clip.js';
-import { type Answer, ApiClient, rowId, sha256, startApp, type TestApp, temporaryFolder, until } from '../support/index.js';
+import {
+  type Answer,
+  ApiClient,
+  rowId,
+  sha256,
+  startApp,
+  type TestApp,
+  temporaryFolder,
+  until,
+} from '../support/index.js';
 import { brokenInvariants, storageOf, storeDifferences } from '../support/invariants.js';
 import { clip, decodedFrames, joined, uploaded } from './transcoding-clips.js';
 
@@ -31,7 +40,10 @@ beforeAll(async () => {
   app = await startApp({ encodeConcurrency: 2 });
 }, 60_000);
 afterAll(async () => {
-  await until(() => brokenInvariants(app.database), (broken) => Object.keys(broken).length === 0);
+  await until(
+    () => brokenInvariants(app.database),
+    (broken) => Object.keys(broken).length === 0,
+  );
   expect(await storeDifferences(app.database, storageOf(app.config.dataDir))).toEqual([]);
   await app.stop();
   await rm(folder, { recursive: true });
@@ -84,7 +96,9 @@ async function addressesOf({ owner, videoId }: Begun): Promise<string[]> {
   const at = (path: string) => playback.hlsUrl.replace('master.m3u8', path);
   return [
     ...[playback.hlsUrl, playback.dashUrl],
-    ...['240p', 'audio'].flatMap((name) => [`${run}/${name}/index.m3u8`, `${run}/${name}/init.mp4`, `${run}/${name}/1.m4s`]).map(at),
+    ...['240p', 'audio']
+      .flatMap((name) => [`${run}/${name}/index.m3u8`, `${run}/${name}/init.mp4`, `${run}/${name}/1.m4s`])
+      .map(at),
   ];
 }
 const answers = async (urls: string[]): Promise<number[]> =>
@@ -116,7 +130,7 @@ async function digests(videoId: string): Promise<Record<string, string[]>> {
     const hash = createHash('sha256');
     const range = { start: Number(start), end: Number(start) + size };
     for await (const bytes of await app.get(ObjectStorage).read(key, range)) hash.update(bytes);
-    (all[rendition] ??= []).push(hash.digest('hex'));
+    all[rendition] = [...(all[rendition] ?? []), hash.digest('hex')];
   }
   return all;
 }
@@ -156,7 +170,11 @@ it('an index at the end is asked for, and then it goes as with one in front', as
   expect(hint[1]?.[1]).toBe(backwards.length);
   await begun.send(backwards, 0, 65_536);
   // The end of the media is known by then, and with it where the index is.
-  const [[start, end] = [0, 0]] = await until(() => wantedOf(begun), ([first]) => first?.[0] !== undefined && first[0] !== hint[1]?.[0], 50);
+  const [[start, end] = [0, 0]] = await until(
+    () => wantedOf(begun),
+    ([first]) => first?.[0] !== undefined && first[0] !== hint[1]?.[0],
+    50,
+  );
   expect(end).toBe(backwards.length);
   expect(backwards.toString('latin1', start + 4, start + 8)).toBe('moov');
   await begun.send(backwards, start, end);
@@ -167,7 +185,11 @@ it('an index at the end is asked for, and then it goes as with one in front', as
 it('a tus client, which sends from front to back, has nothing early of an index at the end, and the film in the end', async () => {
   const begun = await begin(backwards);
   await begun.send(backwards, 0, Math.floor(backwards.length * 0.6));
-  await until(() => wantedOf(begun), ([first]) => (first?.[0] ?? 0) > backwards.length * 0.6, 50);
+  await until(
+    () => wantedOf(begun),
+    ([first]) => (first?.[0] ?? 0) > backwards.length * 0.6,
+    50,
+  );
   expect(await stateOf(begun.owner, begun.videoId)).toBe('UPLOADING');
   await begun.send(backwards, Math.floor(backwards.length * 0.6), backwards.length);
   await begun.owner.complete(begun.id, sha256(backwards));
@@ -202,7 +224,10 @@ it('a wrong digest takes back what was made early, and what is mended is made an
   const urls = await playing(begun, bad);
   await begun.send(bad, Math.floor(bad.length * 0.5), bad.length);
   await owner.complete(id, sha256(film));
-  await until(() => owner.session(id), ({ failure }) => failure?.code === 'FILE_DIGEST_MISMATCH');
+  await until(
+    () => owner.session(id),
+    ({ failure }) => failure?.code === 'FILE_DIGEST_MISMATCH',
+  );
   expect(await stateOf(owner, videoId)).toBe('UPLOADING');
   expect((await runOf(videoId)).run).toBe(2);
   expect((await owner.video(videoId)).playback).toBeNull();
@@ -212,10 +237,9 @@ it('a wrong digest takes back what was made early, and what is mended is made an
     (rows) => rows.length === 0,
   );
 
-  await owner.query(
-    'mutation ($input: DiscardRangesInput!) { discardRanges(input: $input) { userErrors { code } } }',
-    { input: { sessionId: id, ranges: [{ start: at, end: at + 1 }] } },
-  );
+  await owner.query('mutation ($input: DiscardRangesInput!) { discardRanges(input: $input) { userErrors { code } } }', {
+    input: { sessionId: id, ranges: [{ start: at, end: at + 1 }] },
+  });
   const { missingRanges } = await owner.session(id);
   for (const { start, end } of missingRanges) await begun.send(film, start, end);
   // Nobody knew which bytes were wrong: nothing is begun early any more.
@@ -229,10 +253,9 @@ it('discarded bytes take back what may have been made of them, and it begins ane
   const begun = await begin(film);
   const { owner, id, videoId } = begun;
   const urls = await playing(begun, film);
-  await owner.query(
-    'mutation ($input: DiscardRangesInput!) { discardRanges(input: $input) { userErrors { code } } }',
-    { input: { sessionId: id, ranges: [{ start: 100_000, end: 100_001 }] } },
-  );
+  await owner.query('mutation ($input: DiscardRangesInput!) { discardRanges(input: $input) { userErrors { code } } }', {
+    input: { sessionId: id, ranges: [{ start: 100_000, end: 100_001 }] },
+  });
   expect(await stateOf(owner, videoId)).toBe('UPLOADING');
   await dead(urls);
   const { missingRanges } = await owner.session(id);
@@ -245,7 +268,12 @@ it('discarded bytes take back what may have been made of them, and it begins ane
 }, 120_000);
 
 it('what would be refused is so with the whole file, and not before', async () => {
-  const tiny = padded(await readFile(await clip(folder, 'tiny.mp4', { frames: 30, fps: '10', size: '12x12', more: ['-movflags', '+faststart'] })), 3_000_000);
+  const tiny = padded(
+    await readFile(
+      await clip(folder, 'tiny.mp4', { frames: 30, fps: '10', size: '12x12', more: ['-movflags', '+faststart'] }),
+    ),
+    3_000_000,
+  );
   const begun = await begin(tiny);
   await begun.send(tiny, 0, 2_500_000);
   await looked(begun);
@@ -266,7 +294,10 @@ it('what turns out otherwise in the whole file is begun anew', async () => {
   await playing(begun, odd);
   await begun.send(odd, Math.floor(odd.length * 0.5), odd.length);
   await begun.owner.complete(begun.id, sha256(odd));
-  await until(() => runOf(begun.videoId), ({ run }) => run === 2);
+  await until(
+    () => runOf(begun.videoId),
+    ({ run }) => run === 2,
+  );
   await becomes(begun.owner, begun.videoId, 'READY', 'FAILED');
 }, 120_000);
 
@@ -276,7 +307,10 @@ it('a piece that fails before the end fails nothing for good', async () => {
   noisy.fill(0x5a, Math.floor(film.length * 0.3), Math.floor(film.length * 0.7));
   const begun = await begin(noisy);
   await begun.send(noisy, 0, Math.floor(noisy.length * 0.8));
-  await until(() => runOf(begun.videoId), ({ run }) => run === 2);
+  await until(
+    () => runOf(begun.videoId),
+    ({ run }) => run === 2,
+  );
   expect(await stateOf(begun.owner, begun.videoId)).toBe('UPLOADING');
   await looked(begun);
   await begun.send(noisy, Math.floor(noisy.length * 0.8), noisy.length);
@@ -286,20 +320,37 @@ it('a piece that fails before the end fails nothing for good', async () => {
 
 it('the index says of every picture what ffprobe says of it', async () => {
   for (const bytes of [film, backwards]) {
-    const source: ByteSource = { sizeBytes: bytes.length, read: async (start, length) => bytes.subarray(start, start + length) };
+    const source: ByteSource = {
+      sizeBytes: bytes.length,
+      read: async (start, length) => bytes.subarray(start, start + length),
+    };
     const index = await readSampleIndex(source);
     if (!index || !('tracks' in index)) throw new Error('no index');
     const track = index.tracks.find(({ kind }) => kind === 'picture');
     const file = join(folder, bytes === film ? 'film.mp4' : 'backwards.mp4');
     const { stdout } = await promisify(execFile)(
       'ffprobe',
-      ['-v', 'error', '-select_streams', 'v', '-show_entries', 'packet=pts_time,dts_time,pos,size,flags', '-of', 'json', file],
+      [
+        '-v',
+        'error',
+        '-select_streams',
+        'v',
+        '-show_entries',
+        'packet=pts_time,dts_time,pos,size,flags',
+        '-of',
+        'json',
+        file,
+      ],
       { maxBuffer: 1e8 },
     );
     const packets = (JSON.parse(stdout) as Answer).packets;
     expect(track?.count).toBe(packets.length);
     for (const [i, { pts_time, dts_time, pos, size, flags }] of packets.entries()) {
-      expect([track?.offsets[i], track?.sizes[i], track?.keys[i]]).toEqual([Number(pos), Number(size), flags[0] === 'K' ? 1 : 0]);
+      expect([track?.offsets[i], track?.sizes[i], track?.keys[i]]).toEqual([
+        Number(pos),
+        Number(size),
+        flags[0] === 'K' ? 1 : 0,
+      ]);
       expect(track?.shown[i]).toBeCloseTo(Number(pts_time), 4);
       expect(track?.decoded[i]).toBeCloseTo(Number(dts_time), 4);
     }

@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { pictureSpans, pieceWindow, timing } from '../../src/modules/media/index.js';
+import { type Probe, pictureSpans, pieceWindow, timing } from '../../src/modules/media/index.js';
 import { ObjectStorage } from '../../src/modules/storage/index.js';
 import { SourceFiles } from '../../src/modules/transcoding/source-files.js';
 import { UploadedFiles } from '../../src/modules/uploads/index.js';
@@ -40,12 +40,19 @@ it('a worker reads the index and its piece; all pieces together little more than
 
     // Another machine, which makes the third piece and nothing else.
     bytes = 0;
-    const [row] = await app.database.query('SELECT probe FROM transcode_source WHERE video_id = $1', [videoId]);
-    const times = timing(row?.probe);
+    const [row] = await app.database.query<{ probe: Probe }>('SELECT probe FROM transcode_source WHERE video_id = $1', [
+      videoId,
+    ]);
+    const times = timing(row?.probe as Probe);
     const { from, until: end } = pieceWindow(times, 6 * times.segmentFrames, 3 * times.segmentFrames);
     const other = { ...file, run: 2 };
     const { signal } = new AbortController();
-    await app.get(SourceFiles).during(other, (index) => pictureSpans(index, from, end), signal, async () => undefined);
+    await app.get(SourceFiles).during(
+      other,
+      (index) => pictureSpans(index, from, end),
+      signal,
+      async () => undefined,
+    );
     process.stderr.write(`One piece of five: ${bytes} of ${file.sizeBytes} bytes were read.\n`);
     expect(bytes).toBeLessThan(0.4 * file.sizeBytes);
   } finally {

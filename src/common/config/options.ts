@@ -232,7 +232,8 @@ export const options = z.object({
     accepts: 'a whole number from 0 to 1000',
   }),
   EARLY_PROCESSING: option(bool.default(true), {
-    description: 'Whether films are looked at and encoded while they still arrive (MP4 and MOV), for their editors to watch.',
+    description:
+      'Whether films are looked at and encoded while they still arrive (MP4 and MOV), for their editors to watch.',
     accepts: 'true or false',
   }),
   ENCODE_CONCURRENCY: option(whole(1, 256).default(availableParallelism()), {

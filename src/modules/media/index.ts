@@ -6,6 +6,8 @@ export {
   audioPlan,
   finishedAudio,
 } from './audio-arguments.js';
+export { type ByteSource, withFile } from './boxes.js';
+export { readContainer } from './container.js';
 export type { FfmpegCommand } from './ffmpeg-command.js';
 export { FfmpegEngine, findMediaPrograms } from './ffmpeg-engine.js';
 export {
@@ -27,8 +29,6 @@ export {
 } from './media-engine.js';
 export { NEEDED_PARTS } from './needed-parts.js';
 export { type PieceOptions, pieceArguments, pieceWindow, type Rung } from './piece-arguments.js';
-export { type ByteSource, withFile } from './boxes.js';
-export { readContainer } from './container.js';
 export { type CheckResult, checkAudio, checkPiece, type PieceExpected } from './piece-check.js';
 export { type AudioStream, mainAudio, type Probe, type Rational, type VideoStream } from './probe.js';
 export { needsRemux, remuxArguments } from './remux-arguments.js';

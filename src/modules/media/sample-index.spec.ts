@@ -1,5 +1,12 @@
 import type { ByteSource } from './boxes.js';
-import { firstShown, openingSpans, pictureSpans, readSampleIndex, type SampleIndex, soundSpans } from './sample-index.js';
+import {
+  firstShown,
+  openingSpans,
+  pictureSpans,
+  readSampleIndex,
+  type SampleIndex,
+  soundSpans,
+} from './sample-index.js';
 
 const u32 = (...values: number[]) => {
   const bytes = Buffer.alloc(4 * values.length);
@@ -121,16 +128,42 @@ test('to open it takes the boxes, and what is first of each track', async () => 
   const [head, ...rest] = openingSpans(index);
   expect(head?.start).toBe(0);
   expect(head?.end).toBeLessThan(1_000);
-  expect(rest).toEqual(spans([1_000_000, 1_300_000], [1_600_000, 1_602_000], [2_000_000, 2_300_000], [2_600_000, 2_602_000]));
+  expect(rest).toEqual(
+    spans([1_000_000, 1_300_000], [1_600_000, 1_602_000], [2_000_000, 2_300_000], [2_600_000, 2_602_000]),
+  );
 });
 
 test('an edit moves the clock, and so does a wait before it', async () => {
   // Two seconds in; half a second later.
-  const index = await indexOf({ ...picture, edits: [[500, 0xffffffff], [9_000, 20]] });
+  const index = await indexOf({
+    ...picture,
+    edits: [
+      [500, 0xffffffff],
+      [9_000, 20],
+    ],
+  });
   expect(pictureSpans(index, 3.5, 3.6)).toEqual(spans(...frames(4, 5)));
   expect(firstShown(index)).toBe(0);
-  expect(firstShown(await indexOf({ ...picture, edits: [[700, 0xffffffff], [9_000, 0]] }))).toBe(0.7);
-  expect(await read({ ...picture, edits: [[1, 0], [1, 40]] })).toBeNull();
+  expect(
+    firstShown(
+      await indexOf({
+        ...picture,
+        edits: [
+          [700, 0xffffffff],
+          [9_000, 0],
+        ],
+      }),
+    ),
+  ).toBe(0.7);
+  expect(
+    await read({
+      ...picture,
+      edits: [
+        [1, 0],
+        [1, 40],
+      ],
+    }),
+  ).toBeNull();
 });
 
 test('pictures that are shown later than they are decoded are found by both times', async () => {
@@ -143,7 +176,13 @@ test('pictures that are shown later than they are decoded are found by both time
   expect(firstShown(index)).toBe(1);
   expect(pictureSpans(index, Number.NEGATIVE_INFINITY, 1.5)).toEqual(spans(...frames(0, 1)));
   // Negative: shown before.
-  const early = await indexOf({ ...picture, delays: [[7, 0], [1, -50]] });
+  const early = await indexOf({
+    ...picture,
+    delays: [
+      [7, 0],
+      [1, -50],
+    ],
+  });
   expect(pictureSpans(early, Number.NEGATIVE_INFINITY, 2)).toEqual(spans(...frames(0, 7)));
 });
 
@@ -156,7 +195,10 @@ test('an index at the end is found behind the media', async () => {
   ];
   const found = await readSampleIndex(sourceOf(boxes));
   expect(found && 'outside' in found && found.outside[0]).toEqual({ start: 0, end: 16 });
-  expect(found && 'outside' in found && found.outside[1]).toEqual({ start: 11_500_000, end: 11_500_000 + index.length });
+  expect(found && 'outside' in found && found.outside[1]).toEqual({
+    start: 11_500_000,
+    end: 11_500_000 + index.length,
+  });
   const front = (_: number, end: number) => end <= 65_536;
   expect(await readSampleIndex(sourceOf(boxes, front))).toEqual({ missing: { start: 11_500_000, end: SIZE } });
 });
@@ -175,14 +217,24 @@ describe('there is none', () => {
     expect(await readSampleIndex(sourceOf([[0, box('oops', Buffer.alloc(20))]]))).toBeNull();
     expect(await readSampleIndex(sourceOf([[0, Buffer.from('Dear diary')]]))).toBeNull();
     expect(await readSampleIndex(sourceOf(inFront(moov(trak(picture), box('mvex')))))).toBeNull();
-    expect(await readSampleIndex(sourceOf([[0, moov(trak(picture))], [moov(trak(picture)).length, box('moof')]]))).toBeNull();
+    expect(
+      await readSampleIndex(
+        sourceOf([
+          [0, moov(trak(picture))],
+          [moov(trak(picture)).length, box('moof')],
+        ]),
+      ),
+    ).toBeNull();
     expect(await read(picture, picture)).toBeNull();
     expect(await read(sound)).toBeNull();
   });
 
   test.each<[string, Partial<Track>]>([
     ['sizes that end too early', { tables: { stsz: full('stsz', 0, 10, 1, 2, 3) } }],
-    ['more samples than anybody has', { tables: { stsz: full('stsz', 7, 0xffffffff), stts: full('stts', 1, 0xffffffff, 1) } }],
+    [
+      'more samples than anybody has',
+      { tables: { stsz: full('stsz', 7, 0xffffffff), stts: full('stts', 1, 0xffffffff, 1) } },
+    ],
     ['samples that lie nowhere', { chunks: picture.chunks.slice(3) }],
     ['places that end too early', { tables: { stco: full('stco', 1_000_000, 1, 2) } }],
     ['chunks without a size', { tables: { stsc: full('stsc', 0) } }],
@@ -194,8 +246,8 @@ describe('there is none', () => {
   });
 
   test('with a million boxes, soon', async () => {
+    const empty = Buffer.alloc(8_000_000, u32(8, 0));
     const begun = performance.now();
-    const empty = Buffer.concat(Array.from({ length: 1_000_000 }, () => u32(8, 0)));
     expect(await readSampleIndex(sourceOf(inFront(box('moov', empty))))).toBeNull();
     expect(await readSampleIndex(sourceOf([[0, Buffer.concat([mdat(8), empty])]]))).toBeNull();
     expect(performance.now() - begun).toBeLessThan(5_000);

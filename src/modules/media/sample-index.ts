@@ -147,7 +147,8 @@ function spansOf({ offsets, sizes }: SampleTable, first: number, end: number): S
     const start = at(offsets, i);
     const last = spans.at(-1);
     // In the order of decoding most of them follow each other; the rest is for `merged`.
-    if (last && start >= last.start && start <= last.end + GAP_BYTES) last.end = Math.max(last.end, start + at(sizes, i));
+    if (last && start >= last.start && start <= last.end + GAP_BYTES)
+      last.end = Math.max(last.end, start + at(sizes, i));
     else spans.push({ start, end: start + at(sizes, i) });
   }
   return spans;
@@ -322,7 +323,8 @@ class ChunkRuns {
 
   /** To be asked in order. */
   of(chunk: number): number {
-    while (this.entry + 1 < this.entries && this.table.readUInt32BE(8 + 12 * (this.entry + 1)) <= chunk + 1) this.entry++;
+    while (this.entry + 1 < this.entries && this.table.readUInt32BE(8 + 12 * (this.entry + 1)) <= chunk + 1)
+      this.entry++;
     return this.table.readUInt32BE(8 + 12 * this.entry + 4);
   }
 }

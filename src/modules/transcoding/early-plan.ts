@@ -27,4 +27,3 @@ export function soundUntil(timing: Timing, segments: number): number {
 export function soundSamples(timing: Timing, last: { decodeTime: number; duration: number }): number {
   return Math.min(audioSamples(timing), last.decodeTime + last.duration + SOUND_AHEAD_SECONDS * AUDIO_RATE);
 }
-

@@ -66,7 +66,7 @@ export class LookAheadJob {
     if (timing) return this.askFor(file, timing);
 
     const needed = await this.sources.needed(file, beginning);
-    if (!needed || !needed.every((range) => this.files.has(file, range))) return needed;
+    if (!needed?.every((range) => this.files.has(file, range))) return needed;
     const attributes = { 'sluice.run': file.run, 'sluice.early': true, ...jobAttributes(context) };
     return traceUpload(file.videoId, 'probe', attributes, async (span) => {
       const probe = await this.sources.during(file, beginning, context.signal, (path) =>

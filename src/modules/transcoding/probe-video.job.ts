@@ -56,7 +56,12 @@ export class ProbeVideoJob {
 
   /** The header was read before the upload's end. What only the whole file shows is how its structure ends. */
   private async confirm(file: UploadedFile, early: Probe, { signal }: JobContext, span: Span): Promise<void> {
-    const container = await this.sources.during(file, () => [], signal, (path) => withFile(path, readContainer));
+    const container = await this.sources.during(
+      file,
+      () => [],
+      signal,
+      (path) => withFile(path, readContainer),
+    );
     const probe = { ...early, container };
     const judged = verdict(probe);
     span.set({ 'sluice.verdict': judged.accepted ? 'ACCEPTED' : judged.code });

@@ -105,11 +105,7 @@ export class Scratch implements OnModuleInit, OnApplicationShutdown {
   }
 
   /** A file for parts of another, empty at first; shared by all here that name the same, gone a minute after its last use. */
-  async sparse<T>(
-    name: string,
-    sizeBytes: number,
-    work: (file: SparseFile) => Promise<T>,
-  ): Promise<T> {
+  async sparse<T>(name: string, sizeBytes: number, work: (file: SparseFile) => Promise<T>): Promise<T> {
     const parts = this.parts.get(name) ?? this.shareSparse(name, sizeBytes);
     clearTimeout(parts.leaves);
     parts.users++;

@@ -13,7 +13,9 @@ registerEnumType(VideoStateEnum, {
   valuesMap: {
     UPLOADING: { description: 'Bytes are still missing, or being verified, and nothing is made of them yet.' },
     PROCESSING: { description: 'It is being made, perhaps while it is still sent; nothing plays yet.' },
-    PLAYABLE: { description: 'The first rendition plays (while bytes are missing for editors alone); more are on their way.' },
+    PLAYABLE: {
+      description: 'The first rendition plays (while bytes are missing for editors alone); more are on their way.',
+    },
     READY: { description: 'All renditions play to the end.' },
     FAILED: { description: 'It was refused, or given up: `failure` says why.' },
     BLOCKED: { description: 'A moderator or a virus scan took it off.' },
