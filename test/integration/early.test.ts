@@ -165,6 +165,27 @@ it('an owner watches what has arrived; others see it when all has, verified; and
   expect(await made()).toEqual(await digests(rowId(plain.videoId)));
 }, 120_000);
 
+it('all of it made is not READY before it is verified', async () => {
+  const shape = { frames: 150, fps: '25', size: '128x96', sound: false, more: ['-movflags', '+faststart'] };
+  const silent = padded(await readFile(await clip(folder, 'silent.mp4', shape)), 3_000_000);
+  const begun = await begin(silent);
+  await begun.send(silent, 0, silent.length);
+  await until(
+    () => app.database.query('SELECT done_at FROM piece WHERE video_id = $1', [rowId(begun.videoId)]),
+    (pieces) => pieces.length > 0 && pieces.every((piece) => piece.done_at !== null),
+    100,
+  );
+  // Whoever made the last piece takes the video as far as it goes.
+  await until(
+    () => app.database.query(`SELECT FROM job WHERE state <> 'DONE' AND name IN ('EncodeFirst', 'EncodePiece', 'MakeStills')`),
+    (jobs) => jobs.length === 0,
+    100,
+  );
+  expect(await stateOf(begun.owner, begun.videoId)).toBe('PLAYABLE');
+  await begun.owner.complete(begun.id, sha256(silent));
+  await becomes(begun.owner, begun.videoId, 'READY');
+}, 60_000);
+
 it('an index at the end is asked for, and then it goes as with one in front', async () => {
   const begun = await begin(backwards);
   const hint = await wantedOf(begun);

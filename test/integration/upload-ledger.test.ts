@@ -181,6 +181,7 @@ it('counts what was inserted, not what was asked for: a batch replayed after a d
     covered: [chunk.range],
     contributing: [chunk.key],
     addedBytes: 8,
+    reached: false,
   });
   expect(await ledger.discard(sql, id, [{ start: 7, end: 9 }])).toBe(true);
   expect(await ledger.commit(sql, id, [chunk])).toEqual({ covered: [], contributing: [], addedBytes: 0 });
