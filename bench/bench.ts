@@ -1,19 +1,21 @@
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { deliveryTable, measureDelivery } from './delivery.js';
+import { earlyTable, measureEarly } from './early.js';
 import { Place } from './place.js';
 import { measureRequests, requestsTable } from './requests.js';
 import { measureUploads, uploadsTable } from './uploads.js';
 
-const HELP = `npm run bench -- requests | delivery | uploads [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
+const HELP = `npm run bench -- requests | delivery | uploads | early [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
 
 requests   processor time and latency of the server for { __typename }, a list of 20 videos and commitChunks of 100 chunks,
            beside a bare Nest + Apollo + Fastify server with the same SQL and beside node:http + pg
 delivery   segments of 1 MB per second of processor time from the application and from the edge, beside nginx with the files
 uploads    memory of the server while files are appended, and processor time a GB of each lane, beside @tus/server with its file
            store, SHA-256 of the same bytes, and MinIO alone
+early      seconds until the owner of a film sees its first frame, while it is sent over 4 Mbit/s and processed early or afterwards
 
---rounds   how often each is measured, in random order (default 7; of uploads 3)
+--rounds   how often each is measured, in random order (default 7; of uploads and early 3)
 --seconds  how long each time (default 2)
 --only     only operations whose name has this text
 --at       how many requests at once (default 1,16)
@@ -43,13 +45,13 @@ const { values, positionals } = parseArgs({
   },
 });
 const suite = positionals[0];
-if (values.help || !['requests', 'delivery', 'uploads'].includes(suite ?? '')) {
+if (values.help || !['requests', 'delivery', 'uploads', 'early'].includes(suite ?? '')) {
   process.stdout.write(HELP);
   process.exit(values.help ? 0 : 1);
 }
 
 const options = {
-  rounds: Number(values.rounds ?? (suite === 'uploads' ? 3 : 7)),
+  rounds: Number(values.rounds ?? (suite === 'uploads' || suite === 'early' ? 3 : 7)),
   seconds: Number(values.seconds),
   only: values.only,
   at: values.at.split(',').map(Number),
@@ -79,7 +81,8 @@ try {
     };
     const [files = 0, mib = 0, largeMib = 0, roundMib = 0] = Object.values(sizes).map(Number);
     report(await measureUploads(place, { ...options, files, mib, largeMib, roundMib }), uploadsTable);
-  } else if (suite === 'requests') report(await measureRequests(place, options), requestsTable);
+  } else if (suite === 'early') report(await measureEarly(place, options), earlyTable);
+  else if (suite === 'requests') report(await measureRequests(place, options), requestsTable);
   else report(await measureDelivery(place, options), deliveryTable);
 } finally {
   await place.close();

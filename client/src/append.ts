@@ -40,8 +40,6 @@ export interface Shared {
   readonly tusUrl: string;
   readonly ledger: Ledger;
   readonly link: Link;
-  /** What the server would like first. */
-  readonly wanted: readonly Range[];
   /** Ends the upload. */
   fail(error: UploadError): void;
   /** Something about progress or the way to the server changed. */
@@ -383,7 +381,7 @@ export class AppendLane {
       busy: union(this.busy(), this.elsewhere(), ledger.theirs),
       others: ledger.others,
       at,
-      wanted: this.shared.wanted,
+      wanted: ledger.wanted,
       most: Math.min(this.isShared(performance.now()) ? SHARED_REQUEST : this.most(), leftOut, this.longest),
     });
   }

@@ -10,6 +10,8 @@ export interface Snapshot {
   readonly committedBytes: number;
   readonly covered: readonly Range[];
   readonly writers: readonly { readonly start: number; readonly received: number; readonly end: number }[];
+  /** What the server would like first; older ones do not say. */
+  readonly wanted?: readonly Range[];
 }
 
 /** A writer of another client that brings nothing for so long is a dead link's. */
@@ -25,6 +27,8 @@ export class Ledger {
   theirs: Ranges = [];
   /** Stored, or arrived and not settled yet. */
   counted = 0;
+  /** What the server would like first, most urgent first. */
+  wanted: readonly Range[] = [];
   /** Whether what is there already is known. */
   isKnown = false;
   private told = 0;
@@ -59,6 +63,7 @@ export class Ledger {
   merge(snapshot: Snapshot, moment: number, isMine: (start: number) => boolean, now: number): void {
     const { covered, writers, state } = snapshot;
     this.state = state;
+    this.wanted = snapshot.wanted ?? [];
     this.isKnown = true;
     this.covered = moment === this.told ? union(covered) : union(this.covered, covered);
     this.counted = sizeOf(

@@ -249,6 +249,7 @@ export class Upload {
   private async finish(source: Source, session: Session): Promise<void> {
     this.ledger = new Ledger(source.size);
     this.ledger.state = session.state;
+    this.ledger.wanted = session.wantedRanges.map(({ start, end }) => [start, end] as const);
     let whole: Promise<string> | null = null;
     // What another client, or an earlier request of ours, is about to settle is not committed yet: that wants a look.
     this.ledger.isKnown = session.committedBytes === 0 && !this.platform.repeats(session.tusUrl);
@@ -361,7 +362,6 @@ export class Upload {
         if (!append.isReached) isHere = turn % 2 === 1;
         return isHere ? here : session.tusUrl;
       },
-      wanted: session.wantedRanges.map(({ start, end }) => [start, end] as const),
       // What goes wrong in tidying up is of no account.
       fail: (error) => isSent || this.fail(error),
       tell: (event) => this.tell('chunk', event),

@@ -50,6 +50,8 @@ const QUESTIONS: Record<string, string> = {
       AND NOT EXISTS (SELECT FROM job WHERE state <> 'DONE' AND payload->>'videoId' = v.id::text)
     UNION SELECT v.id FROM video v JOIN piece p ON p.video_id = v.id AND p.run = v.run
     WHERE v.state IN ('PROCESSING', 'PLAYABLE') AND v.deleted_at IS NULL AND p.done_at IS NULL AND p.kind <> 'STILLS'
+      -- Before the whole file was looked at, pieces wait for their bytes.
+      AND NOT EXISTS (SELECT FROM transcode_source t WHERE t.video_id = v.id AND t.run = v.run AND t.early)
       AND NOT EXISTS (SELECT FROM job WHERE dedupe_key = 'piece:' || p.id AND state <> 'DONE')`,
 };
 

@@ -147,7 +147,7 @@ it('an attempt whose run ended before its commit leaves nothing that counts', as
   const results = app.get(PieceResults);
   const commit = results.commit.bind(results);
   jest.spyOn(results, 'commit').mockImplementationOnce(async (work, made, isAll) => {
-    await app.get(Database).tx((tx) => app.get(VideosService).nextRun(tx, videoId, 1, 'PROCESSING'));
+    await app.get(Database).tx((tx) => app.get(VideosService).nextRun(tx, videoId, 1));
     return commit(work, made, isAll);
   });
   await make(piece('VIDEO 0'));
@@ -172,7 +172,7 @@ it('a run does not end between the look at it and the commit', async () => {
   jest.spyOn(objects, 'keep').mockImplementationOnce(async (tx, kept) => {
     ending = app
       .get(Database)
-      .tx((other) => app.get(VideosService).nextRun(other, videoId, 1, 'PROCESSING'))
+      .tx((other) => app.get(VideosService).nextRun(other, videoId, 1))
       .then(() => {
         ended = true;
       });

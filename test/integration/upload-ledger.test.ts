@@ -181,9 +181,12 @@ it('counts what was inserted, not what was asked for: a batch replayed after a d
     covered: [chunk.range],
     contributing: [chunk.key],
     addedBytes: 8,
+    reached: false,
   });
-  expect(await ledger.discard(sql, id, [{ start: 7, end: 9 }])).toBe(true);
-  expect(await ledger.commit(sql, id, [chunk])).toEqual({ covered: [], contributing: [], addedBytes: 0 });
+  expect(await ledger.discard(sql, id, [{ start: 7, end: 9 }])).toMatchObject({ any: true });
+  expect(await ledger.commit(sql, id, [chunk])).toEqual({
+    ...{ covered: [], contributing: [], addedBytes: 0, reached: false },
+  });
 });
 
 it('lets one chunk of a batch give way to an earlier one, and cuts what overlaps', async () => {

@@ -51,6 +51,7 @@ interface Ranges {
   committedBytes: number;
   covered: [number, number][];
   writers: { start: number; received: number; end: number }[];
+  wanted: [number, number][];
 }
 const rangesOf = async (url: string): Promise<Ranges> => (await (await fetch(`${url}/ranges`)).json()) as Ranges;
 
@@ -76,7 +77,7 @@ describe('ranges', () => {
   it('are appended at any place of one address, and told', async () => {
     const { url, id } = await begin(1_000_000);
     expect(await rangesOf(url)).toEqual({
-      ...{ state: 'OPEN', sizeBytes: 1_000_000, committedBytes: 0, covered: [], writers: [] },
+      ...{ state: 'OPEN', sizeBytes: 1_000_000, committedBytes: 0, covered: [], writers: [], wanted: [] },
     });
     const first = await rangePatch(url, 600_000, file.subarray(600_000, 700_000));
     expect(first).toMatchObject({ status: 204, headers: { 'upload-offset': '700000' } });

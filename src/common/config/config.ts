@@ -78,6 +78,8 @@ export interface Config {
   readonly maxOpenUploads: number;
   /** Of every bound on requests; 0: none. */
   readonly rateLimitFactor: number;
+  /** Films are processed before all of them has arrived. */
+  readonly earlyProcessing: boolean;
   readonly encodeConcurrency: number;
   readonly sandbox: 'auto' | 'strict';
   readonly ffmpegPath: string;
@@ -164,6 +166,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     installationQuotaBytes: o.INSTALLATION_QUOTA_BYTES ?? null,
     maxOpenUploads: o.UPLOAD_MAX_OPEN,
     rateLimitFactor: o.RATE_LIMIT_FACTOR,
+    earlyProcessing: o.EARLY_PROCESSING,
     encodeConcurrency: o.ENCODE_CONCURRENCY,
     sandbox: o.SANDBOX,
     ffmpegPath: o.FFMPEG_PATH,

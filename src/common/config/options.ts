@@ -231,6 +231,11 @@ export const options = z.object({
       'How far the bounds on requests are raised (docs/operations/limits.md); 0 takes them away, for where something in front has its own.',
     accepts: 'a whole number from 0 to 1000',
   }),
+  EARLY_PROCESSING: option(bool.default(true), {
+    description:
+      'Whether films are looked at and encoded while they still arrive (MP4 and MOV), for their editors to watch.',
+    accepts: 'true or false',
+  }),
   ENCODE_CONCURRENCY: option(whole(1, 256).default(availableParallelism()), {
     description: 'How many pieces one process encodes at once.',
     accepts: 'a whole number from 1 to 256',

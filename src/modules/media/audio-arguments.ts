@@ -12,6 +12,7 @@ export const AUDIO_INIT = 'init.mp4';
  * The whole sound track, once (in pieces, AAC leaves audible seams): as long as the picture, padded or cut, in step with it, stereo.
  * A segment is final once `ff.m3u8` lists it.
  * @param videoStart the picture's start on this very file's clock, in seconds
+ * @param samples fewer than all, where more of the file is not there yet
  * @param timing of the output; after a remux that of the remuxed picture, while the sound still comes from the original
  */
 export function audioArguments(options: {
@@ -20,13 +21,14 @@ export function audioArguments(options: {
   videoStart: number;
   timing: Timing;
   bitsPerSecond?: number;
+  samples?: number | undefined;
 }): FfmpegCommand {
-  const { path, audio, videoStart, timing, bitsPerSecond = 128_000 } = options;
+  const { path, audio, videoStart, timing, bitsPerSecond = 128_000, samples = audioSamples(timing) } = options;
   const filter = [
     `asetpts=PTS-(${decimal(videoStart)})/TB`,
     `aresample=async=1000:first_pts=0:osr=${AUDIO_RATE}`,
     'apad',
-    `atrim=end_sample=${audioSamples(timing)}`,
+    `atrim=end_sample=${samples}`,
   ].join(',');
   return {
     inputs: [{ options: [...GLOBAL, ...['-threads', '1'], '-copyts', '-vn', '-sn', '-dn'], path }],

@@ -51,15 +51,29 @@ export function* innerBoxes(buffer: Buffer, start = 0, end = buffer.length): Gen
   }
 }
 
+/** Whoever puts more boxes into one means no good. */
+const MAX_INNER_BOXES = 1_000;
+
 /** The content of the box at the end of `path`, such as `['moov', 'trak', 'mdia', 'mdhd']`; the first where there are several. */
 export function findBox(buffer: Buffer, path: readonly string[]): Buffer | null {
   let content: Buffer = buffer;
   for (const type of path) {
-    const next = [...innerBoxes(content)].find((box) => box.type === type);
+    const next = boxesIn(content, type, 1)[0];
     if (!next) return null;
-    content = contentOf(content, next);
+    content = next;
   }
   return content;
+}
+
+/** The contents of at most so many boxes of this type, of those that stand in `content` itself. */
+export function boxesIn(content: Buffer, type: string, most: number): Buffer[] {
+  const found: Buffer[] = [];
+  let boxes = 0;
+  for (const box of innerBoxes(content)) {
+    if (box.type === type) found.push(contentOf(content, box));
+    if (found.length === most || ++boxes === MAX_INNER_BOXES) break;
+  }
+  return found;
 }
 
 export function contentOf(buffer: Buffer, box: Box): Buffer {

@@ -6,6 +6,8 @@ export {
   audioPlan,
   finishedAudio,
 } from './audio-arguments.js';
+export { type ByteSource, withFile } from './boxes.js';
+export { readContainer } from './container.js';
 export type { FfmpegCommand } from './ffmpeg-command.js';
 export { FfmpegEngine, findMediaPrograms } from './ffmpeg-engine.js';
 export {
@@ -26,10 +28,19 @@ export {
   type SandboxLevel,
 } from './media-engine.js';
 export { NEEDED_PARTS } from './needed-parts.js';
-export { type PieceOptions, pieceArguments, type Rung } from './piece-arguments.js';
+export { type PieceOptions, pieceArguments, pieceWindow, type Rung } from './piece-arguments.js';
 export { type CheckResult, checkAudio, checkPiece, type PieceExpected } from './piece-check.js';
 export { type AudioStream, mainAudio, type Probe, type Rational, type VideoStream } from './probe.js';
 export { needsRemux, remuxArguments } from './remux-arguments.js';
+export {
+  firstShown,
+  merged,
+  openingSpans,
+  pictureSpans,
+  readSampleIndex,
+  type SampleIndex,
+  soundSpans,
+} from './sample-index.js';
 export { type Still, stillsArguments, stillsPlan } from './stills-arguments.js';
 export { AUDIO_RATE, audioSamples, frameTime, isConstantRate, type Timing, timing } from './timing.js';
 export { type RefusalCode, type Verdict, verdict } from './verdict.js';

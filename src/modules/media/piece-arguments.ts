@@ -25,16 +25,24 @@ export interface PieceOptions {
 
 /** Before the wanted frame: decoders land on a key frame at or before it, and time stamps are never exact. */
 const PREROLL = 0.5;
+/** Behind the last one: pictures stand in the order of decoding. */
+const AFTER = 1;
 
 const TONE_MAP =
   'zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p';
+
+/** What of the picture a piece is made from: seconds on the file's own clock. Its arguments say the same to ffmpeg. */
+export function pieceWindow(timing: Timing, firstFrame: number, frames: number): { from: number; until: number } {
+  const at = (frame: number) => timing.videoStart + frameTime(timing, frame);
+  return { from: at(firstFrame) - PREROLL, until: at(firstFrame + frames) + AFTER };
+}
 
 /** One piece of a video: one decode, every rung, each a fragmented MP4 whose init and times are those of the whole. */
 export function pieceArguments(options: PieceOptions): FfmpegCommand {
   const { path, timing, firstFrame, frames, rungs } = options;
   const start = frameTime(timing, firstFrame);
   const seek = Math.max(0, timing.v0 + start - PREROLL);
-  const end = timing.v0 + frameTime(timing, firstFrame + frames) + 1;
+  const end = timing.v0 + frameTime(timing, firstFrame + frames) + AFTER;
   return {
     inputs: [
       {

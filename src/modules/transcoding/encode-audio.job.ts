@@ -14,13 +14,15 @@ import {
   MediaEngine,
   mainAudio,
   readFragments,
+  soundSpans,
 } from '../media/index.js';
 import { StoredObjects } from '../storage/index.js';
+import { soundSamples, soundUntil } from './early-plan.js';
 import { PieceAttempts, type PieceWork } from './piece-attempts.js';
 import { PieceResults } from './piece-results.js';
 import { AUDIO_BITS_PER_SECOND, AUDIO_RENDITION } from './plan.js';
 import { Publisher } from './publisher.js';
-import { Scratch } from './scratch.js';
+import { SourceFiles } from './source-files.js';
 import { PieceRefused } from './transcoding.errors.js';
 import { EncodeAudio } from './transcoding.jobs.js';
 
@@ -35,27 +37,43 @@ export class EncodeAudioJob {
   constructor(
     private readonly engine: MediaEngine,
     private readonly objects: StoredObjects,
-    private readonly scratch: Scratch,
+    private readonly sources: SourceFiles,
     private readonly attempts: PieceAttempts,
     private readonly results: PieceResults,
     private readonly publisher: Publisher,
   ) {}
 
   @HandlesJob(EncodeAudio)
-  handle({ pieceId }: { pieceId: string }, context: JobContext): Promise<void> {
-    return this.attempts.attempt(pieceId, context, (work, folder) =>
-      this.scratch.object(work.master, context.signal, (path) => this.encode(work, path, folder, context)),
-    );
+  handle({ pieceId, segments }: { pieceId: string; segments?: number }, context: JobContext): Promise<void> {
+    const make = (work: PieceWork, folder: string) => {
+      const until = segments === undefined ? Number.POSITIVE_INFINITY : soundUntil(work.timing, segments);
+      const encode = (path: string) => this.encode(work, segments ?? null, path, folder, context);
+      if (work.strikes > 0 && work.file.masterKey) return this.sources.whole(work.file, context.signal, encode);
+      return this.sources.during(work.file, (index) => soundSpans(index, until), context.signal, encode);
+    };
+    return this.attempts.attempt(pieceId, context, make, segments !== undefined);
   }
 
-  private async encode(work: PieceWork, path: string, folder: string, context: JobContext): Promise<void> {
+  /** @param segments only so many: null for all */
+  private async encode(
+    work: PieceWork,
+    segments: number | null,
+    path: string,
+    folder: string,
+    context: JobContext,
+  ): Promise<void> {
     const audio = mainAudio(work.probe);
     if (!audio || !work.probe.video) throw new Error('A probe without picture or sound was planned with sound.');
     const { timing } = work;
     const videoStart = work.probe.video.startTime;
+    const whole = audioPlan(timing);
+    const plan = whole.slice(0, segments ?? whole.length);
+    const last = plan.at(-1);
+    const samples = segments !== null && last ? soundSamples(timing, last) : undefined;
+    const made = await this.results.segmentsOf(work, AUDIO_RENDITION);
     const stop = new AbortController();
     const running = this.engine.run({
-      command: audioArguments({ path, audio, videoStart, timing, bitsPerSecond: AUDIO_BITS_PER_SECOND }),
+      command: audioArguments({ path, audio, videoStart, timing, bitsPerSecond: AUDIO_BITS_PER_SECOND, samples }),
       workDir: folder,
       timeoutMs: LEAST_TIMEOUT_MS + 1000 * (timing.frames / (timing.fpsNum / timing.fpsDen)),
       signal: AbortSignal.any([context.signal, stop.signal]),
@@ -66,16 +84,16 @@ export class EncodeAudioJob {
       ended = true;
     });
     try {
-      const plan = audioPlan(timing);
       for (let next = 0; next < plan.length; ) {
         const isLastLook = ended;
         const ready = await finishedFiles(folder);
         const batch = plan.slice(next, Math.min(ready.length, next + BATCH_SEGMENTS));
         if (batch.length > 0) {
-          const isAll = next + batch.length === plan.length;
+          const isAll = next + batch.length === whole.length;
           // What is final is only known to be all once ffmpeg has ended well.
           if (isAll) await end;
-          if (!(await this.commit(work, folder, batch, context, isAll))) return;
+          const fresh = batch.filter(({ number }) => !made.has(number));
+          if (!(await this.commit(work, folder, fresh, context, isAll))) return;
           await this.publisher.advance(work.videoId, work.run);
           next += batch.length;
         } else if (isLastLook) {
@@ -99,6 +117,7 @@ export class EncodeAudioJob {
     { lease, signal }: JobContext,
     isAll: boolean,
   ): Promise<boolean> {
+    if (batch.length === 0) return this.results.commit(work, [], isAll);
     const init = await initOf(folder);
     const segments = [];
     const bodies: Buffer[] = [];

@@ -2,12 +2,21 @@ import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import { HandlesJob, type JobContext } from '../../common/jobs/index.js';
-import { checkPiece, isConstantRate, MediaEngine, pieceArguments, readFragments } from '../media/index.js';
+import {
+  checkPiece,
+  isConstantRate,
+  MediaEngine,
+  pictureSpans,
+  pieceArguments,
+  pieceWindow,
+  readFragments,
+} from '../media/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { PieceAttempts, type PieceWork } from './piece-attempts.js';
 import { type MadeSegments, PieceResults } from './piece-results.js';
 import { rungsOf } from './plan.js';
 import { Scratch } from './scratch.js';
+import { SourceFiles } from './source-files.js';
 import { PieceRefused } from './transcoding.errors.js';
 import { EncodeFirst, EncodePiece } from './transcoding.jobs.js';
 
@@ -20,6 +29,7 @@ export class EncodePieceJob {
     private readonly engine: MediaEngine,
     private readonly objects: StoredObjects,
     private readonly scratch: Scratch,
+    private readonly sources: SourceFiles,
     private readonly attempts: PieceAttempts,
     private readonly results: PieceResults,
   ) {}
@@ -41,10 +51,18 @@ export class EncodePieceJob {
     });
   }
 
+  private reading<T>(work: PieceWork, signal: AbortSignal, use: (path: string) => Promise<T>): Promise<T> {
+    if (work.pictureObject) return this.scratch.object(work.pictureObject, signal, use);
+    // An index that is wrong may be why it came out wrong.
+    if (work.strikes > 0 && work.file.masterKey) return this.sources.whole(work.file, signal, use);
+    const { from, until } = pieceWindow(work.timing, work.firstFrame, work.frameCount);
+    return this.sources.during(work.file, (index) => pictureSpans(index, from, until), signal, use);
+  }
+
   private async make(work: PieceWork, folder: string, { lease, signal }: JobContext): Promise<MadeSegments[]> {
     const { timing, firstFrame, frameCount: frames, picture } = work;
     const rungs = rungsOf(work.kind, work.rungs);
-    const { log } = await this.scratch.object(work.pictureObject, signal, (path) => {
+    const { log } = await this.reading(work, signal, (path) => {
       if (!picture.video) throw new Error('A probe without a picture was accepted.');
       const command = pieceArguments({
         ...{ path, video: picture.video, timing, firstFrame, frames },

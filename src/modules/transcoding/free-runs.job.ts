@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { OnEvent } from '../../common/events/index.js';
 import { HandlesJob } from '../../common/jobs/index.js';
-import { VideoDeleted, VideoFailed } from '../videos/index.js';
+import { RunWithdrawn, VideoDeleted, VideoFailed } from '../videos/index.js';
 import { FreeRuns } from './transcoding.jobs.js';
 import { TranscodingService } from './transcoding.service.js';
 
@@ -19,6 +19,11 @@ export class FreeRunsJob {
 
   @OnEvent(VideoFailed)
   failed({ videoId, run }: { videoId: string; run: number }): Promise<void> {
+    return this.transcoding.free(videoId, run);
+  }
+
+  @OnEvent(RunWithdrawn)
+  withdrawn({ videoId, run }: { videoId: string; run: number }): Promise<void> {
     return this.transcoding.free(videoId, run);
   }
 

@@ -12,7 +12,7 @@ import {
   type Timing,
   timing,
 } from '../media/index.js';
-import { UploadsService } from '../uploads/index.js';
+import { type UploadedFile, UploadedFiles } from '../uploads/index.js';
 import { VideosService, videoTopic } from '../videos/index.js';
 import { type PieceKind, rungsOf } from './plan.js';
 import { Publisher } from './publisher.js';
@@ -34,8 +34,11 @@ export interface PieceWork {
   readonly probe: Probe;
   /** What the picture is read from: the master, or its copy. */
   readonly picture: Probe;
-  readonly pictureObject: { key: string; sizeBytes: number };
-  readonly master: { key: string; sizeBytes: number };
+  /** Where the picture is read from a copy: that. */
+  readonly pictureObject: { key: string; sizeBytes: number } | null;
+  readonly file: UploadedFile;
+  /** Attempts that the input ended so far. */
+  readonly strikes: number;
   readonly timing: Timing;
   /** The lowest first. */
   readonly rungs: readonly Rung[];
@@ -62,7 +65,7 @@ export class PieceAttempts {
     private readonly db: Database,
     private readonly live: Live,
     private readonly videos: VideosService,
-    private readonly uploads: UploadsService,
+    private readonly files: UploadedFiles,
     private readonly publisher: Publisher,
     private readonly scratch: Scratch,
   ) {}
@@ -71,24 +74,32 @@ export class PieceAttempts {
    * One attempt at a piece. `make` commits what it made by itself, in a folder that is gone afterwards; nothing happens
    * when the run is over or the piece is done. Then whatever the piece makes possible is done.
    *
+   * @param isPart more of the piece follows another time, perhaps meanwhile: then bad ends are not counted here, and the
+   * job is given up by itself after three
    * @throws what `make` throws: to be tried again, until the input has ended three attempts
    */
   async attempt(
     pieceId: string,
     context: JobContext,
     make: (work: PieceWork, folder: string) => Promise<void>,
+    isPart = false,
   ): Promise<void> {
     const work = await this.load(pieceId);
-    if (!work) return;
+    if (!work || (isPart && context.attempt > MAX_STRIKES)) return;
     if (!work.done) {
-      const verdict = await this.begin(work);
+      const verdict = isPart ? null : await this.begin(work);
       if (verdict !== null) return this.giveUp(work, verdict);
-      await this.measured(work, context, () => this.scratch.folder((folder) => make(work, folder)));
+      await this.measured(work, context, isPart, () => this.scratch.folder((folder) => make(work, folder)));
     }
     await this.publisher.advance(work.videoId, work.run);
   }
 
-  private async measured(work: PieceWork, context: JobContext, make: () => Promise<void>): Promise<void> {
+  private async measured(
+    work: PieceWork,
+    context: JobContext,
+    isPart: boolean,
+    make: () => Promise<void>,
+  ): Promise<void> {
     const { kind, number, timing } = work;
     const attributes = {
       'sluice.piece.kind': kind,
@@ -103,9 +114,9 @@ export class PieceAttempts {
       await traceUpload(work.videoId, SPANS[kind], attributes, make);
       pieces.inc({ kind, outcome: 'done' });
       const seconds = (work.frameCount * timing.fpsDen) / timing.fpsNum;
-      encodeSpeed.observe({ kind }, (seconds * 1000) / (performance.now() - begun));
+      if (!isPart) encodeSpeed.observe({ kind }, (seconds * 1000) / (performance.now() - begun));
     } catch (error) {
-      await this.endBadly(work, error, context.signal);
+      await this.endBadly(work, error, isPart, context.signal);
       throw error;
     } finally {
       piecesRunning.dec({ kind });
@@ -142,6 +153,7 @@ export class PieceAttempts {
       firstFrame: number;
       frameCount: number;
       done: boolean;
+      strikes: number;
       probe: Probe;
       picture: Probe | null;
       pictureKey: string | null;
@@ -149,7 +161,7 @@ export class PieceAttempts {
       rungs: Rung[];
     }>(
       `SELECT p.id, p.video_id AS "videoId", p.run, p.kind, p.number, p.first_frame AS "firstFrame",
-              p.frame_count AS "frameCount", p.done_at IS NOT NULL AS done,
+              p.frame_count AS "frameCount", p.done_at IS NOT NULL AS done, p.strikes,
               t.probe, t.picture, t.picture_key AS "pictureKey", o.size_bytes AS "pictureBytes",
               (SELECT json_agg(json_build_object('name', r.name, 'width', r.width, 'height', r.height,
                                                  'maxBitsPerSecond', r.max_bits_per_second) ORDER BY r.position)
@@ -161,15 +173,15 @@ export class PieceAttempts {
        WHERE p.id = $1`,
       [pieceId],
     );
-    const master = row && (await this.uploads.masterOf(this.db, row.videoId));
-    if (!row || !master) return null;
+    const file = row && (await this.files.ofVideo(row.videoId));
+    if (!row || file?.run !== row.run) return null;
     const { picture: copy, pictureKey, pictureBytes, ...piece } = row;
     const picture = copy ?? row.probe;
     return {
       ...piece,
       picture,
-      pictureObject: pictureKey ? { key: pictureKey, sizeBytes: Number(pictureBytes) } : master,
-      master,
+      pictureObject: pictureKey ? { key: pictureKey, sizeBytes: Number(pictureBytes) } : null,
+      file,
       timing: timing(picture),
     };
   }
@@ -191,13 +203,18 @@ export class PieceAttempts {
   private async giveUp({ videoId, run }: PieceWork, code: string): Promise<void> {
     const failure = { code, message: MESSAGES[code] ?? code, retryable: true };
     const step = { videoId, run, to: 'FAILED', stage: 'FAILED', failure } as const;
-    const isOver = await this.db.tx((tx) => this.videos.transition(tx, step));
+    const isOver = await this.db.tx(async (tx) => {
+      // Before the whole file is there and verified nothing is final: it is tried again as a whole then.
+      await this.files.wantNothing(tx, videoId, run);
+      return !(await this.videos.withdraw(tx, videoId, run)) && this.videos.transition(tx, step);
+    });
     if (isOver) videosEnded.inc({ outcome: 'failed', code });
   }
 
-  private async endBadly(work: PieceWork, error: unknown, signal: AbortSignal): Promise<void> {
+  private async endBadly(work: PieceWork, error: unknown, isPart: boolean, signal: AbortSignal): Promise<void> {
     const fault = !signal.aborted && isFaultOfInput(error);
     pieces.inc({ kind: work.kind, outcome: fault ? 'struck' : 'interrupted' });
+    if (isPart) return;
     await this.db.query(
       fault
         ? `UPDATE piece SET fault = 'ENCODE_FAILED' WHERE id = $1`

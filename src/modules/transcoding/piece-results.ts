@@ -82,6 +82,15 @@ export class PieceResults {
     });
   }
 
+  /** The numbers of those segments of a rendition that count already. */
+  async segmentsOf(work: PieceWork, rendition: string): Promise<Set<number>> {
+    const rows = await this.db.query<{ number: number }>(
+      'SELECT number FROM segment WHERE video_id = $1 AND run = $2 AND rendition = $3',
+      [work.videoId, work.run, rendition],
+    );
+    return new Set(rows.map(({ number }) => number));
+  }
+
   /** As `commit`, for pictures: all of them or none. */
   async commitStills(work: PieceWork, made: readonly MadeStill[]): Promise<boolean> {
     return this.db.tx(async (tx) => {

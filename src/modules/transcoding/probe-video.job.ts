@@ -4,11 +4,21 @@ import { Injectable } from '@nestjs/common';
 import { Database } from '../../common/database/index.js';
 import { HandlesJob, type JobContext, jobAttributes } from '../../common/jobs/index.js';
 import { type Span, traceUpload } from '../../common/tracing/index.js';
-import { MediaEngine, MediaRunError, needsRemux, type Probe, remuxArguments, verdict } from '../media/index.js';
+import {
+  MediaEngine,
+  MediaRunError,
+  needsRemux,
+  type Probe,
+  readContainer,
+  remuxArguments,
+  verdict,
+  withFile,
+} from '../media/index.js';
 import { StoredObjects } from '../storage/index.js';
-import { UploadsService } from '../uploads/index.js';
+import { type UploadedFile, UploadedFiles } from '../uploads/index.js';
 import { VideosService } from '../videos/index.js';
 import { Scratch } from './scratch.js';
+import { SourceFiles } from './source-files.js';
 import { ProbeVideo } from './transcoding.jobs.js';
 import { TranscodingService } from './transcoding.service.js';
 
@@ -21,9 +31,10 @@ export class ProbeVideoJob {
     private readonly db: Database,
     private readonly engine: MediaEngine,
     private readonly videos: VideosService,
-    private readonly uploads: UploadsService,
+    private readonly files: UploadedFiles,
     private readonly objects: StoredObjects,
     private readonly scratch: Scratch,
+    private readonly sources: SourceFiles,
     private readonly transcoding: TranscodingService,
   ) {}
 
@@ -31,31 +42,57 @@ export class ProbeVideoJob {
   async handle({ videoId, run }: { videoId: string; run: number }, context: JobContext): Promise<void> {
     await this.db.tx((tx) => this.videos.transition(tx, { videoId, run, to: 'PROCESSING', stage: 'PROBING' }));
     const video = await this.videos.byId(this.db, videoId);
-    const master = await this.uploads.masterOf(this.db, videoId);
-    if (!master || video?.run !== run || video.state !== 'PROCESSING') return;
+    const file = await this.files.ofVideo(videoId);
+    if (!file?.masterKey || file.run !== run || video?.run !== run) return;
+    if (video.state !== 'PROCESSING' && video.state !== 'PLAYABLE') return;
 
     const attributes = { 'sluice.run': run, ...jobAttributes(context) };
-    await traceUpload(videoId, 'probe', attributes, (span) => this.probe({ videoId, run }, master, context, span));
+    await traceUpload(videoId, 'probe', attributes, async (span) => {
+      const early = await this.transcoding.earlyProbe(file);
+      if (early) await this.confirm(file, early, context, span);
+      else if (video.state === 'PROCESSING') await this.probe(file, context, span);
+    });
   }
 
-  private async probe(
-    { videoId, run }: { videoId: string; run: number },
-    master: { key: string; sizeBytes: number },
+  /** The header was read before the upload's end. What only the whole file shows is how its structure ends. */
+  private async confirm(file: UploadedFile, early: Probe, { signal }: JobContext, span: Span): Promise<void> {
+    const container = await this.sources.during(
+      file,
+      () => [],
+      signal,
+      (path) => withFile(path, readContainer),
+    );
+    const probe = { ...early, container };
+    const judged = verdict(probe);
+    span.set({ 'sluice.verdict': judged.accepted ? 'ACCEPTED' : judged.code });
+    if (judged.accepted && !needsRemux(probe)) await this.transcoding.confirm(file);
+    else await this.transcoding.beginAnew(file);
+  }
+
+  /** By its index alone, where there is one; what is refused, or copied, is read as a whole. */
+  private async probe(file: UploadedFile, context: JobContext, span: Span): Promise<void> {
+    const { signal } = context;
+    const judge = (path: string, isWhole: boolean) => this.judge(file, { path, isWhole }, context, span);
+    if (await this.sources.during(file, () => [], signal, judge)) return;
+    await this.sources.whole(file, signal, (path) => judge(path, true));
+  }
+
+  /** @returns false, with nothing done, where only the whole file will do */
+  private async judge(
+    { videoId, run }: UploadedFile,
+    { path, isWhole }: { path: string; isWhole: boolean },
     context: JobContext,
     span: Span,
-  ): Promise<void> {
-    await this.scratch.object(master, context.signal, async (path) => {
-      const probe = await this.engine.probe(path, context.signal);
-      const judged = verdict(probe);
-      span.set({ 'sluice.verdict': judged.accepted ? 'ACCEPTED' : judged.code });
-      if (!judged.accepted) {
-        await this.transcoding.refuse({ videoId, run }, judged);
-      } else if (needsRemux(probe)) {
-        await this.planWithCopy({ videoId, run }, path, probe, context);
-      } else {
-        await this.transcoding.planRun({ videoId, run }, { probe, picture: null });
-      }
-    });
+  ): Promise<boolean> {
+    const probe = await this.engine.probe(path, context.signal);
+    const judged = verdict(probe);
+    const isFit = judged.accepted && !needsRemux(probe);
+    if (!isFit && !isWhole) return false;
+    span.set({ 'sluice.verdict': judged.accepted ? 'ACCEPTED' : judged.code });
+    if (!judged.accepted) await this.transcoding.refuse({ videoId, run }, judged);
+    else if (isFit) await this.transcoding.planRun({ videoId, run }, { probe, picture: null });
+    else await this.planWithCopy({ videoId, run }, path, probe, context);
+    return true;
   }
 
   /** The picture is copied once into a container that can be read in pieces; every piece then reads the copy. */

@@ -39,7 +39,9 @@ export class Publisher {
               (SELECT p.id FROM piece p WHERE p.video_id = v.id AND p.run = v.run AND p.kind = 'STILLS' AND p.done_at IS NULL
                  AND low.segment_count = (SELECT count(*) FROM segment s
                                           WHERE s.video_id = v.id AND s.run = v.run AND s.rendition = low.name)) AS stills,
-              NOT EXISTS (SELECT FROM piece p WHERE p.video_id = v.id AND p.run = v.run AND p.done_at IS NULL) AS finished
+              v.verified_at IS NOT NULL
+                AND NOT EXISTS (SELECT FROM transcode_source t WHERE t.video_id = v.id AND t.run = v.run AND t.early)
+                AND NOT EXISTS (SELECT FROM piece p WHERE p.video_id = v.id AND p.run = v.run AND p.done_at IS NULL) AS finished
        FROM video v JOIN rendition low ON low.video_id = v.id AND low.run = v.run AND low.position = 0
        WHERE v.id = $1 AND v.run = $2 AND v.state IN ('PROCESSING', 'PLAYABLE') AND v.deleted_at IS NULL`,
       [videoId, run],
@@ -134,15 +136,23 @@ export class Publisher {
     }
   }
 
-  private async askAgain(tx: Tx, videoId: string, run: number): Promise<void> {
+  /** Has everything made that is not, and that nobody is about to make; of what is planned early later, as its bytes come. */
+  async askAgain(tx: Tx, videoId: string, run: number, most = PIECES_A_SWEEP): Promise<void> {
+    const [source] = await tx.query<{ early: boolean }>(
+      'SELECT early FROM transcode_source WHERE video_id = $1 AND run = $2',
+      [videoId, run],
+    );
+    if (!source || source.early) {
+      const verified = await tx.query('SELECT FROM video WHERE id = $1 AND verified_at IS NOT NULL', [videoId]);
+      if (verified.length === 0) return;
+      await this.jobs.enqueue(tx, ProbeVideo, { videoId, run }, { dedupeKey: probeJobKey(videoId, run) });
+      return;
+    }
     const pieces = await tx.query<{ id: string; kind: PieceKind; number: number }>(
       `SELECT id, kind, number FROM piece p WHERE video_id = $1 AND run = $2 AND kind <> 'STILLS' AND done_at IS NULL
          AND NOT EXISTS (SELECT FROM job j WHERE j.dedupe_key = $3 || p.id) ORDER BY number LIMIT $4`,
-      [videoId, run, PIECE_JOB_KEY, PIECES_A_SWEEP],
+      [videoId, run, PIECE_JOB_KEY, most],
     );
     await this.ask(tx, pieces);
-    const planned = await tx.query('SELECT FROM transcode_source WHERE video_id = $1 AND run = $2', [videoId, run]);
-    if (planned.length > 0) return;
-    await this.jobs.enqueue(tx, ProbeVideo, { videoId, run }, { dedupeKey: probeJobKey(videoId, run) });
   }
 }

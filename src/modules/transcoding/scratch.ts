@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { CONFIG, type Config } from '../../common/config/index.js';
 import { ObjectStorage } from '../storage/index.js';
+import { SparseFile } from './sparse-file.js';
 
 /** Left free on the disk, whatever is fetched: pieces are written there too. */
 const RESERVE_BYTES = 512 * 1024 * 1024;
@@ -19,10 +20,15 @@ const PASSABLE = 0o711;
 /** A master's next piece follows at once, most of the time. */
 const LINGER_MS = 60_000;
 
-interface Fetched {
-  readonly path: Promise<string>;
+interface Shared {
   users: number;
   leaves?: NodeJS.Timeout;
+}
+interface Fetched extends Shared {
+  readonly path: Promise<string>;
+}
+interface Parts extends Shared {
+  readonly file: Promise<SparseFile>;
 }
 
 /** Files for the time of one attempt, on this machine. Nothing here outlives its process for long. */
@@ -34,6 +40,7 @@ export class Scratch implements OnModuleInit, OnApplicationShutdown {
     .replace(/[^a-z0-9]/g, '-');
   private readonly own: string;
   private readonly fetched = new Map<string, Fetched>();
+  private readonly parts = new Map<string, Parts>();
 
   constructor(
     private readonly storage: ObjectStorage,
@@ -53,6 +60,10 @@ export class Scratch implements OnModuleInit, OnApplicationShutdown {
 
   /** Jobs have ended by now. */
   async onApplicationShutdown(): Promise<void> {
+    for (const [name, parts] of this.parts) {
+      clearTimeout(parts.leaves);
+      await this.forgetSparse(name, parts);
+    }
     await rm(this.own, { recursive: true, force: true });
   }
 
@@ -93,6 +104,44 @@ export class Scratch implements OnModuleInit, OnApplicationShutdown {
     }
   }
 
+  /** A file for parts of another, empty at first; shared by all here that name the same, gone a minute after its last use. */
+  async sparse<T>(name: string, sizeBytes: number, work: (file: SparseFile) => Promise<T>): Promise<T> {
+    const parts = this.parts.get(name) ?? this.shareSparse(name, sizeBytes);
+    clearTimeout(parts.leaves);
+    parts.users++;
+    try {
+      return await work(await parts.file);
+    } finally {
+      if (--parts.users === 0) parts.leaves = setTimeout(() => this.forgetSparse(name, parts), LINGER_MS).unref();
+    }
+  }
+
+  private shareSparse(name: string, sizeBytes: number): Parts {
+    const parts = { file: this.makeSparse(sizeBytes), users: 0 };
+    this.parts.set(name, parts);
+    parts.file.catch(() => this.parts.delete(name));
+    return parts;
+  }
+
+  private async makeSparse(sizeBytes: number): Promise<SparseFile> {
+    await mkdir(this.own, { recursive: true, mode: PASSABLE });
+    return SparseFile.create(join(this.own, randomUUID()), sizeBytes, (bytes) => this.checkRoom(bytes));
+  }
+
+  private async forgetSparse(name: string, parts: Parts): Promise<void> {
+    if (this.parts.get(name) === parts) this.parts.delete(name);
+    const [file] = await Promise.allSettled([parts.file]);
+    if (file.status === 'rejected') return;
+    await file.value.close();
+    await rm(file.value.path, { force: true });
+  }
+
+  private async checkRoom(bytes: number): Promise<void> {
+    const { bavail, bsize } = await statfs(this.own);
+    const free = bavail * bsize - RESERVE_BYTES;
+    if (free < bytes) throw new Error(`The scratch disk has ${free} bytes to spare, ${bytes} are needed.`);
+  }
+
   private share(object: { key: string; sizeBytes: number }): Fetched {
     const fetched = { path: this.fetch(object), users: 0 };
     this.fetched.set(object.key, fetched);
@@ -109,9 +158,7 @@ export class Scratch implements OnModuleInit, OnApplicationShutdown {
 
   private async fetch({ key, sizeBytes }: { key: string; sizeBytes: number }): Promise<string> {
     await mkdir(this.own, { recursive: true, mode: PASSABLE });
-    const { bavail, bsize } = await statfs(this.own);
-    const free = bavail * bsize - RESERVE_BYTES;
-    if (free < sizeBytes) throw new Error(`The scratch disk has ${free} bytes to spare, the master has ${sizeBytes}.`);
+    await this.checkRoom(sizeBytes);
     const path = join(this.own, randomUUID());
     try {
       await pipeline(await this.storage.read(key), createWriteStream(path));

@@ -9,7 +9,8 @@ export const EncodeFirst = defineJob<{ pieceId: string }>({ name: 'EncodeFirst',
 
 export const EncodePiece = defineJob<{ pieceId: string }>({ name: 'EncodePiece', queue: 'encode' });
 
-export const EncodeAudio = defineJob<{ pieceId: string }>({ name: 'EncodeAudio', queue: 'encode' });
+/** `segments`: only so many for now, since more of the file has not arrived. */
+export const EncodeAudio = defineJob<{ pieceId: string; segments?: number }>({ name: 'EncodeAudio', queue: 'encode' });
 
 export const MakeStills = defineJob<{ pieceId: string }>({ name: 'MakeStills', queue: 'encode' });
 

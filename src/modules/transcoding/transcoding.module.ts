@@ -6,12 +6,14 @@ import { VideosModule } from '../videos/index.js';
 import { EncodeAudioJob } from './encode-audio.job.js';
 import { EncodePieceJob } from './encode-piece.job.js';
 import { FreeRunsJob } from './free-runs.job.js';
+import { LookAheadJob } from './look-ahead.job.js';
 import { MakeStillsJob } from './make-stills.job.js';
 import { PieceAttempts } from './piece-attempts.js';
 import { PieceResults } from './piece-results.js';
 import { ProbeVideoJob } from './probe-video.job.js';
 import { Publisher } from './publisher.js';
 import { Scratch } from './scratch.js';
+import { SourceFiles } from './source-files.js';
 import { StartProcessing } from './start-processing.js';
 import { TranscodingResolver } from './transcoding.resolver.js';
 import { TranscodingService } from './transcoding.service.js';
@@ -19,8 +21,8 @@ import { TranscodingService } from './transcoding.service.js';
 @Module({
   imports: [StorageModule, MediaModule, VideosModule, UploadsModule],
   providers: [
-    ...[TranscodingService, TranscodingResolver, Publisher, Scratch, PieceAttempts, PieceResults],
-    ...[StartProcessing, ProbeVideoJob, EncodePieceJob, EncodeAudioJob, MakeStillsJob, FreeRunsJob],
+    ...[TranscodingService, TranscodingResolver, Publisher, Scratch, SourceFiles, PieceAttempts, PieceResults],
+    ...[StartProcessing, LookAheadJob, ProbeVideoJob, EncodePieceJob, EncodeAudioJob, MakeStillsJob, FreeRunsJob],
   ],
   exports: [TranscodingService],
 })

@@ -27,7 +27,11 @@ export class TranscodingResolver {
     return (await loaders.loader('renditions', load).load(video.row.id)) ?? [];
   }
 
-  @ResolveField(() => Processing, { nullable: true, description: 'Null until the upload is complete.' })
+  @ResolveField(() => Processing, {
+    nullable: true,
+    description:
+      'Null until it begins: with the first seconds of a file that is still being sent, where that is an MP4 or MOV, else with all of it.',
+  })
   async processing(video: Video, _: unknown, { loaders }: OperationContext): Promise<Processing | null> {
     if (video.row.state === 'UPLOADING') return null;
     const load = (ids: readonly string[]) => this.transcoding.progressOf(ids);

@@ -3,7 +3,7 @@ import type { Actor } from '../../common/access/index.js';
 import { Database, type Tx } from '../../common/database/index.js';
 import { Jobs } from '../../common/jobs/index.js';
 import { traceStep } from '../../common/tracing/index.js';
-import { mainAudio, type Probe, timing } from '../media/index.js';
+import { mainAudio, type Probe, type Timing, timing } from '../media/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { UploadsService } from '../uploads/index.js';
 import { type VideoRow, VideosService } from '../videos/index.js';
@@ -32,6 +32,8 @@ export interface RunProgress {
 }
 
 const FREE_PAGE = 500;
+/** Twelve hours have 3,600. */
+const MOST_PIECES = 10_000;
 
 @Injectable()
 export class TranscodingService {
@@ -51,14 +53,16 @@ export class TranscodingService {
   /**
    * Writes the whole plan of a run and asks for its pieces.
    *
-   * @param found the master's probe and, where the master cannot be read in pieces, its picture's copy
+   * @param found the master's probe and, where the master cannot be read in pieces, its picture's copy. `early`: of what
+   * has arrived of it: then pieces are asked for as their bytes come, and the whole is looked at in the end
    * @returns false, with nothing changed, when the run is over or was planned before
    */
   async planRun(
     video: { videoId: string; run: number },
-    found: { probe: Probe; picture: { probe: Probe; key: string; sizeBytes: number } | null },
+    found: { probe: Probe; picture: { probe: Probe; key: string; sizeBytes: number } | null; early?: boolean },
   ): Promise<boolean> {
     const { videoId, run } = video;
+    const { early = false } = found;
     const picture = (found.picture?.probe ?? found.probe).video;
     if (!picture) throw new Error('A probe without a picture was accepted.');
     const times = timing(found.picture?.probe ?? found.probe);
@@ -71,8 +75,10 @@ export class TranscodingService {
           videoId,
           run,
         ]);
+        const begun = { videoId, run, to: 'PROCESSING', stage: 'PROBING' } as const;
         const described =
           !planned &&
+          (!early || (await this.videos.transition(tx, begun))) &&
           (await this.videos.describe(tx, videoId, run, {
             durationMs: Math.round((times.frames * 1000) / frameRate),
             width: picture.width,
@@ -84,13 +90,14 @@ export class TranscodingService {
           return false;
         }
         await tx.query(
-          `INSERT INTO transcode_source (video_id, run, probe, picture, picture_key) VALUES ($1, $2, $3, $4, $5)`,
+          `INSERT INTO transcode_source (video_id, run, probe, picture, picture_key, early) VALUES ($1, $2, $3, $4, $5, $6)`,
           [
             videoId,
             run,
             JSON.stringify(found.probe),
             found.picture ? JSON.stringify(found.picture.probe) : null,
             found.picture?.key ?? null,
+            early,
           ],
         );
         if (found.picture && (await this.objects.keep(tx, [found.picture])).length === 0) {
@@ -113,13 +120,57 @@ export class TranscodingService {
          RETURNING id, kind, number`,
           [videoId, run, JSON.stringify(pieces)],
         );
-        await this.publisher.ask(
-          tx,
-          rows.filter((row) => row.kind !== 'STILLS'),
-        );
+        const now = rows.filter((row) => !early && row.kind !== 'STILLS');
+        await this.publisher.ask(tx, now);
         return true;
       }),
     );
+  }
+
+  /** Of a run that was planned early; null: not planned; `whole`: it is not to be begun early any more. */
+  async earlyTiming({ videoId, run }: { videoId: string; run: number }): Promise<Timing | null | 'whole'> {
+    const [row] = await this.db.query<{ state: string; probe: Probe | null; early: boolean | null }>(
+      `SELECT v.state, t.probe, t.early FROM video v LEFT JOIN transcode_source t ON t.video_id = v.id AND t.run = v.run
+       WHERE v.id = $1 AND v.run = $2 AND v.deleted_at IS NULL`,
+      [videoId, run],
+    );
+    if (row?.probe && row.early) return timing(row.probe);
+    return row?.state === 'UPLOADING' ? null : 'whole';
+  }
+
+  /** The probe that a run was planned early with, and the whole file was not looked at since; else null. */
+  async earlyProbe({ videoId, run }: { videoId: string; run: number }): Promise<Probe | null> {
+    const [row] = await this.db.query<{ probe: Probe }>(
+      'SELECT probe FROM transcode_source WHERE video_id = $1 AND run = $2 AND early',
+      [videoId, run],
+    );
+    return row?.probe ?? null;
+  }
+
+  /** The whole file is what its beginning promised: what was begun early goes on with it. */
+  async confirm({ videoId, run }: { videoId: string; run: number }): Promise<void> {
+    await this.db.tx(async (tx) => {
+      await tx.query('UPDATE transcode_source SET early = false WHERE video_id = $1 AND run = $2', [videoId, run]);
+      // A worker of the version before takes such a job to be over, since there was no master yet.
+      await tx.query(
+        `UPDATE job SET state = 'QUEUED', run_at = now(), finished_at = NULL FROM piece p
+         WHERE p.video_id = $1 AND p.run = $2 AND p.done_at IS NULL AND p.kind <> 'STILLS'
+           AND job.dedupe_key = $3 || p.id AND job.state = 'DONE'`,
+        [videoId, run, PIECE_JOB_KEY],
+      );
+      await this.publisher.askAgain(tx, videoId, run, MOST_PIECES);
+    });
+    await this.publisher.advance(videoId, run);
+  }
+
+  /** The whole file is another than its beginning promised: nothing of what was made early counts. */
+  async beginAnew({ videoId, run }: { videoId: string; run: number }): Promise<void> {
+    await this.db.tx(async (tx) => {
+      const next = await this.videos.nextRun(tx, videoId, run);
+      if (next === null) return;
+      await this.jobs.enqueue(tx, FreeRuns, { videoId, run });
+      await this.start(tx, videoId, next);
+    });
   }
 
   /** The file will never do: its video fails for good, and nothing of it stays stored. */
@@ -154,7 +205,7 @@ export class TranscodingService {
   async retry(actor: Actor, videoId: string): Promise<VideoRow> {
     const video = await this.videos.editable(videoId, actor);
     return this.db.tx(async (tx) => {
-      const run = await this.videos.nextRun(tx, videoId, video.run, 'PROCESSING');
+      const run = await this.videos.nextRun(tx, videoId, video.run);
       // Under the video's lock: a verdict on the run before may be giving the master up just now.
       if (!(await this.uploads.masterOf(tx, videoId))) throw new NothingToProcess();
       const row = run === null ? null : await this.videos.byId(tx, videoId);

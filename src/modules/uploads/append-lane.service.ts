@@ -258,6 +258,7 @@ export class AppendLane {
     const result = await ledger.commit(tx, sessionId, pieces, verified);
     if (!result) return 'SESSION_ENDED';
     countCommitted(tx, 'append', result);
+    if (result.reached) await this.uploads.lookAhead(tx, sessionId);
     if (chunks >= this.mergeAt) {
       // Once, until what is merged is something else, or there are many more.
       const [{ merged } = { merged: '' }] = await tx.query<{ merged: string }>(

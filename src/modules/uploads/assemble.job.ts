@@ -69,6 +69,7 @@ export class AssembleJob {
         await this.uploads.freeChunksLater(tx, sessionId);
         tx.afterCommit(() => sessionsEnded.inc({ state: 'COMPLETED' }));
       } else {
+        if (done) await this.videos.withdraw(tx, session.videoId);
         await this.objects.drop(tx, [key]);
       }
       this.uploads.tickAfter(tx, sessionId);

@@ -14,6 +14,11 @@ export function formatRange(range: ByteRange): string {
   return `[${range.start},${range.end})`;
 }
 
+/** PostgreSQL's text of an `int8multirange`; it merges and sorts by itself. */
+export function formatRanges(ranges: readonly ByteRange[]): string {
+  return `{${ranges.map(formatRange).join(',')}}`;
+}
+
 export function sizeOf(ranges: readonly ByteRange[]): number {
   return ranges.reduce((sum, range) => sum + range.end - range.start, 0);
 }

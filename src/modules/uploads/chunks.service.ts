@@ -167,6 +167,7 @@ export class ChunksService {
     }
     this.uploads.tickAfter(tx, session.id);
     countCommitted(tx, 'direct', result);
+    if (result.reached) await this.uploads.lookAhead(tx, session.id);
     const contributing = new Set(result.contributing);
     return looked.map((one) => {
       if (typeof one === 'string') return one;

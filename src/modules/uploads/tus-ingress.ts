@@ -28,6 +28,7 @@ import {
 import { capabilityOf, sessionOf } from './upload-capability.js';
 import { UploadWriters } from './upload-writers.service.js';
 import { SESSIONS, type UploadSessionRow, UploadsService } from './uploads.service.js';
+import { wantedRanges } from './wanted-ranges.js';
 
 export const TUS_PATH = '/tus';
 const BYTES = 'application/offset+octet-stream';
@@ -228,7 +229,8 @@ export class TusIngress implements OnModuleInit {
 
   /** What has arrived, as JSON: for polling, so it ends nobody and asks little. */
   private async look(request: FastifyRequest<Addressed>, reply: FastifyReply): Promise<FastifyReply> {
-    const { id, state, sizeBytes, covered } = await this.sessionOf(request);
+    const session = await this.sessionOf(request);
+    const { id, state, sizeBytes, covered } = session;
     const ranges = parseMultirange(covered);
     const writers = state === 'OPEN' ? await this.writers.of(id) : [];
     const answer = {
@@ -237,6 +239,7 @@ export class TusIngress implements OnModuleInit {
       committedBytes: sizeOf(ranges),
       covered: ranges.slice(0, RANGES_SHOWN).map(({ start, end }) => [start, end]),
       writers,
+      wanted: wantedRanges(session).map(({ start, end }) => [start, end]),
     };
     return reply.header('cache-control', 'no-store').send(answer);
   }

@@ -3,7 +3,7 @@
  * Each is one statement on one session's row, locked FOR NO KEY UPDATE: a weaker lock would let chunks in after the end.
  */
 import type { Sql } from '../../common/database/index.js';
-import { type ByteRange, formatRange, parseMultirange } from './byte-ranges.js';
+import { type ByteRange, formatRange, formatRanges, parseMultirange } from './byte-ranges.js';
 
 /** A chunk whose object the store has, with the size and digest that were signed. */
 export interface StoredChunk {
@@ -16,6 +16,8 @@ export interface Counted {
   covered: ByteRange[];
   contributing: string[];
   addedBytes: number;
+  /** With this batch all is there that processing waits for. */
+  reached: boolean;
 }
 
 /**
@@ -33,7 +35,7 @@ export async function commit(
 ): Promise<Counted | null> {
   // A chunk contributes what neither the session nor an earlier chunk of this batch covers. Only objects that are
   // still PENDING count: one that was counted before adds nothing, one that is being deleted is gone.
-  const [row] = await sql.query<{ covered: string; contributing: string[]; addedBytes: number }>(
+  const [row] = await sql.query<Omit<Counted, 'covered'> & { covered: string }>(
     `WITH s AS MATERIALIZED (SELECT id, covered FROM upload_session WHERE id = $1 AND state = 'OPEN' FOR NO KEY UPDATE),
           n AS (SELECT * FROM unnest($2::int8range[], $3::text[], $4::bytea[]) WITH ORDINALITY AS n(span, key, sha, k)),
           o AS (UPDATE stored_object o SET state = 'KEPT', size_bytes = upper(n.span) - lower(n.span), sha256 = n.sha,
@@ -48,7 +50,8 @@ export async function commit(
                                  expires_at = now() + interval '7 days'
      FROM s WHERE u.id = s.id
      RETURNING u.covered, (SELECT coalesce(array_agg(object_key), '{}') FROM i WHERE NOT isempty(covers)) AS contributing,
-               (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM i, unnest(covers) r)::float8 AS "addedBytes"`,
+               (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM i, unnest(covers) r)::float8 AS "addedBytes",
+               coalesce(u.wanted <@ u.covered AND NOT u.wanted <@ s.covered, false) AS reached`,
     [
       sessionId,
       chunks.map((chunk) => formatRange(chunk.range)),
@@ -63,20 +66,24 @@ export async function commit(
 /**
  * Takes back whole chunks that contribute to any of these ranges; they must be sent again.
  *
- * @returns false when the session is not OPEN
+ * @returns whose bytes they are and whether any went; null when the session is not OPEN
  */
-export async function discard(sql: Sql, sessionId: string, ranges: readonly ByteRange[]): Promise<boolean> {
-  const rows = await sql.query(
+export async function discard(
+  sql: Sql,
+  sessionId: string,
+  ranges: readonly ByteRange[],
+): Promise<{ videoId: string; any: boolean } | null> {
+  const [row] = await sql.query<{ videoId: string; any: boolean }>(
     `WITH s AS MATERIALIZED (SELECT id, covered FROM upload_session WHERE id = $1 AND state = 'OPEN' FOR NO KEY UPDATE),
           d AS (DELETE FROM upload_chunk c USING s
                 WHERE c.session_id = s.id AND c.covers && $2::int8multirange RETURNING c.object_key, c.covers),
           o AS (UPDATE stored_object x SET state = 'DELETING', changed_at = now() FROM d WHERE x.key = d.object_key)
      UPDATE upload_session u
      SET covered = s.covered - coalesce((SELECT range_agg(r) FROM d, unnest(d.covers) r), '{}'), epoch = u.epoch + 1
-     FROM s WHERE u.id = s.id RETURNING u.id`,
-    [sessionId, `{${ranges.map(formatRange).join(',')}}`],
+     FROM s WHERE u.id = s.id RETURNING u.video_id AS "videoId", u.covered <> s.covered AS any`,
+    [sessionId, formatRanges(ranges)],
   );
-  return rows.length === 1;
+  return row ?? null;
 }
 
 /** Whoever still reads a chunk that was merged has stopped by then. */
@@ -140,7 +147,7 @@ export async function finish(sql: Sql, sessionId: string, epoch: number, masterK
   return rows.length === 1;
 }
 
-/** COMPLETING → OPEN, since the digest was wrong. */
+/** COMPLETING → OPEN, since the digest was wrong. Nothing is processed early any more: nobody knows which bytes are wrong. */
 export async function reopen(
   sql: Sql,
   sessionId: string,
@@ -148,7 +155,7 @@ export async function reopen(
   failure: { code: string; message: string },
 ): Promise<boolean> {
   const rows = await sql.query(
-    `UPDATE upload_session SET state = 'OPEN', epoch = epoch + 1, failure_code = $3, failure_message = $4,
+    `UPDATE upload_session SET state = 'OPEN', epoch = epoch + 1, failure_code = $3, failure_message = $4, wanted = NULL,
             expires_at = now() + interval '7 days'
      WHERE id = $1 AND state = 'COMPLETING' AND epoch = $2 RETURNING id`,
     [sessionId, epoch, failure.code, failure.message],
@@ -166,4 +173,38 @@ export async function parts(sql: Sql, sessionId: string): Promise<{ key: string;
      FROM upload_chunk, unnest(covers) r WHERE session_id = $1 ORDER BY lower(r)`,
     [sessionId],
   );
+}
+
+/** As `parts`, of one range of the file; what has not arrived is left out. `at`: where in the file a part begins. */
+export async function partsIn(
+  sql: Sql,
+  sessionId: string,
+  range: ByteRange,
+): Promise<{ key: string; at: number; start: number; end: number }[]> {
+  return sql.query(
+    `SELECT object_key AS key, lower(r) AS at, lower(r) - lower(span) AS start, upper(r) - lower(span) AS end
+     FROM upload_chunk, unnest(covers * int8multirange($2::int8range)) r
+     WHERE session_id = $1 AND span && $2::int8range ORDER BY lower(r)`,
+    [sessionId, formatRange(range)],
+  );
+}
+
+/**
+ * Says what processing waits for, null for nothing more.
+ *
+ * @returns whether all of that is there already; else the commit that completes it tells (`reached`). Null, with nothing
+ * changed, when the session is not OPEN, its bytes are others by now, or nothing is to be waited for any more
+ */
+export async function want(
+  sql: Sql,
+  sessionId: string,
+  epoch: number,
+  ranges: readonly ByteRange[] | null,
+): Promise<boolean | null> {
+  const [row] = await sql.query<{ there: boolean }>(
+    `UPDATE upload_session SET wanted = $3::int8multirange
+     WHERE id = $1 AND epoch = $2 AND state = 'OPEN' AND wanted IS NOT NULL RETURNING coalesce(wanted <@ covered, false) AS there`,
+    [sessionId, epoch, ranges && formatRanges(ranges)],
+  );
+  return row?.there ?? null;
 }

@@ -53,6 +53,10 @@ export class UploadSessionEntity {
   @Column('int8multirange', { default: '{}' })
   covered: string;
 
+  /** What processing waits for, in the same way; null: nothing, before the upload is complete. */
+  @Column('int8multirange', { nullable: true })
+  wanted: string | null;
+
   @Column('text', { name: 'failure_code', nullable: true })
   failureCode: string | null;
 

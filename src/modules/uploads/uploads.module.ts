@@ -13,6 +13,7 @@ import { TusIngress } from './tus-ingress.js';
 import { UploadExpiry } from './upload-expiry.service.js';
 import { UploadSessionEntity } from './upload-session.entity.js';
 import { UploadWriters } from './upload-writers.service.js';
+import { UploadedFiles } from './uploaded-files.service.js';
 import { UploadsMetrics } from './uploads.metrics.js';
 import { UploadsResolver, UserUploadsResolver, VideoUploadResolver } from './uploads.resolver.js';
 import { UploadsService } from './uploads.service.js';
@@ -27,10 +28,10 @@ import { UploadsService } from './uploads.service.js';
     VideosModule,
   ],
   providers: [
-    ...[UploadsService, ChunksService, UploadWriters, AppendLane, TusIngress],
+    ...[UploadsService, UploadedFiles, ChunksService, UploadWriters, AppendLane, TusIngress],
     ...[AssembleJob, MergeJob, UploadExpiry, UploadsMetrics],
     ...[UploadsResolver, UserUploadsResolver, VideoUploadResolver],
   ],
-  exports: [UploadsService, UploadWriters],
+  exports: [UploadsService, UploadedFiles, UploadWriters],
 })
 export class UploadsModule {}

@@ -60,6 +60,7 @@ import {
   UploadSessionStateEnum,
 } from './uploads.graphql.js';
 import { SESSIONS, type UploadSessionRow, UploadsService, uploadTopic } from './uploads.service.js';
+import { wantedRanges } from './wanted-ranges.js';
 
 /** Of one user. Each may name 500 chunks: a commit that looks at as many costs more. */
 const COMMITS: RateLimit = { name: 'commitChunks', points: 6_000, seconds: 60 };
@@ -248,8 +249,8 @@ export class UploadsResolver {
     description:
       'What processing would like next, most urgent first; a client may follow it or not. Empty while any order is as good.',
   })
-  wantedRanges(): ByteRange[] {
-    return [];
+  wantedRanges(@Parent() session: UploadSession): ByteRange[] {
+    return wantedRanges(session.row);
   }
 
   @ResolveField(() => GraphQLUrl, {

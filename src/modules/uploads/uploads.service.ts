@@ -14,7 +14,7 @@ import { ChannelsService, canUpload } from '../channels/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { cleanName, UsersService } from '../users/index.js';
 import { VideoDeleted, VideosService, type VideoVisibility } from '../videos/index.js';
-import { type ByteRange, missingRanges, parseMultirange } from './byte-ranges.js';
+import { type ByteRange, formatRanges, missingRanges, parseMultirange } from './byte-ranges.js';
 import { isHopeless } from './file-type.js';
 import * as ledger from './upload-ledger.js';
 import { UploadSessionEntity, type UploadSessionState } from './upload-session.entity.js';
@@ -26,9 +26,10 @@ import {
   TooManyOpenUploads,
   UploadIncomplete,
 } from './uploads.errors.js';
-import { AssembleMaster, FreeChunks } from './uploads.jobs.js';
+import { AssembleMaster, FreeChunks, LookAhead } from './uploads.jobs.js';
 import { sessionsEnded } from './uploads.metrics.js';
 import { canManageUpload } from './uploads.policy.js';
+import { firstWanted } from './wanted-ranges.js';
 
 export type UploadSessionRow = UploadSessionEntity;
 export interface ChunkRow {
@@ -242,6 +243,7 @@ export class UploadsService {
     const found = await this.byKey(actor.userId, idempotencyKey, hash);
     if (found) return found;
 
+    const wanted = this.config.earlyProcessing ? firstWanted(fileName, input.contentType ?? null, sizeBytes) : null;
     const made = await this.db
       .tx(async (tx) => {
         await this.reserve(tx, actor.userId, sizeBytes);
@@ -254,8 +256,8 @@ export class UploadsService {
         });
         const [row] = await tx.query<UploadSessionRow>(
           `INSERT INTO upload_session AS u (owner_id, channel_id, video_id, file_name, content_type, size_bytes, sha256,
-                                          fingerprint, idempotency_key, input_hash)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                                          fingerprint, idempotency_key, input_hash, wanted)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          ON CONFLICT (owner_id, idempotency_key) DO NOTHING RETURNING ${this.columns}`,
           [
             actor.userId,
@@ -268,6 +270,7 @@ export class UploadsService {
             input.fingerprint ?? null,
             idempotencyKey,
             hash,
+            wanted && formatRanges(wanted),
           ],
         );
         // The same key won a race: what this transaction reserved and made goes with its roll-back.
@@ -390,7 +393,9 @@ export class UploadsService {
     const wrong = ranges.findIndex((range) => range.start >= range.end || range.end > session.sizeBytes);
     if (wrong >= 0) throw new InvalidInput('This range is empty or not within the file.', ['ranges', String(wrong)]);
     await this.db.tx(async (tx) => {
-      if (!(await ledger.discard(tx, id, ranges))) await this.ended(tx, id);
+      const gone = (await ledger.discard(tx, id, ranges)) ?? (await this.ended(tx, id));
+      // What was made of the file so far may have been made of those.
+      if (gone.any && (await this.videos.withdraw(tx, gone.videoId))) await this.lookAhead(tx, id);
       this.tickAfter(tx, id);
     });
     return this.get(id, actor);
@@ -439,6 +444,10 @@ export class UploadsService {
   /** Hands the chunks' objects to the collector, once nobody can be reading them any more. */
   async freeChunksLater(tx: Tx, sessionId: string): Promise<void> {
     await this.jobs.enqueue(tx, FreeChunks, { sessionId }, { delayMs: LONGEST_LEASE_MS });
+  }
+
+  async lookAhead(tx: Tx, sessionId: string): Promise<void> {
+    await this.jobs.enqueue(tx, LookAhead, { sessionId });
   }
 
   tickAfter(tx: Tx, sessionId: string): void {

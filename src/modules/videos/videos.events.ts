@@ -8,3 +8,6 @@ export const VideoReady = defineEvent<{ videoId: string; run: number }>('VideoRe
 
 /** Once per video and run: it was refused, or given up, with a code. */
 export const VideoFailed = defineEvent<{ videoId: string; run: number; code: string }>('VideoFailed');
+
+/** Once per video and run: what was made before the upload's end counts no more. */
+export const RunWithdrawn = defineEvent<{ videoId: string; run: number }>('RunWithdrawn');

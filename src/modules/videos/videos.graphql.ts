@@ -11,9 +11,11 @@ registerEnumType(VideoStateEnum, {
   name: 'VideoState',
   description: 'Where a video stands on its way from file to stream.',
   valuesMap: {
-    UPLOADING: { description: 'Bytes are still missing, or their digest is being verified.' },
-    PROCESSING: { description: 'All bytes are here; nothing plays yet.' },
-    PLAYABLE: { description: 'The first rendition plays; more are on their way.' },
+    UPLOADING: { description: 'Bytes are still missing, or being verified, and nothing is made of them yet.' },
+    PROCESSING: { description: 'It is being made, perhaps while it is still sent; nothing plays yet.' },
+    PLAYABLE: {
+      description: 'The first rendition plays (while bytes are missing for editors alone); more are on their way.',
+    },
     READY: { description: 'All renditions play to the end.' },
     FAILED: { description: 'It was refused, or given up: `failure` says why.' },
     BLOCKED: { description: 'A moderator or a virus scan took it off.' },

@@ -10,7 +10,7 @@ import { cleanLines, cleanName } from '../users/index.js';
 import { type ProcessingStage, VideoEntity } from './video.entity.js';
 import { statesBefore, type VideoState } from './video-state.js';
 import { NotAnEditor } from './videos.errors.js';
-import { VideoDeleted, VideoFailed, VideoReady } from './videos.events.js';
+import { RunWithdrawn, VideoDeleted, VideoFailed, VideoReady } from './videos.events.js';
 import { canEdit, canWatch, type VideoVisibility } from './videos.policy.js';
 
 /** A row of `video` with the database's time at which it was read. */
@@ -190,7 +190,9 @@ export class VideosService {
   /** The upload is complete and its digest was right: from here on others than its editors may come to see it. */
   async markVerified(tx: Tx, id: string): Promise<{ run: number } | null> {
     const [row] = await tx.query<{ run: number }>(
-      `UPDATE video SET verified_at = now() WHERE id = $1 AND deleted_at IS NULL RETURNING run`,
+      `UPDATE video SET verified_at = now(),
+              published_at = CASE WHEN state IN ('PLAYABLE', 'READY') THEN coalesce(published_at, now()) ELSE published_at END
+       WHERE id = $1 AND deleted_at IS NULL RETURNING run`,
       [id],
     );
     tx.afterCommit(() => this.live.tick(videoTopic(id)));
@@ -258,24 +260,42 @@ export class VideosService {
   }
 
   /**
-   * Starts over: nothing of the run before counts any more.
+   * Starts over with the verified master: nothing of the run before counts any more.
    *
    * @param from the run that is given up
-   * @param state UPLOADING when bytes are wanted again, PROCESSING when the master is good
    * @returns the new run, or null when `from` was over already
    */
-  async nextRun(tx: Tx, videoId: string, from: number, state: 'UPLOADING' | 'PROCESSING'): Promise<number | null> {
+  async nextRun(tx: Tx, videoId: string, from: number): Promise<number | null> {
     const [row] = await tx.query<{ run: number }>(
-      `UPDATE video SET run = run + 1, state = $3, stage = 'QUEUED', failure_code = NULL, failure_message = NULL,
-              failure_retryable = NULL, processing_finished_at = NULL,
-              processing_started_at = CASE WHEN $3 = 'PROCESSING' THEN now() END,
-              processing_attempts = processing_attempts + CASE WHEN $3 = 'PROCESSING' THEN 1 ELSE 0 END,
-              verified_at = CASE WHEN $3 = 'UPLOADING' THEN NULL ELSE verified_at END
+      `UPDATE video SET run = run + 1, state = 'PROCESSING', stage = 'QUEUED', failure_code = NULL, failure_message = NULL,
+              failure_retryable = NULL, processing_finished_at = NULL, processing_started_at = now(),
+              processing_attempts = processing_attempts + 1
        WHERE id = $1 AND run = $2 AND state <> 'BLOCKED' AND deleted_at IS NULL RETURNING run`,
-      [videoId, from, state],
+      [videoId, from],
     );
     tx.afterCommit(() => this.live.tick(videoTopic(videoId)));
     return row?.run ?? null;
+  }
+
+  /**
+   * Bytes of an unverified upload are wanted again: what was made of them early is taken back with all its addresses, and
+   * what is being made counts no more.
+   *
+   * @param run only this one; any unless given
+   * @returns false, with nothing changed, when the upload is verified by now, or the run is over
+   */
+  async withdraw(tx: Tx, videoId: string, run: number | null = null): Promise<boolean> {
+    const [row] = await tx.query<{ run: number }>(
+      `UPDATE video SET run = run + 1, access_epoch = access_epoch + 1, state = 'UPLOADING', stage = 'QUEUED',
+              processing_started_at = NULL, duration_ms = NULL, width = NULL, height = NULL, frame_rate = NULL
+       WHERE id = $1 AND run = coalesce($2, run) AND state IN ('UPLOADING', 'PROCESSING', 'PLAYABLE')
+         AND verified_at IS NULL AND deleted_at IS NULL RETURNING run`,
+      [videoId, run],
+    );
+    if (!row) return false;
+    await this.events.publish(tx, RunWithdrawn, { videoId, run: row.run - 1 });
+    tx.afterCommit(() => this.live.tick(videoTopic(videoId)));
+    return true;
   }
 
   private async roleIn(video: { channelId: string }, actor: Actor | null) {
