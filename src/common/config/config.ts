@@ -79,6 +79,12 @@ export interface Config {
   /** Of every bound on requests; 0: none. */
   readonly rateLimitFactor: number;
   readonly encodeConcurrency: number;
+  /** What a run is planned with. */
+  readonly encodePreset: string;
+  readonly encodeCrf: number;
+  /** The lowest first; caps at up to 30 frames a second. */
+  readonly ladder: readonly { readonly shortSide: number; readonly maxBitsPerSecond: number }[];
+  readonly segmentsPerPiece: number;
   readonly sandbox: 'auto' | 'strict';
   readonly ffmpegPath: string;
   readonly graphqlIntrospection: boolean;
@@ -165,6 +171,10 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     maxOpenUploads: o.UPLOAD_MAX_OPEN,
     rateLimitFactor: o.RATE_LIMIT_FACTOR,
     encodeConcurrency: o.ENCODE_CONCURRENCY,
+    encodePreset: o.ENCODE_PRESET,
+    encodeCrf: o.ENCODE_CRF,
+    ladder: Object.freeze(o.LADDER),
+    segmentsPerPiece: o.PIECE_SEGMENTS,
     sandbox: o.SANDBOX,
     ffmpegPath: o.FFMPEG_PATH,
     graphqlIntrospection: o.GRAPHQL_INTROSPECTION,
