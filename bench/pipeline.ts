@@ -15,7 +15,9 @@ import { median, shuffled, spread, table } from './report.js';
 const run = promisify(execFile);
 const CHUNK = 32 * 1024 * 1024;
 const LOOK_MS = 20;
-const SAMPLE_MS = 200;
+const SAMPLE_MS = 50;
+const IDLE_MS = 200;
+const PAGE = 4096;
 const TICKS_A_SECOND = 100;
 /** A bitrate and a quality are the same within these. */
 const SAME_BITRATE = 0.05;
@@ -70,57 +72,62 @@ interface Rung {
   maxBitsPerSecond: number;
 }
 
-/** All of a process and of those it started, also of those that have ended: in seconds, and MB that are resident now. */
-function used(pids: readonly number[]): { cpu: number; memory: number } {
-  const sum = { cpu: 0, memory: 0 };
-  for (const pid of pids) {
-    try {
-      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-        .replace(/^.*\) /s, '')
-        .split(' ')
-        .map(Number);
-      // utime, stime, and those of children that were waited for.
-      sum.cpu += fields.slice(11, 15).reduce((all, ticks) => all + ticks, 0) / TICKS_A_SECOND;
-      sum.memory += ((fields[21] as number) * 4096) / 1e6;
-    } catch (error) {
-      // It ended just now: its parent has its time.
-      if (!['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-    }
+/** Processor time in seconds and resident MB of one process; null when it has ended. */
+function used(pid: number): { cpu: number; memory: number } | null {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ')
+      .map(Number);
+    return {
+      cpu: ((fields[11] as number) + (fields[12] as number)) / TICKS_A_SECOND,
+      memory: ((fields[21] as number) * PAGE) / 1e6,
+    };
+  } catch (error) {
+    return ifGone(error, null);
   }
-  return sum;
-}
-
-/** Seconds of processor time of what this process started and saw end. */
-function ofEndedChildren(): number {
-  const fields = readFileSync('/proc/self/stat', 'utf8')
-    .replace(/^.*\) /s, '')
-    .split(' ')
-    .map(Number);
-  return ((fields[13] as number) + (fields[14] as number)) / TICKS_A_SECOND;
 }
 
 function tree(pid: number): number[] {
   try {
     return family(pid);
   } catch (error) {
-    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
-    throw error;
+    return ifGone(error, []);
   }
 }
 
-/** What `work` takes of the processes that `pids` names, and its own times. */
+function ifGone<T>(error: unknown, value: T): T {
+  if (!['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  return value;
+}
+
+/**
+ * What `work` takes of the processes that `pids` names, looked at 20 times a second: nobody is told the times of what ran in a sandbox,
+ * so of each that ends its last moment is missed, of ours and of the others.
+ */
 async function measure<T>(
   pids: () => readonly number[],
   work: () => Promise<T>,
 ): Promise<T & { cpu: number; memory: number }> {
-  const before = used(pids());
+  const before = new Map(pids().map((pid) => [pid, used(pid)?.cpu ?? 0]));
+  const last = new Map<number, number>();
   let memory = 0;
-  const timer = setInterval(() => {
-    memory = Math.max(memory, used(pids()).memory);
-  }, SAMPLE_MS);
+  const look = () => {
+    let resident = 0;
+    for (const pid of pids()) {
+      const now = used(pid);
+      if (!now) continue;
+      last.set(pid, now.cpu);
+      resident += now.memory;
+    }
+    memory = Math.max(memory, resident);
+  };
+  const timer = setInterval(look, SAMPLE_MS);
   try {
     const result = await work();
-    return { ...result, cpu: used(pids()).cpu - before.cpu, memory };
+    look();
+    const cpu = [...last].reduce((sum, [pid, seconds]) => sum + seconds - (before.get(pid) ?? 0), 0);
+    return { ...result, cpu, memory };
   } finally {
     clearInterval(timer);
   }
@@ -208,7 +215,7 @@ class Sluice {
         `SELECT FROM job WHERE state <> 'DONE' AND run_at < now() + interval '1 min' LIMIT 1`,
       );
       if (rows.length === 0) return;
-      await pause(SAMPLE_MS);
+      await pause(IDLE_MS);
     }
   }
 
@@ -383,11 +390,8 @@ export async function measurePipeline(place: Place, options: PipelineOptions): P
       if (workers === options.workers[0]) {
         const standing = new Set(tree(process.pid));
         const own = () => tree(process.pid).filter((pid) => !standing.has(pid));
-        const peer = async (work: typeof inSequence, what: string) => {
-          const before = ofEndedChildren();
-          const times = await measure(own, () => work(source, folder, rungs, shape.rate));
-          note(clip, what, { ...times, cpu: ofEndedChildren() - before });
-        };
+        const peer = async (work: typeof inSequence, what: string) =>
+          note(clip, what, await measure(own, () => work(source, folder, rungs, shape.rate)));
         peers['(a) one run a rendition'] = () => peer(inSequence, '(a) one run a rendition');
         peers['(b) one run'] = () => peer(allAtOnce, '(b) one run');
       }
@@ -437,7 +441,7 @@ async function measureFairness(place: Place, folder: string, { rounds, others }:
     while (
       (await place.db.query(`SELECT FROM job WHERE state <> 'DONE' AND queue IN ('first', 'encode')`)).rows.length > 0
     )
-      await pause(SAMPLE_MS);
+      await pause(IDLE_MS);
   }
   const ada = await sluice.signUp();
   const channelId = await ada.createChannel();

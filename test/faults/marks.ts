@@ -2,20 +2,26 @@ import pg from 'pg';
 import { until } from '../support/index.js';
 
 /** Points of the processing of a video: the statement by which it goes on, before it has had an effect. */
-const POINTS: Record<string, { table: string; on: 'INSERT' | 'UPDATE'; when: string }> = {
+const POINTS: Record<string, { table: string; on: 'INSERT' | 'UPDATE'; when: string; once?: true }> = {
   'the original is complete': {
     table: 'upload_session',
     on: 'UPDATE',
     when: `NEW.state = 'COMPLETED' AND OLD.state <> 'COMPLETED'`,
+    once: true,
   },
   'a job is claimed': {
     table: 'job',
     on: 'UPDATE',
     when: `NEW.state = 'RUNNING' AND OLD.state = 'QUEUED' AND NEW.subject IS NOT NULL`,
   },
-  'probing begins': { table: 'video', on: 'UPDATE', when: `NEW.stage = 'PROBING' AND OLD.stage <> 'PROBING'` },
-  'the run is planned': { table: 'transcode_source', on: 'INSERT', when: 'true' },
-  'pieces are asked for': { table: 'job', on: 'INSERT', when: `NEW.name = 'EncodePiece'` },
+  'probing begins': {
+    table: 'video',
+    on: 'UPDATE',
+    when: `NEW.stage = 'PROBING' AND OLD.stage <> 'PROBING'`,
+    once: true,
+  },
+  'the run is planned': { table: 'transcode_source', on: 'INSERT', when: 'true', once: true },
+  'pieces are asked for': { table: 'job', on: 'INSERT', when: `NEW.name = 'EncodePiece'`, once: true },
   'an attempt begins': { table: 'piece', on: 'UPDATE', when: 'NEW.strikes > OLD.strikes' },
   'a piece makes progress': {
     table: 'piece',
@@ -36,12 +42,24 @@ const POINTS: Record<string, { table: string; on: 'INSERT' | 'UPDATE'; when: str
   },
   'a piece is done': { table: 'piece', on: 'UPDATE', when: 'NEW.done_at IS NOT NULL AND OLD.done_at IS NULL' },
   'a job is done': { table: 'job', on: 'UPDATE', when: `NEW.state = 'DONE' AND NEW.subject IS NOT NULL` },
-  'it becomes PLAYABLE': { table: 'video', on: 'UPDATE', when: `NEW.state = 'PLAYABLE' AND OLD.state <> 'PLAYABLE'` },
-  'stills are committed': { table: 'still', on: 'INSERT', when: 'true' },
-  'it becomes READY': { table: 'video', on: 'UPDATE', when: `NEW.state = 'READY' AND OLD.state <> 'READY'` },
+  'it becomes PLAYABLE': {
+    table: 'video',
+    on: 'UPDATE',
+    when: `NEW.state = 'PLAYABLE' AND OLD.state <> 'PLAYABLE'`,
+    once: true,
+  },
+  'stills are committed': { table: 'still', on: 'INSERT', when: 'true', once: true },
+  'it becomes READY': {
+    table: 'video',
+    on: 'UPDATE',
+    when: `NEW.state = 'READY' AND OLD.state <> 'READY'`,
+    once: true,
+  },
 };
 
 export const MARKS = Object.keys(POINTS);
+/** How often a video comes to a mark, at least: the marks of pieces as often as it has pieces. */
+export const timesOf = (mark: string): number => (POINTS[mark]?.once ? 1 : 3);
 /** First part of the names of the advisory locks that stand for marks. */
 const LOCKS = 7_100;
 

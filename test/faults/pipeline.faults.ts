@@ -9,7 +9,7 @@ import { brokenInvariants, storeDifferences } from '../support/invariants.js';
 import { Retries, RetryingClient } from '../support/retrying-client.js';
 import type { ServerProcess } from '../support/server-process.js';
 import { type Installation, startInstallation } from './installation.js';
-import { atMark, MARKS, markSql } from './marks.js';
+import { atMark, MARKS, markSql, timesOf } from './marks.js';
 import { type Draw, drawFrom } from './schedule.js';
 
 /**
@@ -187,12 +187,11 @@ async function schedule(seed: number): Promise<{ broken: string[]; faults: strin
   const videoId = rowId(session.video.id);
   await ada.sendChunk(session.id, { offset: 0, sizeBytes: clip.length, sha256: sha256(clip) }, clip);
 
-  const drawn = draw.times(1, 3).map(() => ({
-    mark: draw.of(MARKS),
-    nth: draw.int(1, 3),
-    act: draw.of(Object.keys(ACTS)),
-    own: drawFrom(draw.int(0, 2 ** 31)),
-  }));
+  const drawn = draw.times(1, 3).map(() => {
+    const mark = draw.of(MARKS);
+    const act = draw.of(Object.keys(ACTS));
+    return { mark, nth: draw.int(1, timesOf(mark)), act, own: drawFrom(draw.int(0, 2 ** 31)) };
+  });
   // Who comes to a mark may be killed there as often as the schedule has it.
   const under = Promise.all(
     drawn.map(async ({ mark, nth, act, own }) => {
