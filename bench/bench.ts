@@ -2,11 +2,12 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { deliveryTable, measureDelivery } from './delivery.js';
 import { earlyTable, measureEarly } from './early.js';
+import { measurePipeline, pipelineTable } from './pipeline.js';
 import { Place } from './place.js';
 import { measureRequests, requestsTable } from './requests.js';
 import { measureUploads, uploadsTable } from './uploads.js';
 
-const HELP = `npm run bench -- requests | delivery | uploads | early [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
+const HELP = `npm run bench -- requests | delivery | uploads | early | pipeline [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
 
 requests   processor time and latency of the server for { __typename }, a list of 20 videos and commitChunks of 100 chunks,
            beside a bare Nest + Apollo + Fastify server with the same SQL and beside node:http + pg
@@ -14,8 +15,10 @@ delivery   segments of 1 MB per second of processor time from the application an
 uploads    memory of the server while files are appended, and processor time a GB of each lane, beside @tus/server with its file
            store, SHA-256 of the same bytes, and MinIO alone
 early      seconds until the owner of a film sees its first frame, while it is sent over 4 Mbit/s and processed early or afterwards
+pipeline   from a file's last byte to its first playable rung and to READY, through the whole product, beside ffmpeg run
+           for each rendition in turn and for all in one; then a new video beside a hundred queued ones of somebody else
 
---rounds   how often each is measured, in random order (default 7; of uploads and early 3)
+--rounds   how often each is measured, in random order (default 7; of uploads and early 3, of pipeline 5)
 --seconds  how long each time (default 2)
 --only     only operations whose name has this text
 --at       how many requests at once (default 1,16)
@@ -23,6 +26,9 @@ early      seconds until the owner of a film sees its first frame, while it is s
 --mib      … how large each (default 256), …
 --large-mib  … the one that is large (default 4096; 0: none of these) …
 --round-mib  … and what is sent in a round (default 512)
+--clips    of pipeline: which (default 1080p30,4k60; short is for a trial; none leaves them out), …
+--workers  … with how many worker processes of one encoder each (default 0: one process does all), …
+--others   … and how many videos of somebody else are queued (default 100; 0 leaves this out)
 --json     one line of JSON with every round's figures
 
 commitChunks uses the disk store, or the S3 store that S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY and S3_SECRET_KEY name.
@@ -40,18 +46,21 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string', default: '2' },
     only: { type: 'string' },
     at: { type: 'string', default: '1,16' },
+    clips: { type: 'string', default: '1080p30,4k60' },
+    workers: { type: 'string', default: '0' },
+    others: { type: 'string', default: '100' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
 const suite = positionals[0];
-if (values.help || !['requests', 'delivery', 'uploads', 'early'].includes(suite ?? '')) {
+if (values.help || !['requests', 'delivery', 'uploads', 'early', 'pipeline'].includes(suite ?? '')) {
   process.stdout.write(HELP);
   process.exit(values.help ? 0 : 1);
 }
 
 const options = {
-  rounds: Number(values.rounds ?? (suite === 'uploads' || suite === 'early' ? 3 : 7)),
+  rounds: Number(values.rounds ?? ({ uploads: 3, early: 3, pipeline: 5 } as Record<string, number>)[suite ?? ''] ?? 7),
   seconds: Number(values.seconds),
   only: values.only,
   at: values.at.split(',').map(Number),
@@ -82,7 +91,11 @@ try {
     const [files = 0, mib = 0, largeMib = 0, roundMib = 0] = Object.values(sizes).map(Number);
     report(await measureUploads(place, { ...options, files, mib, largeMib, roundMib }), uploadsTable);
   } else if (suite === 'early') report(await measureEarly(place, options), earlyTable);
-  else if (suite === 'requests') report(await measureRequests(place, options), requestsTable);
+  else if (suite === 'pipeline') {
+    const clips = values.clips === 'none' ? [] : values.clips.split(',');
+    const [workers, others] = [values.workers.split(',').map(Number), Number(values.others)];
+    report(await measurePipeline(place, { ...options, clips, workers, others }), pipelineTable);
+  } else if (suite === 'requests') report(await measureRequests(place, options), requestsTable);
   else report(await measureDelivery(place, options), deliveryTable);
 } finally {
   await place.close();

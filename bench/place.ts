@@ -54,6 +54,11 @@ export class Place {
     return place;
   }
 
+  /** The process that the load comes from, which is no part of what is measured. */
+  isLoader(pid: number): boolean {
+    return pid === this.loader.pid;
+  }
+
   onClose(stop: () => Promise<unknown>): void {
     this.stops.push(stop);
   }

@@ -29,7 +29,11 @@ export interface Installation {
   /** Where clients go: a bad link to whichever api process is up. */
   readonly link: BadLink;
   readonly apis: readonly ServerProcess[];
+  /** The first of the workers. */
   readonly worker: ServerProcess;
+  readonly workers: readonly ServerProcess[];
+  /** Where a process has its files. */
+  dataDirOf(server: ServerProcess): string;
   readonly database: TestDatabase;
   readonly redis: TestRedis;
   readonly store: StoreFront;
@@ -42,8 +46,14 @@ export interface Installation {
   remove(): Promise<void>;
 }
 
-/** Two api processes and a worker on a PostgreSQL, a Redis and a MinIO of their own, all of which can be taken away. */
-export async function startInstallation(bytesPerSecond: number): Promise<Installation> {
+/**
+ * Two api processes and workers on a PostgreSQL, a Redis and a MinIO of their own, all of which can be taken away.
+ * @param options.env further options of every process
+ */
+export async function startInstallation(
+  bytesPerSecond: number,
+  options: { workers?: number; env?: Record<string, string> } = {},
+): Promise<Installation> {
   const removals: (() => unknown)[] = [];
   const remove = async () => {
     for (let next = removals.pop(); next; next = removals.pop()) await next();
@@ -85,17 +95,23 @@ export async function startInstallation(bytesPerSecond: number): Promise<Install
       RATE_LIMIT_FACTOR: '0',
       ...minio.env,
       S3_ENDPOINT: store.url,
+      ...options.env,
     };
+    const dataDirs = new Map<ServerProcess, string>();
     const make = async (name: string, role: string, port: number) => {
       const dataDir = join(folder, name);
       await mkdir(dataDir, { mode: 0o711 });
       const server = serverProcess(port, { ...shared, ROLE: role, DATA_DIR: dataDir });
       removals.push(() => server.kill());
+      dataDirs.set(server, dataDir);
       await server.start();
       return server;
     };
     const apis = await Promise.all(ports.map((port, k) => make(`api-${k}`, 'api', port)));
-    const worker = await make('worker', 'worker', await freePort());
+    const workers: ServerProcess[] = [];
+    for (let k = 0; k < (options.workers ?? 1); k++) {
+      workers.push(await make(`worker-${k}`, 'worker', await freePort()));
+    }
     const { s3 } = readSettings({ ...minio.env });
     if (!s3) throw new Error('The store has no configuration.');
     const storage = new S3Storage(s3);
@@ -103,7 +119,9 @@ export async function startInstallation(bytesPerSecond: number): Promise<Install
     return {
       link,
       apis,
-      worker,
+      worker: workers[0] as ServerProcess,
+      workers,
+      dataDirOf: (server) => dataDirs.get(server) as string,
       redis,
       store,
       storage,

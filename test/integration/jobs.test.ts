@@ -97,7 +97,7 @@ it('tries again what failed, and remembers why', async () => {
     ([job]) => job?.state === 'DONE',
   );
   expect(handlers.attempts).toEqual([1, 2, 3]);
-  expect(done).toMatchObject({ attempts: 3, lease: null, last_error: null });
+  expect(done).toMatchObject({ attempts: 3, lease: null, last_error: 'not yet' });
 });
 
 it('tells every handler of an event by a job of its own', async () => {

@@ -4,8 +4,10 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import type { Actor } from '../../src/common/access/index.js';
+import type { Config } from '../../src/common/config/index.js';
 import { Database } from '../../src/common/database/index.js';
 import type { JobContext } from '../../src/common/jobs/index.js';
+import { MediaEngine, MediaRunError } from '../../src/modules/media/index.js';
 import { ObjectStorage, StoredObjects } from '../../src/modules/storage/index.js';
 import { EncodeAudioJob } from '../../src/modules/transcoding/encode-audio.job.js';
 import { EncodePieceJob } from '../../src/modules/transcoding/encode-piece.job.js';
@@ -90,7 +92,7 @@ it('plans a run once, also when probed again', async () => {
   await app.get(ProbeVideoJob).handle({ videoId, run: 1 }, context());
   expect(await piecesOf(videoId)).toEqual(before);
   const jobs = await app.database.query(
-    `SELECT j.name, j.queue FROM job j JOIN piece p ON j.dedupe_key = 'piece:' || p.id WHERE p.video_id = $1 ORDER BY j.priority`,
+    `SELECT j.name, j.queue FROM job j JOIN piece p ON j.dedupe_key = 'piece:' || p.id WHERE p.video_id = $1 ORDER BY j.queue DESC, j.turn`,
     [videoId],
   );
   expect(jobs).toEqual([
@@ -301,19 +303,76 @@ it('trouble of our own is no strike', async () => {
   expect((await piecesOf(videoId)).every((each) => each.strikes === 0)).toBe(true);
 });
 
-it('a player that waits has its piece made next', async () => {
+it('a full disk and an encoder that could not be started are no strikes, one that stood still is', async () => {
   const { videoId, piece } = await planned();
-  const priority = async () =>
-    (
-      await app.database.query<{ priority: number }>('SELECT priority FROM job WHERE dedupe_key = $1', [
-        `piece:${piece('VIDEO 1').id}`,
-      ])
-    )[0]?.priority;
-  const wanted = { videoId, run: 1, rendition: '48p', segmentNumber: 3 };
-  await app.get(TranscodingService).hurry(wanted);
-  expect(await priority()).toBe(11);
-  await app.get(TranscodingService).hurry({ ...wanted, segmentNumber: 4 });
-  expect(await priority()).toBe(1);
+  const strikes = async () => (await piecesOf(videoId)).find((each) => each.id === piece('VIDEO 1').id)?.strikes;
+  const engine = app.get(MediaEngine);
+  for (const failure of [
+    new MediaRunError('exit', 'av_interleaved_write_frame(): No space left on device'),
+    new MediaRunError('start', ''),
+  ]) {
+    jest.spyOn(engine, 'run').mockRejectedValueOnce(failure);
+    await expect(make(piece('VIDEO 1'))).rejects.toBe(failure);
+    expect(await strikes()).toBe(0);
+  }
+  jest.spyOn(engine, 'run').mockRejectedValueOnce(new MediaRunError('stalled', ''));
+  await expect(make(piece('VIDEO 1'))).rejects.toThrow('stalled');
+  expect(await strikes()).toBe(1);
+  await make(piece('VIDEO 1'));
+  expect((await segmentsOf(videoId)).map((segment) => segment.number)).toEqual([4]);
+});
+
+it('a player that waits has its piece made on the next turn of its owner, in place of another', async () => {
+  const { videoId, piece } = await planned();
+  const name = (key: string) =>
+    ['AUDIO 0', 'VIDEO 0', 'VIDEO 1'].find((each) => key === `piece:${piece(each).id}`) as string;
+  const order = async () => {
+    const rows = await app.database.query<{ key: string; turn: number }>(
+      `SELECT dedupe_key AS key, turn FROM job WHERE subject = $1 AND queue = 'encode' ORDER BY turn, priority`,
+      [videoId],
+    );
+    return { names: rows.map((row) => name(row.key)), turns: rows.map((row) => row.turn) };
+  };
+  const hurry = (wanted: object) =>
+    app.get(TranscodingService).hurry({ videoId, run: 1, rendition: '48p', segmentNumber: 4, ...wanted });
+  const { names, turns } = await order();
+  expect(names).toEqual(['AUDIO 0', 'VIDEO 0', 'VIDEO 1']);
+  expect(new Set(turns).size).toBe(3);
+  await hurry({});
+  expect(await order()).toEqual({ names: ['VIDEO 1', 'VIDEO 0', 'AUDIO 0'], turns });
+  await hurry({});
+  expect((await order()).names).toEqual(['VIDEO 1', 'VIDEO 0', 'AUDIO 0']);
+  // Who asked before keeps the turn that was won.
+  await hurry({ rendition: 'audio' });
+  expect(await order()).toEqual({ names: ['VIDEO 1', 'AUDIO 0', 'VIDEO 0'], turns });
+  await hurry({ segmentNumber: 3 });
+  expect(await order()).toEqual({ names: ['VIDEO 1', 'AUDIO 0', 'VIDEO 0'], turns });
+});
+
+it('a run is made with what it was planned with, whatever is configured meanwhile', async () => {
+  const { videoId, piece } = await planned();
+  await make(piece('FIRST 0'));
+  const runs = jest.spyOn(app.get(MediaEngine), 'run');
+  const transcoding = app.get(TranscodingService);
+  const changed = { ...app.config, encodePreset: 'ultrafast', encodeCrf: 30, segmentsPerPiece: 1 };
+  const configured = jest.replaceProperty(transcoding as unknown as { config: Config }, 'config', changed);
+  const later = await planned();
+  configured.restore();
+  for (const name of ['VIDEO 0', 'VIDEO 1']) await make(piece(name));
+  expect((await segmentsOf(videoId)).map((segment) => segment.number)).toEqual([1, 2, 3, 4]);
+  await make(later.piece('VIDEO 3'));
+  const asked = runs.mock.calls.map(([{ command }]) => command.outputs[0]?.options ?? []);
+  const settings = asked.map((options) => ['-preset', '-crf'].map((name) => options[options.indexOf(name) + 1]));
+  expect(settings).toEqual([
+    ['veryfast', '23'],
+    ['veryfast', '23'],
+    ['ultrafast', '30'],
+  ]);
+  const hurried = async () =>
+    (await app.database.query('SELECT FROM job WHERE subject = $1 AND priority = 1', [later.videoId])).length;
+  expect(await hurried()).toBe(0);
+  await transcoding.hurry({ videoId: later.videoId, run: 1, rendition: '48p', segmentNumber: 2 });
+  expect(await hurried()).toBe(1);
 });
 
 it('a deleted video leaves no row and no object', async () => {

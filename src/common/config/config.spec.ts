@@ -61,6 +61,26 @@ it.each([
     'true',
     'TRUST_PROXY must be false, the number of proxies in front, or their addresses or networks separated by commas; it is "true".',
   ],
+  ['ENCODE_CRF', '60', 'ENCODE_CRF must be a whole number from 16 to 40; it is "60".'],
+  [
+    'ENCODE_PRESET',
+    'best',
+    'ENCODE_PRESET must be ultrafast, superfast, veryfast, faster, fast, medium, slow or slower; it is "best".',
+  ],
+  ...[
+    '240',
+    '240:400,240:800',
+    '240:400,360:300',
+    '241:400',
+    '90:400',
+    '240:10',
+    '8000:900',
+    ''.padEnd(99, '240:400,'),
+  ].map((value) => [
+    'LADDER',
+    value,
+    `LADDER must be up to ten of SIDE:KBITS separated by commas, rising in both: even sides of 100 to 4320, 64 to 200000 kbit/s; it is "${value}".`,
+  ]),
 ])('answers a wrong %s (%s) with a sentence', (name, value, sentence) => {
   expect(problemsOf({ [name]: value })).toEqual([sentence]);
 });

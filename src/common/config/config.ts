@@ -81,6 +81,12 @@ export interface Config {
   /** Films are processed before all of them has arrived. */
   readonly earlyProcessing: boolean;
   readonly encodeConcurrency: number;
+  /** What a run is planned with. */
+  readonly encodePreset: string;
+  readonly encodeCrf: number;
+  /** The lowest first; caps at up to 30 frames a second. */
+  readonly ladder: readonly { readonly shortSide: number; readonly maxBitsPerSecond: number }[];
+  readonly segmentsPerPiece: number;
   readonly sandbox: 'auto' | 'strict';
   readonly ffmpegPath: string;
   readonly graphqlIntrospection: boolean;
@@ -168,6 +174,10 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     rateLimitFactor: o.RATE_LIMIT_FACTOR,
     earlyProcessing: o.EARLY_PROCESSING,
     encodeConcurrency: o.ENCODE_CONCURRENCY,
+    encodePreset: o.ENCODE_PRESET,
+    encodeCrf: o.ENCODE_CRF,
+    ladder: Object.freeze(o.LADDER),
+    segmentsPerPiece: o.PIECE_SEGMENTS,
     sandbox: o.SANDBOX,
     ffmpegPath: o.FFMPEG_PATH,
     graphqlIntrospection: o.GRAPHQL_INTROSPECTION,

@@ -33,6 +33,34 @@ const whole = (min: number, max: number) =>
 const url = (...protocols: string[]) => z.string().refine((text) => protocols.includes(parsed(text)?.protocol ?? ''));
 const origin = (text: string) => parsed(text)?.origin === text;
 const GiB = 2 ** 30;
+const PRESETS = ['ultrafast', 'superfast', 'veryfast', 'faster', 'fast', 'medium', 'slow', 'slower'] as const;
+const LADDER = [
+  { shortSide: 240, maxBitsPerSecond: 400_000 },
+  { shortSide: 360, maxBitsPerSecond: 800_000 },
+  { shortSide: 480, maxBitsPerSecond: 1_400_000 },
+  { shortSide: 720, maxBitsPerSecond: 2_800_000 },
+  { shortSide: 1080, maxBitsPerSecond: 5_000_000 },
+];
+const RUNG = /^(\d{2,4}):(\d{2,6})$/;
+
+/** `240:400,360:800`, the lowest first: even short sides of 100 to 4320 pixels, 64 to 200000 kbit/s, at most ten. */
+function ladder(text: string, context: z.RefinementCtx): { shortSide: number; maxBitsPerSecond: number }[] {
+  const rungs = text.split(',').map((rung) => {
+    const [, side, kilobits] = RUNG.exec(rung.trim()) ?? [];
+    return { shortSide: Number(side), maxBitsPerSecond: Number(kilobits) * 1000 };
+  });
+  const isRung = ({ shortSide, maxBitsPerSecond: bits }: (typeof rungs)[number], index: number) =>
+    shortSide >= 100 &&
+    shortSide <= 4320 &&
+    shortSide % 2 === 0 &&
+    bits >= 64_000 &&
+    bits <= 200_000_000 &&
+    (index === 0 ||
+      (shortSide > (rungs[index - 1]?.shortSide ?? 0) && bits > (rungs[index - 1]?.maxBitsPerSecond ?? 0)));
+  if (rungs.length <= 10 && rungs.every(isRung)) return rungs;
+  context.addIssue({ code: 'custom' });
+  return z.NEVER;
+}
 
 export const options = z.object({
   ROLE: option(z.enum(['all', 'api', 'worker']).default('all'), {
@@ -240,6 +268,28 @@ export const options = z.object({
     description: 'How many pieces one process encodes at once.',
     accepts: 'a whole number from 1 to 256',
     default: 'the number of cores',
+  }),
+  ENCODE_PRESET: option(z.enum(PRESETS).default('veryfast'), {
+    description:
+      "x264's preset: how much time goes into each frame, for smaller files of the same look. This and the next three hold for videos that are planned from then on.",
+    accepts: PRESETS.join(', ').replace(/, (\w+)$/, ' or $1'),
+  }),
+  ENCODE_CRF: option(whole(16, 40).default(23), {
+    description:
+      'The quality that each rung is made for, below its cap: a smaller number looks better and takes more bytes.',
+    accepts: 'a whole number from 16 to 40',
+  }),
+  LADDER: option(z.string().transform(ladder).default(LADDER), {
+    description:
+      'The rungs that a video is made in, as far as its own short side goes: short side in pixels and cap in kbit/s at up to 30 frames a second (half as much more above).',
+    accepts:
+      'up to ten of SIDE:KBITS separated by commas, rising in both: even sides of 100 to 4320, 64 to 200000 kbit/s',
+    default: '`240:400,360:800,480:1400,720:2800,1080:5000`',
+  }),
+  PIECE_SEGMENTS: option(whole(1, 15).default(3), {
+    description:
+      'How many segments of about 4 s are encoded in one piece: more start fewer programs, fewer spread better over workers.',
+    accepts: 'a whole number from 1 to 15',
   }),
   SANDBOX: option(z.enum(['auto', 'strict']).default('auto'), {
     description:

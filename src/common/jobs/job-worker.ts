@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { CONFIG, type Config } from '../config/index.js';
@@ -13,6 +14,8 @@ import { WakeUps } from './wake-ups.js';
 const LEASE_SECONDS = 30;
 const RENEW_MS = 8_000;
 const POLL_MS = 1_000;
+/** What failed here is left to other processes for so long, as far as somebody's files are worked on: they look every second. */
+const ELSEWHERE_MS = 2 * POLL_MS;
 /** How long jobs under way may go on once the process drains; then they are told to stop, and released. */
 const DRAIN_GRACE_MS = 3_000;
 const KEEP_FINISHED_DAYS = 7;
@@ -47,6 +50,11 @@ interface RunningJob {
 
 class Draining extends Error {}
 
+/** Of why an attempt failed, and of the end of what its program said. */
+const KEPT_CHARACTERS = 4_096;
+/** What a text column takes. */
+const storable = (text: string) => text.replaceAll('\0', '');
+
 type PeriodicTask = (signal: AbortSignal) => Promise<void>;
 
 /**
@@ -62,6 +70,8 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly slots = new Map<QueueName, { limit: number; used: number; waiting: (() => void)[] }>();
   private readonly timers: NodeJS.Timeout[] = [];
   private readonly drained = new AbortController();
+  /** For operators: the process, and where it runs. */
+  private readonly name = `${process.pid}@${hostname()}`;
 
   constructor(
     private readonly db: Database,
@@ -181,12 +191,13 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
   private async claim(queue: QueueName): Promise<ClaimedJob | undefined> {
     const [job] = await this.db.query<ClaimedJob>(
       `UPDATE job SET state = 'RUNNING', lease = gen_random_uuid(), attempts = attempts + 1,
-              lease_until = now() + $3 * interval '1 s'
+              lease_until = now() + $3 * interval '1 s', started_at = now(), worker = $4
        WHERE id = (SELECT id FROM job WHERE queue = $1 AND state = 'QUEUED' AND run_at <= now() AND name = ANY($2)
-                   ORDER BY priority, run_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+                     AND (owner IS NULL OR worker IS DISTINCT FROM $4 OR run_at <= now() - $5 * interval '1 ms')
+                   ORDER BY turn, priority, run_at LIMIT 1 FOR UPDATE SKIP LOCKED)
        RETURNING id, name, queue, payload, attempts, lease, extract(epoch FROM now() - run_at)::float8 AS "waitedSeconds"`,
       // A newer build's jobs wait for a worker of that build.
-      [queue, [...this.handlers.keys()], LEASE_SECONDS],
+      [queue, [...this.handlers.keys()], LEASE_SECONDS, this.name, ELSEWHERE_MS],
     );
     return job;
   }
@@ -221,7 +232,7 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
 
   private async finish(job: ClaimedJob): Promise<void> {
     await this.db.query(
-      `UPDATE job SET state = 'DONE', finished_at = now(), lease = NULL, lease_until = NULL, last_error = NULL
+      `UPDATE job SET state = 'DONE', finished_at = now(), lease = NULL, lease_until = NULL
        WHERE id = $1 AND lease = $2`,
       [job.id, job.lease],
     );
@@ -229,17 +240,19 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
 
   private async putBack(job: ClaimedJob, error: Error): Promise<void> {
     const drained = error instanceof Draining;
+    const { log } = error as { log?: unknown };
     if (!drained) this.logger.warn({ jobId: job.id, job: job.name, attempt: job.attempts, err: error }, 'job failed');
     await this.db.query(
       `UPDATE job SET state = 'QUEUED', lease = NULL, lease_until = NULL, attempts = attempts - $5,
-              run_at = now() + $3 * interval '1 ms', last_error = $4
+              run_at = now() + $3 * interval '1 ms', last_error = $4, last_log = coalesce($6, last_log)
        WHERE id = $1 AND lease = $2`,
       [
         job.id,
         job.lease,
         drained ? 0 : backoffMs(job.attempts, Math.random()),
-        String(error.message).slice(0, 4_000),
+        storable(String(error.message)).slice(0, KEPT_CHARACTERS),
         drained ? 1 : 0,
+        typeof log === 'string' ? storable(log).slice(-KEPT_CHARACTERS) : null,
       ],
     );
   }
@@ -296,7 +309,7 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
 
   private async reclaim(): Promise<void> {
     await this.db.query(
-      `UPDATE job SET state = 'QUEUED', lease = NULL, lease_until = NULL WHERE id IN
+      `UPDATE job SET state = 'QUEUED', lease = NULL, lease_until = NULL, last_error = 'Its worker was killed, or cut off from the database.' WHERE id IN
          (SELECT id FROM job WHERE state = 'RUNNING' AND lease_until < now() LIMIT 1000 FOR UPDATE SKIP LOCKED)`,
     );
   }

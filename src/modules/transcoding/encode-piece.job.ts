@@ -20,8 +20,9 @@ import { SourceFiles } from './source-files.js';
 import { PieceRefused } from './transcoding.errors.js';
 import { EncodeFirst, EncodePiece } from './transcoding.jobs.js';
 
-/** A piece is twelve seconds of video: slower than 1/150 of its speed is no encoder at work. */
-const TIMEOUT_MS = 30 * 60_000;
+/** Slower than 1/150 of a video's speed is no encoder at work; the start of a program on a busy machine is none of it. */
+const MS_A_SECOND = 150_000;
+const LEAST_TIMEOUT_MS = 10 * 60_000;
 
 @Injectable()
 export class EncodePieceJob {
@@ -62,14 +63,17 @@ export class EncodePieceJob {
   private async make(work: PieceWork, folder: string, { lease, signal }: JobContext): Promise<MadeSegments[]> {
     const { timing, firstFrame, frameCount: frames, picture } = work;
     const rungs = rungsOf(work.kind, work.rungs);
+    const seconds = (frames * timing.fpsDen) / timing.fpsNum;
     const { log } = await this.reading(work, signal, (path) => {
       if (!picture.video) throw new Error('A probe without a picture was accepted.');
       const command = pieceArguments({
         ...{ path, video: picture.video, timing, firstFrame, frames },
         rungs: rungs.toReversed(),
+        preset: work.settings.preset,
+        crf: work.settings.crf,
       });
       return this.engine.run({
-        ...{ command, workDir: folder, timeoutMs: TIMEOUT_MS, signal },
+        ...{ command, workDir: folder, timeoutMs: LEAST_TIMEOUT_MS + MS_A_SECOND * seconds, signal },
         onProgress: this.attempts.progress(work),
       });
     });
@@ -82,7 +86,8 @@ export class EncodePieceJob {
       const checked = checkPiece({ timing, firstFrame, frames, initSha256: null, constantRate }, read, log);
       const [first, last] = [read.fragments[0], read.fragments.at(-1)];
       if (!checked.ok || !read.init || !first || !last) {
-        throw new PieceRefused(`${work.kind} ${work.number}, ${rung.name}: ${checked.ok ? 'empty' : checked.reason}`);
+        const reason = checked.ok ? 'empty' : checked.reason;
+        throw new PieceRefused(`${work.kind} ${work.number}, ${rung.name}: ${reason}`, { log });
       }
       // The init segment stands in the rendition's row, once for all pieces.
       const sizeBytes = last.offset + last.size - first.offset;

@@ -1,4 +1,9 @@
-import { ladder } from './ladder.js';
+import { readSettings } from '../../common/config/index.js';
+import { ladder as ladderOf } from './ladder.js';
+
+const { ladder: rungs } = readSettings({});
+const ladder = (source: { width: number; height: number }, framesPerSecond: number) =>
+  ladderOf(source, framesPerSecond, { rungs });
 
 const sizes = (width: number, height: number) =>
   ladder({ width, height }, 30).map((rung) => `${rung.name} ${rung.width}x${rung.height}`);
@@ -39,5 +44,14 @@ describe('ladder', () => {
     const caps = (fps: number) => ladder({ width: 1920, height: 1080 }, fps).map((rung) => rung.maxBitsPerSecond);
     expect(caps(30)).toEqual([400_000, 800_000, 1_400_000, 2_800_000, 5_000_000]);
     expect(caps(60)).toEqual([600_000, 1_200_000, 2_100_000, 4_200_000, 7_500_000]);
+  });
+
+  it('has the rungs that are configured', () => {
+    const own = readSettings({ LADDER: '144:200, 540:1200,1440:9000' }).ladder;
+    const names = (width: number, height: number) =>
+      ladderOf({ width, height }, 30, { rungs: own }).map((rung) => `${rung.name} ${rung.maxBitsPerSecond}`);
+    expect(names(1920, 1080)).toEqual(['144p 200000', '540p 1200000']);
+    expect(names(2560, 1440).at(-1)).toBe('1440p 9000000');
+    expect(names(72, 72)).toEqual(['72p 64000']);
   });
 });

@@ -1,12 +1,10 @@
 import type { Rung } from '../media/index.js';
 
-const RUNGS = [
-  { shortSide: 240, maxBitsPerSecond: 400_000 },
-  { shortSide: 360, maxBitsPerSecond: 800_000 },
-  { shortSide: 480, maxBitsPerSecond: 1_400_000 },
-  { shortSide: 720, maxBitsPerSecond: 2_800_000 },
-  { shortSide: 1080, maxBitsPerSecond: 5_000_000 },
-] as const;
+/** A rung as it is configured: its cap is for up to 30 frames a second. */
+export interface LadderRung {
+  readonly shortSide: number;
+  readonly maxBitsPerSecond: number;
+}
 
 /** Twice the pictures need less than twice the bits: neighbours are more alike. */
 const HIGH_RATE_FACTOR = 1.5;
@@ -18,8 +16,13 @@ const LEAST_BITS_PER_SECOND = 64_000;
  *
  * @param source pixels as people see them: after rotation, with square samples
  * @param framesPerSecond of the output
+ * @param options.rungs the lowest first, at least one
  */
-export function ladder(source: { width: number; height: number }, framesPerSecond: number): Rung[] {
+export function ladder(
+  source: { width: number; height: number },
+  framesPerSecond: number,
+  { rungs }: { rungs: readonly LadderRung[] },
+): Rung[] {
   const short = Math.min(source.width, source.height);
   const long = Math.max(source.width, source.height);
   const rateFactor = framesPerSecond > 31 ? HIGH_RATE_FACTOR : 1;
@@ -30,10 +33,10 @@ export function ladder(source: { width: number; height: number }, framesPerSecon
     return { name: `${shortSide}p`, width, height, maxBitsPerSecond: Math.round(maxBitsPerSecond * rateFactor) };
   };
 
-  const fitting = RUNGS.filter((each) => each.shortSide <= short);
+  const fitting = rungs.filter((each) => each.shortSide <= short);
   if (fitting.length > 0) return fitting.map((each) => rung(each.shortSide, each.maxBitsPerSecond));
-  const [lowest] = RUNGS;
   const own = even(short);
+  const [lowest = { shortSide: own, maxBitsPerSecond: LEAST_BITS_PER_SECOND }] = rungs;
   const share = (own / lowest.shortSide) ** 2;
   return [rung(own, Math.max(LEAST_BITS_PER_SECOND, lowest.maxBitsPerSecond * share))];
 }

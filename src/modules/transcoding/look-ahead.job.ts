@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Database } from '../../common/database/index.js';
-import { HandlesJob, type JobContext, Jobs, jobAttributes } from '../../common/jobs/index.js';
+import { HandlesJob, type JobContext, jobAttributes } from '../../common/jobs/index.js';
 import { traceUpload } from '../../common/tracing/index.js';
 import {
   firstShown,
@@ -18,14 +18,12 @@ import { BEGINNING_SECONDS, soundSteps, soundUntil } from './early-plan.js';
 import type { PieceKind } from './plan.js';
 import { Publisher } from './publisher.js';
 import { SourceFiles } from './source-files.js';
-import { EncodeAudio, PIECE_JOB_KEY, pieceJobKey } from './transcoding.jobs.js';
+import { PIECE_JOB_KEY } from './transcoding.jobs.js';
 import { TranscodingService } from './transcoding.service.js';
 
 /** Each waits for other bytes, and then finds them there. */
 const MOST_STEPS = 100;
 const PIECES_A_STEP = 200;
-/** While nothing plays yet; then what comes next. */
-const SOUND_PRIORITY = 2;
 
 /**
  * Begins to process a file while it arrives: its index, its first seconds, then piece after piece, each as soon as its
@@ -37,7 +35,6 @@ export class LookAheadJob {
 
   constructor(
     private readonly db: Database,
-    private readonly jobs: Jobs,
     private readonly engine: MediaEngine,
     private readonly files: UploadedFiles,
     private readonly sources: SourceFiles,
@@ -114,7 +111,7 @@ export class LookAheadJob {
       }
       ready.push(piece);
     }
-    if (ready.length > 0) await this.db.tx((tx) => this.publisher.ask(tx, ready));
+    if (ready.length > 0) await this.db.tx((tx) => this.publisher.ask(tx, file.videoId, file.run, ready));
     return next;
   }
 
@@ -123,9 +120,9 @@ export class LookAheadJob {
       const until = soundUntil(timing, segments);
       const needed = await this.sources.needed(file, (index) => soundSpans(index, until));
       if (!needed?.every((range) => this.files.has(file, range))) continue;
-      const dedupeKey = `${pieceJobKey(pieceId)}:${segments}`;
-      const job = { dedupeKey, priority: SOUND_PRIORITY };
-      await this.db.tx((tx) => this.jobs.enqueue(tx, EncodeAudio, { pieceId, segments }, job));
+      const frameCount = Math.round((until * timing.fpsNum) / timing.fpsDen);
+      const part = { id: pieceId, kind: 'AUDIO', number: 0, frameCount, segments } as const;
+      await this.db.tx((tx) => this.publisher.ask(tx, file.videoId, file.run, [part]));
       return;
     }
   }

@@ -14,7 +14,7 @@ import {
 } from '../media/index.js';
 import { type UploadedFile, UploadedFiles } from '../uploads/index.js';
 import { VideosService, videoTopic } from '../videos/index.js';
-import { type PieceKind, rungsOf } from './plan.js';
+import { type PieceKind, type RunSettings, rungsOf } from './plan.js';
 import { Publisher } from './publisher.js';
 import { Scratch } from './scratch.js';
 import { PieceRefused } from './transcoding.errors.js';
@@ -40,6 +40,7 @@ export interface PieceWork {
   /** Attempts that the input ended so far. */
   readonly strikes: number;
   readonly timing: Timing;
+  readonly settings: RunSettings;
   /** The lowest first. */
   readonly rungs: readonly Rung[];
 }
@@ -158,11 +159,12 @@ export class PieceAttempts {
       picture: Probe | null;
       pictureKey: string | null;
       pictureBytes: string | null;
+      settings: RunSettings;
       rungs: Rung[];
     }>(
       `SELECT p.id, p.video_id AS "videoId", p.run, p.kind, p.number, p.first_frame AS "firstFrame",
               p.frame_count AS "frameCount", p.done_at IS NOT NULL AS done, p.strikes,
-              t.probe, t.picture, t.picture_key AS "pictureKey", o.size_bytes AS "pictureBytes",
+              t.probe, t.picture, t.settings, t.picture_key AS "pictureKey", o.size_bytes AS "pictureBytes",
               (SELECT json_agg(json_build_object('name', r.name, 'width', r.width, 'height', r.height,
                                                  'maxBitsPerSecond', r.max_bits_per_second) ORDER BY r.position)
                FROM rendition r WHERE r.video_id = p.video_id AND r.run = p.run AND r.kind = 'VIDEO') AS rungs

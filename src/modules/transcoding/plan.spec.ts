@@ -1,6 +1,6 @@
 import type { Timing } from '../media/index.js';
 import { ladder } from './ladder.js';
-import { type PiecePlan, pieceOf, plan, rungsOf, segmentsOf } from './plan.js';
+import { type PiecePlan, plan, rungsOf, segmentsOf } from './plan.js';
 
 function timingOf(fpsNum: number, fpsDen: number, frames: number): Timing {
   const gopFrames = Math.round((2 * fpsNum) / fpsDen);
@@ -18,7 +18,12 @@ function timingOf(fpsNum: number, fpsDen: number, frames: number): Timing {
     frameDuration: (timescale / fpsNum) * fpsDen,
   };
 }
-const rungs = ladder({ width: 640, height: 360 }, 30);
+const rungs = ladder({ width: 640, height: 360 }, 30, {
+  rungs: [
+    { shortSide: 240, maxBitsPerSecond: 400_000 },
+    { shortSide: 360, maxBitsPerSecond: 800_000 },
+  ],
+});
 const RATES = [
   [24_000, 1001],
   [25, 1],
@@ -33,7 +38,7 @@ const kinds = (pieces: readonly PiecePlan[]) => pieces.map((piece) => `${piece.k
 
 describe('plan', () => {
   it('plays early: a first piece of the lowest rung alone', () => {
-    const { pieces } = plan(timingOf(30, 1, 600), rungs, true);
+    const { pieces } = plan(timingOf(30, 1, 600), rungs, true, 3);
     expect(kinds(pieces)).toEqual(['FIRST 0', 'VIDEO 0', 'VIDEO 1', 'AUDIO 0', 'STILLS 0']);
     expect(pieces[0]).toMatchObject({ firstFrame: 0, frameCount: 120 });
     expect(rungsOf('FIRST', rungs)).toEqual([rungs[0]]);
@@ -41,15 +46,16 @@ describe('plan', () => {
   });
 
   it('does nothing twice that is one segment of one rung', () => {
-    expect(kinds(plan(timingOf(30, 1, 120), rungs.slice(0, 1), false).pieces)).toEqual(['FIRST 0', 'STILLS 0']);
-    expect(kinds(plan(timingOf(30, 1, 121), rungs.slice(0, 1), false).pieces)).toContain('VIDEO 0');
-    expect(kinds(plan(timingOf(30, 1, 1), rungs, false).pieces)).toEqual(['FIRST 0', 'VIDEO 0', 'STILLS 0']);
+    expect(kinds(plan(timingOf(30, 1, 120), rungs.slice(0, 1), false, 3).pieces)).toEqual(['FIRST 0', 'STILLS 0']);
+    expect(kinds(plan(timingOf(30, 1, 121), rungs.slice(0, 1), false, 3).pieces)).toContain('VIDEO 0');
+    expect(kinds(plan(timingOf(30, 1, 1), rungs, false, 3).pieces)).toEqual(['FIRST 0', 'VIDEO 0', 'STILLS 0']);
   });
 
   it.each(RATES)('pieces tile the frames, and segments the pieces: %d/%d', (num, den) => {
     for (let frames = 1; frames < 2500; frames += 37) {
       const timing = timingOf(num, den, frames);
-      const { pieces, renditions } = plan(timing, rungs, true);
+      const segmentsPerPiece = 1 + (frames % 15);
+      const { pieces, renditions } = plan(timing, rungs, true, segmentsPerPiece);
       const video = pieces.filter((piece) => piece.kind === 'VIDEO');
       expect(video.reduce((next, piece) => (piece.firstFrame === next ? next + piece.frameCount : -1), 0)).toBe(frames);
 
@@ -58,7 +64,7 @@ describe('plan', () => {
       expect(segments.slice(0, -1).every((segment) => segment.frames === timing.segmentFrames)).toBe(true);
       for (const piece of video) {
         for (const segment of segmentsOf(piece, timing.segmentFrames)) {
-          expect(pieceOf('VIDEO', segment.number)).toEqual({ kind: 'VIDEO', number: piece.number });
+          expect(Math.floor((segment.number - 1) / segmentsPerPiece)).toBe(piece.number);
         }
       }
 
@@ -75,10 +81,10 @@ describe('plan', () => {
 
   it.each(RATES)('sound lasts as long as the picture, cut at whole samples: %d/%d', (num, den) => {
     const timing = timingOf(num, den, 1234);
-    const sound = plan(timing, rungs, true).renditions.at(-1);
+    const sound = plan(timing, rungs, true, 3).renditions.at(-1);
     expect(sound).toMatchObject({ name: 'audio', kind: 'AUDIO', position: 2, timescale: 48_000 });
     expect(Math.abs((sound?.totalDuration ?? 0) / 48_000 - (1234 * den) / num)).toBeLessThan(1 / 48_000);
     expect(sound?.segmentDuration).toBe((timing.segmentFrames * 48_000 * den) / num);
-    expect(plan(timing, rungs, false).renditions).toHaveLength(2);
+    expect(plan(timing, rungs, false, 3).renditions).toHaveLength(2);
   });
 });

@@ -36,11 +36,17 @@ export interface Plan {
 
 export const AUDIO_RENDITION = 'audio';
 export const AUDIO_BITS_PER_SECOND = 128_000;
-/** Twelve seconds: long enough that seeking and starting cost little, short enough to spread over workers. */
-const SEGMENTS_PER_PIECE = 3;
+
+/** What all pieces of a run are made with, whatever is configured meanwhile: an init segment follows from it. */
+export interface RunSettings {
+  readonly preset: string;
+  readonly crf: number;
+  /** Three are twelve seconds: long enough that seeking and starting cost little, short enough to spread over workers. */
+  readonly segmentsPerPiece: number;
+}
 
 /** Complete before a frame is decoded, so that manifests never grow. */
-export function plan(timing: Timing, rungs: readonly Rung[], hasSound: boolean): Plan {
+export function plan(timing: Timing, rungs: readonly Rung[], hasSound: boolean, segmentsPerPiece: number): Plan {
   const renditions: RenditionPlan[] = rungs.map((rung, position) => ({
     ...rung,
     kind: 'VIDEO',
@@ -68,12 +74,12 @@ export function plan(timing: Timing, rungs: readonly Rung[], hasSound: boolean):
       totalDuration: audioSamples(timing),
     });
   }
-  return { renditions, pieces: piecesOf(timing, rungs.length, hasSound) };
+  return { renditions, pieces: piecesOf(timing, rungs.length, hasSound, segmentsPerPiece) };
 }
 
-function piecesOf(timing: Timing, rungCount: number, hasSound: boolean): PiecePlan[] {
+function piecesOf(timing: Timing, rungCount: number, hasSound: boolean, segmentsPerPiece: number): PiecePlan[] {
   const { frames, segmentFrames, segmentCount } = timing;
-  const pieceFrames = segmentFrames * SEGMENTS_PER_PIECE;
+  const pieceFrames = segmentFrames * segmentsPerPiece;
   const pieces: PiecePlan[] = [
     { kind: 'FIRST', number: 0, firstFrame: 0, frameCount: Math.min(segmentFrames, frames) },
   ];
@@ -100,9 +106,4 @@ export function segmentsOf(piece: PiecePlan, segmentFrames: number): { number: n
     number: first + index,
     frames: Math.min(segmentFrames, piece.frameCount - index * segmentFrames),
   }));
-}
-
-/** Which piece makes a segment. */
-export function pieceOf(kind: 'VIDEO' | 'AUDIO', segmentNumber: number): { kind: PieceKind; number: number } {
-  return { kind, number: kind === 'AUDIO' ? 0 : Math.floor((segmentNumber - 1) / SEGMENTS_PER_PIECE) };
 }

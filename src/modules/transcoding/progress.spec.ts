@@ -1,4 +1,4 @@
-import { progressOf, renditionState, secondsLeft } from './progress.js';
+import { progressOf, renditionState, runProgress, secondsLeft } from './progress.js';
 
 describe('progressOf', () => {
   it('goes from nothing to everything', () => {
@@ -31,4 +31,11 @@ it('renditionState', () => {
   expect(renditionState({ ...rendition, segments: 1 })).toBe('PENDING');
   expect(renditionState({ ...rendition, hasFirst: true, segments: 1, videoFailed: true })).toBe('FAILED');
   expect(renditionState({ ...rendition, hasFirst: true, segments: 3, videoFailed: true })).toBe('READY');
+});
+
+it('runProgress goes by the queue where it can, else by what was done so far', () => {
+  const run = { kinds: [{ kind: 'VIDEO', frames: 100, framesDone: 50 }] as const, seconds: 10, expectedSeconds: 90 };
+  expect(runProgress(false, run)).toEqual({ progress: 0.5, secondsLeft: 90 });
+  expect(runProgress(false, { ...run, expectedSeconds: null })).toEqual({ progress: 0.5, secondsLeft: 10 });
+  expect(runProgress(true, run)).toEqual({ progress: 1, secondsLeft: null });
 });

@@ -25,11 +25,17 @@ export function secondsLeft(progress: number, secondsSoFar: number): number | nu
   return progress < LEAST_PROGRESS ? null : Math.ceil((secondsSoFar * (1 - progress)) / progress);
 }
 
-/** @param seconds worked on the run so far */
-export function runProgress(isDone: boolean, run: { kinds: readonly KindProgress[]; seconds: number } | null) {
+/**
+ * @param run.seconds worked on it so far
+ * @param run.expectedSeconds what the queue says of the rest, where it can say something
+ */
+export function runProgress(
+  isDone: boolean,
+  run: { kinds: readonly KindProgress[]; seconds: number; expectedSeconds: number | null } | null,
+) {
   if (isDone) return { progress: 1, secondsLeft: null };
   const progress = progressOf(run?.kinds ?? []);
-  return { progress, secondsLeft: run && secondsLeft(progress, run.seconds) };
+  return { progress, secondsLeft: run && (run.expectedSeconds ?? secondsLeft(progress, run.seconds)) };
 }
 
 export type RenditionState = 'PENDING' | 'PLAYABLE' | 'READY' | 'FAILED';

@@ -5,7 +5,15 @@ import { traceUpload } from '../../common/tracing/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { VideosService } from '../videos/index.js';
 import type { PieceKind } from './plan.js';
-import { jobOf, PIECE_JOB_KEY, ProbeVideo, pieceJobKey, probeJobKey } from './transcoding.jobs.js';
+import {
+  inOrder,
+  jobOf,
+  PIECE_JOB_KEY,
+  ProbeVideo,
+  pieceJobKey,
+  probeJobKey,
+  type RunSize,
+} from './transcoding.jobs.js';
 import { processing, videosEnded } from './transcoding.metrics.js';
 
 const SWEEP_PAGE = 100;
@@ -53,8 +61,8 @@ export class Publisher {
       if (plays) processing.observe({ until: 'playable' }, now.seconds);
     }
     if (now.stills) {
-      const piece = { id: now.stills, kind: 'STILLS', number: 0 } as const;
-      await this.db.tx((tx) => this.ask(tx, [piece]));
+      const piece = { id: now.stills, kind: 'STILLS', number: 0, frameCount: 0 } as const;
+      await this.db.tx((tx) => this.ask(tx, videoId, run, [piece]));
     }
     if (now.finished) {
       await traceUpload(videoId, 'publish', { 'sluice.run': run }, (span) =>
@@ -128,12 +136,34 @@ export class Publisher {
     return 'ready';
   }
 
-  /** Has pieces made; asking twice is asking once. */
-  async ask(tx: Tx, pieces: readonly { id: string; kind: PieceKind; number: number }[]): Promise<void> {
-    for (const piece of pieces) {
-      const { job, priority } = jobOf(piece);
-      await this.jobs.enqueue(tx, job, { pieceId: piece.id }, { dedupeKey: pieceJobKey(piece.id), priority });
-    }
+  /** Has pieces made, on the turns of the video's owner; asking twice is asking once. Of sound, `segments` has only so many made for now. */
+  async ask(
+    tx: Tx,
+    videoId: string,
+    run: number,
+    pieces: readonly { id: string; kind: PieceKind; number: number; frameCount: number; segments?: number }[],
+  ): Promise<void> {
+    const [size] = await tx.query<RunSize & { owner: string }>(
+      `SELECT v.owner_id AS owner, array_agg(r.width * r.height ORDER BY r.position) AS pixels,
+              min(r.frame_rate_num::float8 / r.frame_rate_den) AS "framesPerSecond"
+       FROM video v JOIN rendition r ON r.video_id = v.id AND r.run = $2 AND r.kind = 'VIDEO'
+       WHERE v.id = $1 GROUP BY v.owner_id`,
+      [videoId, run],
+    );
+    if (!size) return;
+    const requests = inOrder(pieces).map((piece) => ({
+      ...jobOf(piece, size),
+      payload: { pieceId: piece.id, segments: piece.segments },
+      dedupeKey: pieceJobKey(piece.id, piece.segments),
+    }));
+    await this.jobs.enqueueAll(tx, requests, { owner: size.owner, subject: videoId });
+  }
+
+  /** Has a run judged and planned; asking twice is asking once. */
+  async askForProbe(tx: Tx, videoId: string, run: number): Promise<void> {
+    const [video] = await tx.query<{ owner: string }>('SELECT owner_id AS owner FROM video WHERE id = $1', [videoId]);
+    const share = video && { ...video, subject: videoId };
+    await this.jobs.enqueue(tx, ProbeVideo, { videoId, run }, { dedupeKey: probeJobKey(videoId, run), share });
   }
 
   /** Has everything made that is not, and that nobody is about to make; of what is planned early later, as its bytes come. */
@@ -144,15 +174,14 @@ export class Publisher {
     );
     if (!source || source.early) {
       const verified = await tx.query('SELECT FROM video WHERE id = $1 AND verified_at IS NOT NULL', [videoId]);
-      if (verified.length === 0) return;
-      await this.jobs.enqueue(tx, ProbeVideo, { videoId, run }, { dedupeKey: probeJobKey(videoId, run) });
+      if (verified.length > 0) await this.askForProbe(tx, videoId, run);
       return;
     }
-    const pieces = await tx.query<{ id: string; kind: PieceKind; number: number }>(
-      `SELECT id, kind, number FROM piece p WHERE video_id = $1 AND run = $2 AND kind <> 'STILLS' AND done_at IS NULL
+    const pieces = await tx.query<{ id: string; kind: PieceKind; number: number; frameCount: number }>(
+      `SELECT id, kind, number, frame_count AS "frameCount" FROM piece p WHERE video_id = $1 AND run = $2 AND kind <> 'STILLS' AND done_at IS NULL
          AND NOT EXISTS (SELECT FROM job j WHERE j.dedupe_key = $3 || p.id) ORDER BY number LIMIT $4`,
       [videoId, run, PIECE_JOB_KEY, most],
     );
-    await this.ask(tx, pieces);
+    if (pieces.length > 0) await this.ask(tx, videoId, run, pieces);
   }
 }

@@ -17,4 +17,12 @@ export class CannotRetry extends DomainError {
 }
 
 /** A piece that came out wrong, whatever the encoder said of it: the input's fault until it works elsewhere. */
-export class PieceRefused extends Error {}
+export class PieceRefused extends Error {
+  /** What the encoder said, where that tells more. */
+  readonly log: string | undefined;
+
+  constructor(message: string, { log, ...options }: ErrorOptions & { log?: string } = {}) {
+    super(message, options);
+    this.log = log;
+  }
+}

@@ -80,7 +80,8 @@ export class Processing {
 
   @Field(() => Int, {
     nullable: true,
-    description: 'Seconds, if the rest goes like the part before. Null while nothing can be said, and when it is over.',
+    description:
+      'Seconds, with what waits before it, if the rest goes like the part before. Null while nothing can be said, and when it is over.',
   })
   secondsLeft: number | null;
 

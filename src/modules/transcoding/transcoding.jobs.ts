@@ -17,26 +17,46 @@ export const MakeStills = defineJob<{ pieceId: string }>({ name: 'MakeStills', q
 /** Lets go of everything that a video's runs up to this one made. */
 export const FreeRuns = defineJob<{ videoId: string; run: number }>({ name: 'FreeRuns', queue: 'default' });
 
-/** Before everything else of its queue: a player waits for it. */
+/** A player waits for it: it goes before whatever has the same turn, and has its place for good. */
 export const ASKED_FOR = 1;
 
-/** The job that makes a piece, and its priority (smaller runs first): what plays earlier is made earlier, in all videos alike. */
-export function jobOf(piece: { kind: PieceKind; number: number }): {
-  job: JobDefinition<{ pieceId: string }>;
-  priority: number;
-} {
+/** Of a run: what a frame of each of its rungs has of pixels, the lowest first, and how many frames there are a second. */
+export interface RunSize {
+  readonly pixels: readonly number[];
+  readonly framesPerSecond: number;
+}
+
+/** What a second of sound takes beside a million pixels of picture (measured on two cores). */
+const SOUND_MEGAPIXELS = 5;
+
+/**
+ * The job that makes a piece, and what it costs: in millions of pixels to encode, the unit of the queues `first` and `encode`.
+ * Stills take next to nothing, and all is ready but for them: they are `next`.
+ */
+export function jobOf(
+  piece: { kind: PieceKind; frameCount: number },
+  size: RunSize,
+): { definition: JobDefinition<{ pieceId: string }>; cost: number; next?: boolean } {
+  const megapixels = (pixels: readonly number[]) => (piece.frameCount * pixels.reduce((a, b) => a + b, 0)) / 1e6;
   switch (piece.kind) {
     case 'FIRST':
-      return { job: EncodeFirst, priority: 1 };
+      return { definition: EncodeFirst, cost: megapixels(size.pixels.slice(0, 1)) };
     case 'AUDIO':
-      return { job: EncodeAudio, priority: 2 };
+      return { definition: EncodeAudio, cost: (SOUND_MEGAPIXELS * piece.frameCount) / size.framesPerSecond };
     case 'STILLS':
-      return { job: MakeStills, priority: 5 };
+      return { definition: MakeStills, cost: 0, next: true };
     case 'VIDEO':
-      return { job: EncodePiece, priority: 10 + piece.number };
+      return { definition: EncodePiece, cost: megapixels(size.pixels) };
   }
 }
 
+/** A run's pieces in the order in which its owner's turns are spent on them: what plays earlier is made earlier. */
+export function inOrder<Piece extends { kind: PieceKind; number: number }>(pieces: readonly Piece[]): Piece[] {
+  const rank = (piece: Piece) => (piece.kind === 'VIDEO' ? piece.number : -1);
+  return pieces.toSorted((a, b) => rank(a) - rank(b));
+}
+
 export const PIECE_JOB_KEY = 'piece:';
-export const pieceJobKey = (pieceId: string): string => PIECE_JOB_KEY + pieceId;
+export const pieceJobKey = (pieceId: string, segments?: number): string =>
+  PIECE_JOB_KEY + pieceId + (segments === undefined ? '' : `:${segments}`);
 export const probeJobKey = (videoId: string, run: number): string => `probe:${videoId}:${run}`;

@@ -5,12 +5,15 @@ import { UploadsModule } from '../uploads/index.js';
 import { VideosModule } from '../videos/index.js';
 import { EncodeAudioJob } from './encode-audio.job.js';
 import { EncodePieceJob } from './encode-piece.job.js';
+import { EncodeQueue } from './encode-queue.js';
 import { FreeRunsJob } from './free-runs.job.js';
 import { LookAheadJob } from './look-ahead.job.js';
 import { MakeStillsJob } from './make-stills.job.js';
 import { PieceAttempts } from './piece-attempts.js';
 import { PieceResults } from './piece-results.js';
 import { ProbeVideoJob } from './probe-video.job.js';
+import { ProcessingJobsResolver } from './processing-jobs.resolver.js';
+import { ProcessingJobs } from './processing-jobs.service.js';
 import { Publisher } from './publisher.js';
 import { Scratch } from './scratch.js';
 import { SourceFiles } from './source-files.js';
@@ -22,6 +25,7 @@ import { TranscodingService } from './transcoding.service.js';
   imports: [StorageModule, MediaModule, VideosModule, UploadsModule],
   providers: [
     ...[TranscodingService, TranscodingResolver, Publisher, Scratch, SourceFiles, PieceAttempts, PieceResults],
+    ...[EncodeQueue, ProcessingJobs, ProcessingJobsResolver],
     ...[StartProcessing, LookAheadJob, ProbeVideoJob, EncodePieceJob, EncodeAudioJob, MakeStillsJob, FreeRunsJob],
   ],
   exports: [TranscodingService],

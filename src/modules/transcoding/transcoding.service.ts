@@ -1,5 +1,6 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type { Actor } from '../../common/access/index.js';
+import { CONFIG, type Config } from '../../common/config/index.js';
 import { Database, type Tx } from '../../common/database/index.js';
 import { Jobs } from '../../common/jobs/index.js';
 import { traceStep } from '../../common/tracing/index.js';
@@ -7,12 +8,13 @@ import { mainAudio, type Probe, type Timing, timing } from '../media/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { UploadsService } from '../uploads/index.js';
 import { type VideoRow, VideosService } from '../videos/index.js';
+import { EncodeQueue } from './encode-queue.js';
 import { ladder } from './ladder.js';
-import { AUDIO_RENDITION, type PieceKind, pieceOf, plan } from './plan.js';
+import { AUDIO_RENDITION, type PieceKind, plan, type RunSettings } from './plan.js';
 import { type KindProgress, type RenditionState, renditionState } from './progress.js';
 import { Publisher } from './publisher.js';
 import { CannotRetry, NothingToProcess } from './transcoding.errors.js';
-import { ASKED_FOR, FreeRuns, PIECE_JOB_KEY, ProbeVideo, probeJobKey } from './transcoding.jobs.js';
+import { ASKED_FOR, FreeRuns, PIECE_JOB_KEY } from './transcoding.jobs.js';
 import { videosEnded } from './transcoding.metrics.js';
 
 export interface RenditionView {
@@ -29,6 +31,8 @@ export interface RenditionView {
 export interface RunProgress {
   kinds: KindProgress[];
   seconds: number;
+  /** Until all pieces are made, by what waits and how fast it goes of late; null while nothing can be said. */
+  expectedSeconds: number | null;
 }
 
 const FREE_PAGE = 500;
@@ -44,10 +48,12 @@ export class TranscodingService {
     private readonly uploads: UploadsService,
     private readonly objects: StoredObjects,
     private readonly publisher: Publisher,
+    private readonly queue: EncodeQueue,
+    @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   async start(tx: Tx, videoId: string, run: number): Promise<void> {
-    await this.jobs.enqueue(tx, ProbeVideo, { videoId, run }, { dedupeKey: probeJobKey(videoId, run) });
+    await this.publisher.askForProbe(tx, videoId, run);
   }
 
   /**
@@ -67,7 +73,10 @@ export class TranscodingService {
     if (!picture) throw new Error('A probe without a picture was accepted.');
     const times = timing(found.picture?.probe ?? found.probe);
     const frameRate = times.fpsNum / times.fpsDen;
-    const { renditions, pieces } = plan(times, ladder(picture, frameRate), mainAudio(found.probe) !== null);
+    const { encodePreset: preset, encodeCrf: crf, segmentsPerPiece } = this.config;
+    const settings: RunSettings = { preset, crf, segmentsPerPiece };
+    const rungs = ladder(picture, frameRate, { rungs: this.config.ladder });
+    const { renditions, pieces } = plan(times, rungs, mainAudio(found.probe) !== null, segmentsPerPiece);
     const about = { 'sluice.rungs': renditions.map(({ name }) => name), 'sluice.pieces': pieces.length };
     return traceStep('plan', about, () =>
       this.db.tx(async (tx) => {
@@ -90,7 +99,8 @@ export class TranscodingService {
           return false;
         }
         await tx.query(
-          `INSERT INTO transcode_source (video_id, run, probe, picture, picture_key, early) VALUES ($1, $2, $3, $4, $5, $6)`,
+          `INSERT INTO transcode_source (video_id, run, probe, picture, picture_key, early, settings)
+           VALUES ($1, $2, $3, $4, $5, $6, $7)`,
           [
             videoId,
             run,
@@ -98,6 +108,7 @@ export class TranscodingService {
             found.picture ? JSON.stringify(found.picture.probe) : null,
             found.picture?.key ?? null,
             early,
+            JSON.stringify(settings),
           ],
         );
         if (found.picture && (await this.objects.keep(tx, [found.picture])).length === 0) {
@@ -113,15 +124,15 @@ export class TranscodingService {
                 "segmentDuration" bigint, "totalDuration" bigint)`,
           [videoId, run, JSON.stringify(renditions)],
         );
-        const rows = await tx.query<{ id: string; kind: PieceKind; number: number }>(
+        const rows = await tx.query<{ id: string; kind: PieceKind; number: number; frameCount: number }>(
           `INSERT INTO piece (video_id, run, kind, number, first_frame, frame_count)
          SELECT $1, $2, kind, number, "firstFrame", "frameCount"
          FROM json_to_recordset($3) AS t(kind text, number int, "firstFrame" int, "frameCount" int)
-         RETURNING id, kind, number`,
+         RETURNING id, kind, number, frame_count AS "frameCount"`,
           [videoId, run, JSON.stringify(pieces)],
         );
         const now = rows.filter((row) => !early && row.kind !== 'STILLS');
-        await this.publisher.ask(tx, now);
+        await this.publisher.ask(tx, videoId, run, now);
         return true;
       }),
     );
@@ -183,15 +194,28 @@ export class TranscodingService {
     });
   }
 
-  /** A player waits for this segment: its piece is the next to be made, unless it is being made. */
+  /**
+   * A player waits for this segment: its piece takes its owner's next turn that no other player waits for, and gives its own
+   * for it. So who is watched is hurried at nobody else's cost. Nothing happens to a piece that is being made.
+   */
   async hurry(wanted: { videoId: string; run: number; rendition: string; segmentNumber: number }): Promise<void> {
     const { videoId, run, rendition, segmentNumber } = wanted;
-    const { kind, number } = pieceOf(rendition === AUDIO_RENDITION ? 'AUDIO' : 'VIDEO', segmentNumber);
+    const kind: PieceKind = rendition === AUDIO_RENDITION ? 'AUDIO' : 'VIDEO';
     await this.db.query(
-      `UPDATE job SET priority = $5 FROM piece p
-       WHERE p.video_id = $1 AND p.run = $2 AND p.kind = $3 AND p.number = $4 AND p.done_at IS NULL
-         AND job.dedupe_key = $6 || p.id AND job.state = 'QUEUED' AND job.priority > $5`,
-      [videoId, run, kind, number, ASKED_FOR, PIECE_JOB_KEY],
+      `WITH wanted AS (
+         SELECT j.id, j.queue, j.owner, j.turn FROM piece p
+         JOIN transcode_source t ON t.video_id = p.video_id AND t.run = p.run JOIN job j ON j.dedupe_key = $6 || p.id
+         WHERE p.video_id = $1 AND p.run = $2 AND p.kind = $3 AND p.done_at IS NULL AND j.state = 'QUEUED' AND j.priority > $5
+           AND p.number = CASE WHEN $3 = 'AUDIO' THEN 0 ELSE ($4::int - 1) / (t.settings->>'segmentsPerPiece')::int END
+         FOR UPDATE OF j SKIP LOCKED
+       ), ahead AS (
+         SELECT j.id, j.turn FROM wanted w JOIN job j ON j.queue = w.queue AND j.owner = w.owner AND j.state = 'QUEUED'
+         WHERE j.priority > $5 AND j.turn < w.turn ORDER BY j.turn LIMIT 1 FOR UPDATE OF j SKIP LOCKED
+       )
+       UPDATE job SET priority = CASE WHEN job.id = wanted.id THEN $5 ELSE priority END,
+                      turn = CASE WHEN job.id = wanted.id THEN coalesce(ahead.turn, job.turn) ELSE wanted.turn END
+       FROM wanted LEFT JOIN ahead ON true WHERE job.id IN (wanted.id, ahead.id)`,
+      [videoId, run, kind, segmentNumber, ASKED_FOR, PIECE_JOB_KEY],
     );
   }
 
@@ -272,7 +296,13 @@ export class TranscodingService {
        WHERE p.video_id = ANY($1::uuid[]) GROUP BY p.video_id, p.kind`,
       [videoIds],
     );
-    return new Map([...byVideo(rows)].map(([videoId, kinds]) => [videoId, { kinds, seconds: kinds[0]?.seconds ?? 0 }]));
+    const expected = await this.queue.secondsLeft([...new Set(rows.map((row) => row.videoId))]);
+    return new Map(
+      [...byVideo(rows)].map(([videoId, kinds]) => [
+        videoId,
+        { kinds, seconds: kinds[0]?.seconds ?? 0, expectedSeconds: expected.get(videoId) ?? null },
+      ]),
+    );
   }
 
   private async freeSegments(tx: Tx, videoId: string, run: number): Promise<boolean> {

@@ -362,7 +362,13 @@ export class UploadsService {
   async completeIfWhole(tx: Tx, id: string, sha256: string | null): Promise<void> {
     const epoch = await ledger.complete(tx, id, sha256);
     if (epoch === null) return;
-    await this.jobs.enqueue(tx, AssembleMaster, { sessionId: id, epoch }, { dedupeKey: `assemble:${id}:${epoch}` });
+    const [work] = await tx.query<{ owner: string; subject: string; megabytes: number }>(
+      `SELECT owner_id AS owner, video_id AS subject, size_bytes / 1e6::float8 AS megabytes FROM upload_session WHERE id = $1`,
+      [id],
+    );
+    // A small file costs a round trip or two as well.
+    const options = { dedupeKey: `assemble:${id}:${epoch}`, cost: 1 + (work?.megabytes ?? 0), share: work };
+    await this.jobs.enqueue(tx, AssembleMaster, { sessionId: id, epoch }, options);
     this.tickAfter(tx, id);
   }
 

@@ -1,0 +1,498 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { DiskStorage } from '../src/modules/storage/disk-storage.js';
+import { ApiClient, chunkOf, put, rowId, type Target } from '../test/support/client.js';
+import { family } from './cpu.js';
+import type { Place, Server } from './place.js';
+import { median, shuffled, spread, table } from './report.js';
+
+const run = promisify(execFile);
+const CHUNK = 32 * 1024 * 1024;
+const LOOK_MS = 20;
+const SAMPLE_MS = 50;
+const IDLE_MS = 200;
+const PAGE = 4096;
+const TICKS_A_SECOND = 100;
+/** A bitrate and a quality are the same within these. */
+const SAME_BITRATE = 0.05;
+const SAME_SSIM = 0.002;
+
+/** Generated, with movement and grain as film has it: smooth pictures would flatter whatever encodes them. */
+const CLIPS: Record<string, { size: string; rate: number; seconds: number; gop: number }> = {
+  '1080p30': { size: '1920x1080', rate: 30, seconds: 58, gop: 250 },
+  '4k60': { size: '3840x2160', rate: 60, seconds: 30, gop: 600 },
+  short: { size: '640x360', rate: 30, seconds: 20, gop: 250 },
+};
+/** The one of a hundred that somebody else has queued, and the one that is new. */
+const OTHERS = { size: '1280x720', rate: 30, seconds: 40, gop: 250 };
+const NEW = { size: '1280x720', rate: 30, seconds: 10, gop: 250 };
+
+export interface PipelineOptions {
+  rounds: number;
+  clips: readonly string[];
+  /** Each a number of worker processes with one encoder each; 0: one process that does all. */
+  workers: readonly number[];
+  /** How many videos somebody else has queued; 0 leaves fairness out. */
+  others: number;
+}
+
+interface Timed {
+  clip: string;
+  what: string;
+  /** Of each round: seconds until the first rendition plays (is done), until all do, of processor time; MB at most. */
+  first: number[];
+  all: number[];
+  cpu: number[];
+  memory: number[];
+}
+interface Quality {
+  clip: string;
+  rung: string;
+  /** kbit/s and SSIM to the scaled source, of Sluice and of (a). */
+  bitrates: [number, number];
+  ssim: [number, number];
+}
+export interface PipelineMeasured {
+  timed: Timed[];
+  quality: Quality[];
+  /** Seconds until the new video plays: alone, and beside the others. */
+  fairness: { alone: number[]; beside: number[] } | null;
+}
+
+interface Rung {
+  name: string;
+  width: number;
+  height: number;
+  maxBitsPerSecond: number;
+}
+
+/** Processor time in seconds and resident MB of one process; null when it has ended. */
+function used(pid: number): { cpu: number; memory: number } | null {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ')
+      .map(Number);
+    return {
+      cpu: ((fields[11] as number) + (fields[12] as number)) / TICKS_A_SECOND,
+      memory: ((fields[21] as number) * PAGE) / 1e6,
+    };
+  } catch (error) {
+    return ifGone(error, null);
+  }
+}
+
+function tree(pid: number): number[] {
+  try {
+    return family(pid);
+  } catch (error) {
+    return ifGone(error, []);
+  }
+}
+
+function ifGone<T>(error: unknown, value: T): T {
+  if (!['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  return value;
+}
+
+/**
+ * What `work` takes of the processes that `pids` names, looked at 20 times a second: nobody is told the times of what ran in a sandbox,
+ * so of each that ends its last moment is missed, of ours and of the others.
+ */
+async function measure<T>(
+  pids: () => readonly number[],
+  work: () => Promise<T>,
+): Promise<T & { cpu: number; memory: number }> {
+  const before = new Map(pids().map((pid) => [pid, used(pid)?.cpu ?? 0]));
+  const last = new Map<number, number>();
+  let memory = 0;
+  const look = () => {
+    let resident = 0;
+    for (const pid of pids()) {
+      const now = used(pid);
+      if (!now) continue;
+      last.set(pid, now.cpu);
+      resident += now.memory;
+    }
+    memory = Math.max(memory, resident);
+  };
+  const timer = setInterval(look, SAMPLE_MS);
+  try {
+    const result = await work();
+    look();
+    const cpu = [...last].reduce((sum, [pid, seconds]) => sum + seconds - (before.get(pid) ?? 0), 0);
+    return { ...result, cpu, memory };
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+async function makeClip(file: string, { size, rate, seconds, gop }: typeof OTHERS): Promise<void> {
+  await run('ffmpeg', [
+    ...['-nostdin', '-v', 'error', '-y', '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}:duration=${seconds}`],
+    ...['-f', 'lavfi', '-i', `sine=frequency=440:beep_factor=4:sample_rate=48000:duration=${seconds}`],
+    ...['-vf', 'gblur=sigma=1.5,noise=alls=7:allf=t', '-c:v', 'libx264', '-preset', 'ultrafast', '-crf', '22'],
+    ...['-g', String(gop), '-keyint_min', String(gop), '-sc_threshold', '0', '-pix_fmt', 'yuv420p'],
+    ...['-c:a', 'aac', '-b:a', '128k', '-movflags', '+faststart', file],
+  ]);
+}
+
+/** The product: its processes, and who uploads to it. */
+class Sluice {
+  private constructor(
+    private readonly place: Place,
+    private readonly servers: readonly Server[],
+  ) {}
+
+  static async start(place: Place, workers: number): Promise<Sluice> {
+    const env = { LOG_LEVEL: 'info', RATE_LIMIT_FACTOR: '0', UPLOAD_QUOTA_BYTES: '1000000000000000' };
+    const first = await place.start('dist/main.js', '/readyz', { ...env, ROLE: workers > 0 ? 'api' : 'all' });
+    const more = await Promise.all(
+      Array.from({ length: workers }, () =>
+        place.start('dist/main.js', '/readyz', { ...env, ROLE: 'worker', ENCODE_CONCURRENCY: '1' }),
+      ),
+    );
+    return new Sluice(place, [first, ...more]);
+  }
+
+  /** Its own processes, what they start, PostgreSQL and Redis. */
+  pids = (): number[] => tree(process.pid).filter((pid) => pid !== process.pid && !this.place.isLoader(pid));
+
+  signUp = (): Promise<ApiClient> => ApiClient.signUp((this.servers[0] as Server).url);
+
+  /** Sends all but the last word. @returns what completes it, at once */
+  async upload(
+    client: ApiClient,
+    channelId: string,
+    file: Buffer,
+  ): Promise<{ videoId: string; complete(): Promise<unknown> }> {
+    const { session } = await client.createSession({ channelId, sizeBytes: file.length });
+    const chunks = Array.from({ length: Math.ceil(file.length / CHUNK) }, (_, k) =>
+      chunkOf(file, k * CHUNK, Math.min(file.length, (k + 1) * CHUNK)),
+    );
+    const { targets } = await client.commit(session.id, { next: chunks });
+    const send = async (target: Target | undefined) => {
+      const status = target && (await put(target, file.subarray(target.offset, target.offset + target.sizeBytes)));
+      if (status !== 200) throw new Error(`The store answered ${status}.`);
+    };
+    const last = (targets as Target[]).pop();
+    for (const target of targets as Target[]) await send(target);
+    if (chunks.length > 1) await client.commit(session.id, { stored: chunks.slice(0, -1) });
+    await send(last);
+    return {
+      videoId: rowId(session.video.id),
+      complete: async () => {
+        await client.commit(session.id, { stored: chunks.slice(-1) });
+        await client.complete(session.id);
+      },
+    };
+  }
+
+  async state(videoId: string): Promise<string> {
+    const { rows } = await this.place.db.query('SELECT state, failure_message FROM video WHERE id = $1', [videoId]);
+    if (rows[0].state === 'FAILED') throw new Error(`The video failed: ${rows[0].failure_message}`);
+    return rows[0].state;
+  }
+
+  async until(videoId: string, states: readonly string[]): Promise<void> {
+    while (!states.includes(await this.state(videoId))) await pause(LOOK_MS);
+  }
+
+  /** Takes a video off, and waits until nothing is left to do for it. */
+  async remove(client: ApiClient, videoId: string): Promise<void> {
+    const id = Buffer.from(`Video:${videoId}`).toString('base64url');
+    await client.query('mutation ($input: DeleteVideoInput!) { deleteVideo(input: $input) { userErrors { code } } }', {
+      input: { videoId: id },
+    });
+    for (;;) {
+      const { rows } = await this.place.db.query(
+        `SELECT FROM job WHERE state <> 'DONE' AND run_at < now() + interval '1 min' LIMIT 1`,
+      );
+      if (rows.length === 0) return;
+      await pause(IDLE_MS);
+    }
+  }
+
+  async rungs(videoId: string): Promise<Rung[]> {
+    const { rows } = await this.place.db.query<Rung>(
+      `SELECT name, width, height, max_bits_per_second AS "maxBitsPerSecond" FROM rendition
+       WHERE video_id = $1 AND kind = 'VIDEO' ORDER BY position`,
+      [videoId],
+    );
+    return rows;
+  }
+
+  /** A rung as one file. @returns the bytes of its segments */
+  async join(videoId: string, rung: string, file: string): Promise<number> {
+    const storage = new DiskStorage({
+      ...{ root: join(this.place.folder, 'data', 'storage'), publicUrl: '', signingSecret: this.place.secret },
+    });
+    const of = [videoId, rung];
+    const { rows: inits } = await this.place.db.query(
+      'SELECT init FROM rendition WHERE video_id = $1 AND name = $2',
+      of,
+    );
+    const { rows } = await this.place.db.query(
+      `SELECT object_key AS key, byte_offset::int AS start, byte_size AS size FROM segment WHERE video_id = $1 AND rendition = $2 ORDER BY number`,
+      of,
+    );
+    const parts: Buffer[] = [inits[0].init];
+    for (const { key, start, size } of rows) {
+      const stream = await storage.read(key, { start, end: start + size });
+      parts.push(Buffer.concat(await stream.toArray()));
+    }
+    await writeFile(file, Buffer.concat(parts));
+    return rows.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  async stop(): Promise<void> {
+    for (const { pid } of this.servers) process.kill(pid, 'SIGTERM');
+    for (const { pid } of this.servers) while (tree(pid).length > 0) await pause(LOOK_MS);
+  }
+}
+
+/** What our pieces are encoded with, as one run over a whole file has it; threads as x264 likes them best. */
+function encoder(rung: Rung, rate: number): string[] {
+  const cap = rung.maxBitsPerSecond;
+  return [
+    ...['-c:v', 'libx264', '-preset', 'veryfast', '-crf', '23', '-maxrate', String(cap), '-bufsize', String(2 * cap)],
+    ...['-g', String(2 * rate), '-keyint_min', String(2 * rate), '-sc_threshold', '0', '-profile:v', 'high'],
+    ...['-pix_fmt', 'yuv420p'],
+  ];
+}
+const SOUND = ['-map', '0:a:0', '-ac', '2', '-c:a', 'aac', '-b:a', '128k'];
+const scale = (rung: Rung) => `scale=${rung.width}:${rung.height}:flags=bicubic,setsar=1`;
+
+/** One ffmpeg, niced as ours are. */
+async function ffmpeg(args: readonly string[]): Promise<void> {
+  const child = spawn('nice', ['-n', '10', 'ffmpeg', '-nostdin', '-v', 'error', '-y', ...args], { stdio: 'inherit' });
+  const [code] = await once(child, 'exit');
+  if (code !== 0) throw new Error(`ffmpeg ended with ${code}.`);
+}
+
+/** (a): rendition after rendition over the whole file, the lowest first; the sound once, with that. */
+async function inSequence(file: string, folder: string, rungs: readonly Rung[], rate: number) {
+  const start = performance.now();
+  let first = 0;
+  for (const [k, rung] of rungs.entries()) {
+    const sound = k === 0 ? [...SOUND, join(folder, 'sound.mp4')] : [];
+    const out = join(folder, `${rung.name}.mp4`);
+    await ffmpeg(['-i', file, '-map', '0:v:0', '-vf', scale(rung), ...encoder(rung, rate), out, ...sound]);
+    if (k === 0) first = (performance.now() - start) / 1000;
+  }
+  return { first, all: (performance.now() - start) / 1000 };
+}
+
+/** (b): one run, one decode, all renditions; nothing plays before its end. */
+async function allAtOnce(file: string, folder: string, rungs: readonly Rung[], rate: number) {
+  const start = performance.now();
+  const graph = [
+    `[0:v:0]split=${rungs.length}${rungs.map((_, k) => `[s${k}]`).join('')}`,
+    ...rungs.map((rung, k) => `[s${k}]${scale(rung)}[v${k}]`),
+  ].join(';');
+  const outputs = rungs.flatMap((rung, k) => [
+    '-map',
+    `[v${k}]`,
+    ...encoder(rung, rate),
+    join(folder, `b-${rung.name}.mp4`),
+  ]);
+  await ffmpeg(['-i', file, '-filter_complex', graph, ...outputs, ...SOUND, join(folder, 'b-sound.mp4')]);
+  const all = (performance.now() - start) / 1000;
+  return { first: all, all };
+}
+
+async function ssim(file: string, source: string, rung: Rung): Promise<number> {
+  const { stderr } = await run('ffmpeg', [
+    ...['-nostdin', '-v', 'info', '-i', file, '-i', source],
+    ...[
+      '-lavfi',
+      `[1:v]${scale(rung)},setpts=PTS-STARTPTS[r];[0:v]setpts=PTS-STARTPTS[d];[d][r]ssim`,
+      '-f',
+      'null',
+      '-',
+    ],
+  ]);
+  return Number(/All:([\d.]+)/.exec(stderr)?.[1]);
+}
+
+async function bytesOfPicture(file: string): Promise<number> {
+  const { stdout } = await run(
+    'ffprobe',
+    [...['-v', 'error', '-select_streams', 'v', '-show_entries', 'packet=size', '-of', 'csv=p=0', file]],
+    { maxBuffer: 64 * 1024 * 1024 },
+  );
+  return stdout.split('\n').reduce((sum, line) => sum + (Number.parseInt(line, 10) || 0), 0);
+}
+
+export async function measurePipeline(place: Place, options: PipelineOptions): Promise<PipelineMeasured> {
+  const folder = join(place.folder, 'pipeline');
+  await mkdir(folder);
+  const measured: PipelineMeasured = { timed: [], quality: [], fairness: null };
+  const note = (
+    clip: string,
+    what: string,
+    { first, all, cpu, memory }: { first: number; all: number; cpu: number; memory: number },
+  ) => {
+    let of = measured.timed.find((each) => each.clip === clip && each.what === what);
+    if (!of) {
+      of = { clip, what, first: [], all: [], cpu: [], memory: [] };
+      measured.timed.push(of);
+    }
+    of.first.push(first);
+    of.all.push(all);
+    of.cpu.push(cpu);
+    of.memory.push(memory);
+    process.stderr.write(
+      `${clip}, ${what}: ${first.toFixed(1)} s, ${all.toFixed(1)} s, CPU ${cpu.toFixed(1)} s, ${memory.toFixed(0)} MB\n`,
+    );
+  };
+
+  for (const clip of options.clips) {
+    const shape = CLIPS[clip];
+    if (!shape) throw new Error(`There is no clip ${clip}: ${Object.keys(CLIPS).join(', ')}.`);
+    const source = join(folder, `${clip}.mp4`);
+    process.stderr.write(`making ${clip}\n`);
+    await makeClip(source, shape);
+    const file = await readFile(source);
+    for (const workers of options.workers) {
+      const sluice = await Sluice.start(place, workers);
+      const name = workers === 0 ? 'Sluice' : `Sluice, ${workers} workers`;
+      let rungs: Rung[] = [];
+      const product = async () => {
+        const client = await sluice.signUp();
+        const { videoId, complete } = await sluice.upload(client, await client.createChannel(), file);
+        const times = await measure(sluice.pids, async () => {
+          const start = performance.now();
+          await complete();
+          await sluice.until(videoId, ['PLAYABLE', 'READY']);
+          const first = (performance.now() - start) / 1000;
+          await sluice.until(videoId, ['READY']);
+          return { first, all: (performance.now() - start) / 1000 };
+        });
+        return { client, videoId, times };
+      };
+      // Says which rungs there are, warms up, and is what is looked at.
+      const trial = await product();
+      rungs = await sluice.rungs(trial.videoId);
+      const peers: Record<string, () => Promise<void>> = {
+        [name]: async () => {
+          const { client, videoId, times } = await product();
+          note(clip, name, times);
+          await sluice.remove(client, videoId);
+        },
+      };
+      if (workers === options.workers[0]) {
+        const standing = new Set(tree(process.pid));
+        const own = () => tree(process.pid).filter((pid) => !standing.has(pid));
+        const peer = async (work: typeof inSequence, what: string) =>
+          note(clip, what, await measure(own, () => work(source, folder, rungs, shape.rate)));
+        peers['(a) one run a rendition'] = () => peer(inSequence, '(a) one run a rendition');
+        peers['(b) one run'] = () => peer(allAtOnce, '(b) one run');
+      }
+      for (let round = 0; round < options.rounds; round++)
+        for (const peer of shuffled(Object.values(peers))) await peer();
+      if (workers === options.workers[0]) {
+        for (const rung of rungs) {
+          const ours = join(folder, `ours-${rung.name}.mp4`);
+          const theirs = join(folder, `${rung.name}.mp4`);
+          await sluice.join(trial.videoId, rung.name, ours);
+          const kilobits = async (path: string) => ((await bytesOfPicture(path)) * 8) / 1000 / shape.seconds;
+          measured.quality.push({
+            ...{ clip, rung: rung.name },
+            bitrates: [await kilobits(ours), await kilobits(theirs)],
+            ssim: [await ssim(ours, source, rung), await ssim(theirs, source, rung)],
+          });
+        }
+      }
+      await sluice.remove(trial.client, trial.videoId);
+      await sluice.stop();
+    }
+    await rm(source);
+  }
+  if (options.others > 0) measured.fairness = await measureFairness(place, folder, options);
+  return measured;
+}
+
+async function measureFairness(place: Place, folder: string, { rounds, others }: PipelineOptions) {
+  const [long, short] = [join(folder, 'others.mp4'), join(folder, 'new.mp4')];
+  await makeClip(long, OTHERS);
+  await makeClip(short, NEW);
+  const [queued, fresh] = [await readFile(long), await readFile(short)];
+  const sluice = await Sluice.start(place, 0);
+  const plays = async (): Promise<number> => {
+    const client = await sluice.signUp();
+    const { videoId, complete } = await sluice.upload(client, await client.createChannel(), fresh);
+    const start = performance.now();
+    await complete();
+    await sluice.until(videoId, ['PLAYABLE', 'READY']);
+    return (performance.now() - start) / 1000;
+  };
+  const alone: number[] = [];
+  // The first one warms up.
+  for (let round = 0; round <= rounds; round++) {
+    const seconds = await plays();
+    if (round > 0) alone.push(seconds);
+    while (
+      (await place.db.query(`SELECT FROM job WHERE state <> 'DONE' AND queue IN ('first', 'encode')`)).rows.length > 0
+    )
+      await pause(IDLE_MS);
+  }
+  const ada = await sluice.signUp();
+  const channelId = await ada.createChannel();
+  const uploads = [];
+  for (let k = 0; k < others; k++) uploads.push(await sluice.upload(ada, channelId, queued));
+  for (const { complete } of uploads) await complete();
+  const beside: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const seconds = await plays();
+    const { rows } = await place.db.query(
+      `SELECT count(*)::int AS waiting FROM job WHERE state = 'QUEUED' AND queue = 'encode'`,
+    );
+    process.stderr.write(`beside ${others}: ${seconds.toFixed(1)} s, ${rows[0].waiting} pieces wait\n`);
+    beside.push(seconds);
+  }
+  await sluice.stop();
+  return { alone, beside };
+}
+
+export function pipelineTable({ timed, quality, fairness }: PipelineMeasured): string {
+  const of = (clip: string, start: string) => timed.find((each) => each.clip === clip && each.what.startsWith(start));
+  const ratio = (ours: number[], theirs: number[] | undefined) =>
+    theirs ? (median(ours) / median(theirs)).toFixed(2) : '';
+  const off = ([ours, theirs]: readonly [number, number]) => Math.abs(ours / theirs - 1);
+  const parts = [
+    table(
+      ['clip', 'what', 'first plays, s', '× (a)', 'all, s', '× (a)', 'CPU s', '× (a)', '× (b)', 'MB at most'],
+      timed.map(({ clip, what, first, all, cpu, memory }) => {
+        const [a, b] = [of(clip, '(a)'), of(clip, '(b)')];
+        return [
+          ...[clip, what, spread(first, 1), ratio(first, a?.first), spread(all, 1), ratio(all, a?.all)],
+          ...[spread(cpu, 1), ratio(cpu, a?.cpu), ratio(cpu, b?.cpu), spread(memory, 0)],
+        ];
+      }),
+    ),
+    table(
+      ['clip', 'rung', 'kbit/s', '(a)', 'same', 'SSIM', '(a)', 'same'],
+      quality.map(({ clip, rung, bitrates, ssim: [ours, theirs] }) => [
+        ...[clip, rung, bitrates[0].toFixed(0), bitrates[1].toFixed(0), off(bitrates) <= SAME_BITRATE ? 'yes' : 'NO'],
+        ...[ours.toFixed(4), theirs.toFixed(4), Math.abs(ours - theirs) <= SAME_SSIM ? 'yes' : 'NO'],
+      ]),
+    ),
+  ];
+  if (fairness) {
+    const { alone, beside } = fairness;
+    parts.push(
+      table(
+        ['a new short video plays after, s', 'alone', 'beside the others', '×'],
+        [['', spread(alone, 1), spread(beside, 1), (median(beside) / median(alone)).toFixed(2)]],
+      ),
+    );
+  }
+  return [`${availableParallelism()} cores`, ...parts].join('\n\n');
+}
