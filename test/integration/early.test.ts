@@ -177,7 +177,10 @@ it('all of it made is not READY before it is verified', async () => {
   );
   // Whoever made the last piece takes the video as far as it goes.
   await until(
-    () => app.database.query(`SELECT FROM job WHERE state <> 'DONE' AND name IN ('EncodeFirst', 'EncodePiece', 'MakeStills')`),
+    () =>
+      app.database.query(
+        `SELECT FROM job WHERE state <> 'DONE' AND name IN ('EncodeFirst', 'EncodePiece', 'MakeStills')`,
+      ),
     (jobs) => jobs.length === 0,
     100,
   );
