@@ -4,7 +4,7 @@ import { Injectable } from '@nestjs/common';
 import { Database } from '../../common/database/index.js';
 import { HandlesJob, type JobContext, jobAttributes } from '../../common/jobs/index.js';
 import { type Span, traceUpload } from '../../common/tracing/index.js';
-import { MediaEngine, MediaRunError, needsRemux, type Probe, remuxArguments, verdict } from '../media/index.js';
+import { examine, MediaEngine, MediaRunError, needsRemux, type Probe, remuxArguments } from '../media/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { UploadsService } from '../uploads/index.js';
 import { VideosService } from '../videos/index.js';
@@ -45,8 +45,7 @@ export class ProbeVideoJob {
     span: Span,
   ): Promise<void> {
     await this.scratch.object(master, context.signal, async (path) => {
-      const probe = await this.engine.probe(path, context.signal);
-      const judged = verdict(probe);
+      const { probe, judged } = await examine(this.engine, path, context.signal);
       span.set({ 'sluice.verdict': judged.accepted ? 'ACCEPTED' : judged.code });
       if (!judged.accepted) {
         await this.transcoding.refuse({ videoId, run }, judged);

@@ -1,0 +1,14 @@
+import type { MediaEngine } from './media-engine.js';
+import type { Probe } from './probe.js';
+import { packetVerdict, type Verdict, verdict } from './verdict.js';
+
+/** Everything that is known of a whole file before it is decoded: its header first, and what is behind that only where it does. */
+export async function examine(
+  engine: MediaEngine,
+  path: string,
+  signal?: AbortSignal,
+): Promise<{ probe: Probe; judged: Verdict }> {
+  const probe = await engine.probe(path, signal);
+  const judged = verdict(probe);
+  return { probe, judged: judged.accepted ? packetVerdict(probe, await engine.packets(path, probe, signal)) : judged };
+}
