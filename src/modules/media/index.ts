@@ -29,7 +29,7 @@ export {
 export { NEEDED_PARTS } from './needed-parts.js';
 export type { Packets } from './packets.js';
 export { type PieceOptions, pieceArguments, type Rung } from './piece-arguments.js';
-export { type CheckResult, checkAudio, checkPiece, type PieceExpected } from './piece-check.js';
+export { type CheckResult, checkAudio, checkPiece, damagedFrames, type PieceExpected } from './piece-check.js';
 export { type AudioStream, mainAudio, type Probe, type Rational, type VideoStream } from './probe.js';
 export { needsRemux, remuxArguments } from './remux-arguments.js';
 export { type Still, stillsArguments, stillsPlan } from './stills-arguments.js';

@@ -12,7 +12,13 @@ export interface PieceExpected {
   readonly constantRate: boolean;
 }
 
-export type CheckResult = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+export type CheckResult =
+  | { readonly ok: true }
+  /** `isSource`: what should be there is missing or broken in the source itself, so that no encoder will make it whole. */
+  | { readonly ok: false; readonly reason: string; readonly isSource: boolean };
+
+/** Of a piece's pictures: a player shows a few broken ones without a word, and so do we. */
+const MAX_DAMAGED_SHARE = 0.05;
 
 /**
  * Is one rung of a piece what was asked for? ffmpeg ends with 0 on a file cut in half, on garbage and past the end, so only this counts.
@@ -48,12 +54,19 @@ function checkClones({ timing, firstFrame, frames, constantRate }: PieceExpected
   ];
   const [, input, output, duplicated] = counts.at(-1) ?? [];
   if (input === undefined) return fault('the log does not say how many frames were read');
-  if (Number(input) === 0) return fault('no frame was read');
+  if (Number(input) === 0) return sourceFault('no frame was read');
+  const damaged = damagedFrames(log);
+  if (damaged > frames * MAX_DAMAGED_SHARE) return sourceFault(`${damaged} of ${frames} frames are damaged`);
   if (!constantRate) return { ok: true };
   const isLast = firstFrame + frames >= timing.frames;
-  if (!isLast && Number(output) < frames) return fault(`only ${output} of ${frames} frames were read`);
-  if (Number(duplicated) > 0) return fault(`${duplicated} frames are doubled`);
+  if (!isLast && Number(output) < frames) return sourceFault(`only ${output} of ${frames} frames were read`);
+  if (Number(duplicated) > 0) return sourceFault(`${duplicated} frames are doubled`);
   return { ok: true };
+}
+
+/** Pictures that the decoder could not make, or had to guess parts of, by what ffmpeg says of each; at least, since only the end of its log is kept. */
+export function damagedFrames(log: string): number {
+  return log.match(/corrupt decoded frame in stream|Error while decoding stream/g)?.length ?? 0;
 }
 
 /** Is one segment of sound where `audioPlan` put it? A segment's file may hold several fragments. */
@@ -68,5 +81,9 @@ export function checkAudio(expected: AudioSegment, read: FragmentedFile): CheckR
 }
 
 function fault(reason: string): CheckResult {
-  return { ok: false, reason };
+  return { ok: false, reason, isSource: false };
+}
+
+function sourceFault(reason: string): CheckResult {
+  return { ok: false, reason, isSource: true };
 }

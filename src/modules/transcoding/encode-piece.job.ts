@@ -2,13 +2,21 @@ import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import { HandlesJob, type JobContext } from '../../common/jobs/index.js';
-import { checkPiece, isConstantRate, MediaEngine, pieceArguments, readFragments } from '../media/index.js';
+import {
+  checkPiece,
+  damagedFrames,
+  isConstantRate,
+  MediaEngine,
+  MediaRunError,
+  pieceArguments,
+  readFragments,
+} from '../media/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { PieceAttempts, type PieceWork } from './piece-attempts.js';
 import { type MadeSegments, PieceResults } from './piece-results.js';
 import { rungsOf } from './plan.js';
 import { Scratch } from './scratch.js';
-import { PieceRefused } from './transcoding.errors.js';
+import { PieceRefused, SourceDamaged } from './transcoding.errors.js';
 import { EncodeFirst, EncodePiece } from './transcoding.jobs.js';
 
 /** A piece is twelve seconds of video: slower than 1/150 of its speed is no encoder at work. */
@@ -50,10 +58,16 @@ export class EncodePieceJob {
         ...{ path, video: picture.video, timing, firstFrame, frames },
         rungs: rungs.toReversed(),
       });
-      return this.engine.run({
-        ...{ command, workDir: folder, timeoutMs: TIMEOUT_MS, signal },
-        onProgress: this.attempts.progress(work),
-      });
+      return this.engine
+        .run({
+          ...{ command, workDir: folder, timeoutMs: TIMEOUT_MS, signal },
+          onProgress: this.attempts.progress(work),
+        })
+        .catch((error: unknown) => {
+          // ffmpeg gives up by itself when most of what it reads cannot be decoded.
+          const isSource = error instanceof MediaRunError && error.failure === 'exit' && damagedFrames(error.log) > 0;
+          throw isSource ? new SourceDamaged(error.log, { cause: error }) : error;
+        });
     });
 
     const made: MadeSegments[] = [];
@@ -64,7 +78,8 @@ export class EncodePieceJob {
       const checked = checkPiece({ timing, firstFrame, frames, initSha256: null, constantRate }, read, log);
       const [first, last] = [read.fragments[0], read.fragments.at(-1)];
       if (!checked.ok || !read.init || !first || !last) {
-        throw new PieceRefused(`${work.kind} ${work.number}, ${rung.name}: ${checked.ok ? 'empty' : checked.reason}`);
+        const Refused = !checked.ok && checked.isSource ? SourceDamaged : PieceRefused;
+        throw new Refused(`${work.kind} ${work.number}, ${rung.name}: ${checked.ok ? 'empty' : checked.reason}`);
       }
       // The init segment stands in the rendition's row, once for all pieces.
       const sizeBytes = last.offset + last.size - first.offset;

@@ -17,6 +17,21 @@ describe('ladder', () => {
     expect(sizes(720, 720).at(-1)).toBe('720p 720x720');
   });
 
+  it('goes as high as it may, and to 1080 where nothing is said', () => {
+    const names = (maxShortSide?: number, height = 2160) =>
+      ladder({ width: (height * 16) / 9, height }, 30, { maxShortSide }).map((rung) => rung.name);
+    expect(names(2160).slice(-3)).toEqual(['1080p', '1440p', '2160p']);
+    expect(names(1440).at(-1)).toBe('1440p');
+    expect(names(2160, 1440).at(-1)).toBe('1440p');
+    expect(names(2160, 1080)).toEqual(names());
+    expect(names(500)).toEqual(['240p', '360p', '480p']);
+    expect(names(100)).toEqual(['240p']);
+    expect(ladder({ width: 160, height: 120 }, 30, { maxShortSide: 100 })).toMatchObject([{ name: '120p' }]);
+    expect(ladder({ width: 2160, height: 3840 }, 30, { maxShortSide: 2160 }).at(-1)).toMatchObject({
+      ...{ name: '2160p', width: 2160, height: 3840, maxBitsPerSecond: 18_000_000 },
+    });
+  });
+
   it('never makes a picture larger', () => {
     expect(sizes(1278, 718)).toEqual(['240p 428x240', '360p 640x360', '480p 854x480']);
     const sources = Array.from({ length: 16_000 }, (_, n) => ({ width: 2 + 7 * (n % 128), height: 2 + 7 * (n >> 7) }));

@@ -6,7 +6,16 @@ const RUNGS = [
   { shortSide: 480, maxBitsPerSecond: 1_400_000 },
   { shortSide: 720, maxBitsPerSecond: 2_800_000 },
   { shortSide: 1080, maxBitsPerSecond: 5_000_000 },
+  { shortSide: 1440, maxBitsPerSecond: 10_000_000 },
+  { shortSide: 2160, maxBitsPerSecond: 18_000_000 },
 ] as const;
+
+export interface LadderOptions {
+  /** No rung is higher. Where even the lowest is, the source gets that one. */
+  readonly maxShortSide?: number;
+}
+
+const DEFAULT_MAX_SHORT_SIDE = 1080;
 
 /** Twice the pictures need less than twice the bits: neighbours are more alike. */
 const HIGH_RATE_FACTOR = 1.5;
@@ -19,7 +28,12 @@ const LEAST_BITS_PER_SECOND = 64_000;
  * @param source pixels as people see them: after rotation, with square samples
  * @param framesPerSecond of the output
  */
-export function ladder(source: { width: number; height: number }, framesPerSecond: number): Rung[] {
+export function ladder(
+  source: { width: number; height: number },
+  framesPerSecond: number,
+  options: LadderOptions = {},
+): Rung[] {
+  const { maxShortSide = DEFAULT_MAX_SHORT_SIDE } = options;
   const short = Math.min(source.width, source.height);
   const long = Math.max(source.width, source.height);
   const rateFactor = framesPerSecond > 31 ? HIGH_RATE_FACTOR : 1;
@@ -30,9 +44,10 @@ export function ladder(source: { width: number; height: number }, framesPerSecon
     return { name: `${shortSide}p`, width, height, maxBitsPerSecond: Math.round(maxBitsPerSecond * rateFactor) };
   };
 
-  const fitting = RUNGS.filter((each) => each.shortSide <= short);
-  if (fitting.length > 0) return fitting.map((each) => rung(each.shortSide, each.maxBitsPerSecond));
   const [lowest] = RUNGS;
+  const highest = Math.max(lowest.shortSide, Math.min(short, maxShortSide));
+  const fitting = short < lowest.shortSide ? [] : RUNGS.filter((each) => each.shortSide <= highest);
+  if (fitting.length > 0) return fitting.map((each) => rung(each.shortSide, each.maxBitsPerSecond));
   const own = even(short);
   const share = (own / lowest.shortSide) ** 2;
   return [rung(own, Math.max(LEAST_BITS_PER_SECOND, lowest.maxBitsPerSecond * share))];

@@ -17,8 +17,9 @@ import { VideosService, videoTopic } from '../videos/index.js';
 import { type PieceKind, rungsOf } from './plan.js';
 import { Publisher } from './publisher.js';
 import { Scratch } from './scratch.js';
-import { PieceRefused } from './transcoding.errors.js';
+import { PieceRefused, SourceDamaged } from './transcoding.errors.js';
 import { encodeSpeed, pieces, piecesRunning, videosEnded } from './transcoding.metrics.js';
+import { TranscodingService } from './transcoding.service.js';
 
 /** A piece to be made, with all that its making needs. */
 export interface PieceWork {
@@ -43,6 +44,8 @@ export interface PieceWork {
 
 /** An input that ended so many attempts gets no further one. */
 const MAX_STRIKES = 3;
+/** Attempts after which a source is known to be broken, and not only a worker's copy of it. */
+const DAMAGE_STRIKES = 2;
 const PROGRESS_MS = 1_000;
 const SPANS = { FIRST: 'encode first', VIDEO: 'encode', AUDIO: 'encode sound', STILLS: 'make stills' } as const;
 /** Why an attempt ended that never said why. */
@@ -50,6 +53,8 @@ const WORKER_KILLED = 'WORKER_KILLED';
 const MESSAGES: Record<string, string> = {
   [WORKER_KILLED]:
     'Processing this file stopped its worker several times: save it again in another program and upload it anew.',
+  CORRUPT:
+    'The file is damaged: a part of its picture is missing or cannot be decoded. Save it again in another program and upload it anew.',
   ENCODE_FAILED: 'A part of this file could not be processed: save it again in another program and upload it anew.',
 };
 
@@ -65,6 +70,7 @@ export class PieceAttempts {
     private readonly uploads: UploadsService,
     private readonly publisher: Publisher,
     private readonly scratch: Scratch,
+    private readonly transcoding: TranscodingService,
   ) {}
 
   /**
@@ -105,8 +111,7 @@ export class PieceAttempts {
       const seconds = (work.frameCount * timing.fpsDen) / timing.fpsNum;
       encodeSpeed.observe({ kind }, (seconds * 1000) / (performance.now() - begun));
     } catch (error) {
-      await this.endBadly(work, error, context.signal);
-      throw error;
+      if (!(await this.endBadly(work, error, context.signal))) throw error;
     } finally {
       piecesRunning.dec({ kind });
     }
@@ -195,15 +200,23 @@ export class PieceAttempts {
     if (isOver) videosEnded.inc({ outcome: 'failed', code });
   }
 
-  private async endBadly(work: PieceWork, error: unknown, signal: AbortSignal): Promise<void> {
-    const fault = !signal.aborted && isFaultOfInput(error);
-    pieces.inc({ kind: work.kind, outcome: fault ? 'struck' : 'interrupted' });
-    await this.db.query(
-      fault
-        ? `UPDATE piece SET fault = 'ENCODE_FAILED' WHERE id = $1`
-        : 'UPDATE piece SET strikes = greatest(0, strikes - 1) WHERE id = $1',
-      [work.id],
+  /** @returns true when there is nothing left to try: the source was refused */
+  private async endBadly(work: PieceWork, error: unknown, signal: AbortSignal): Promise<boolean> {
+    const struck = !signal.aborted && isFaultOfInput(error);
+    pieces.inc({ kind: work.kind, outcome: struck ? 'struck' : 'interrupted' });
+    if (!struck) {
+      await this.db.query('UPDATE piece SET strikes = greatest(0, strikes - 1) WHERE id = $1', [work.id]);
+      return false;
+    }
+    const code = error instanceof SourceDamaged ? 'CORRUPT' : 'ENCODE_FAILED';
+    const [piece] = await this.db.query<{ strikes: number }>(
+      'UPDATE piece SET fault = $2 WHERE id = $1 RETURNING strikes',
+      [work.id, code],
     );
+    if (code !== 'CORRUPT' || !piece || piece.strikes < DAMAGE_STRIKES) return false;
+    this.logger.log(`video ${work.videoId}, run ${work.run}: ${(error as Error).message}`);
+    await this.transcoding.refuse(work, { code, message: MESSAGES[code] as string });
+    return true;
   }
 }
 

@@ -18,3 +18,6 @@ export class CannotRetry extends DomainError {
 
 /** A piece that came out wrong, whatever the encoder said of it: the input's fault until it works elsewhere. */
 export class PieceRefused extends Error {}
+
+/** The source itself is broken where this piece is. Two attempts that say so end the matter. */
+export class SourceDamaged extends PieceRefused {}
