@@ -79,6 +79,7 @@ export interface Config {
   /** Of every bound on requests; 0: none. */
   readonly rateLimitFactor: number;
   readonly encodeConcurrency: number;
+  readonly copyTopRung: boolean;
   readonly sandbox: 'auto' | 'strict';
   readonly ffmpegPath: string;
   readonly graphqlIntrospection: boolean;
@@ -165,6 +166,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     maxOpenUploads: o.UPLOAD_MAX_OPEN,
     rateLimitFactor: o.RATE_LIMIT_FACTOR,
     encodeConcurrency: o.ENCODE_CONCURRENCY,
+    copyTopRung: o.COPY_TOP_RUNG,
     sandbox: o.SANDBOX,
     ffmpegPath: o.FFMPEG_PATH,
     graphqlIntrospection: o.GRAPHQL_INTROSPECTION,

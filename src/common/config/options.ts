@@ -236,6 +236,10 @@ export const options = z.object({
     accepts: 'a whole number from 1 to 256',
     default: 'the number of cores',
   }),
+  COPY_TOP_RUNG: option(bool.default(true), {
+    description: 'Whether the highest rendition is the picture as it was uploaded, where that can be played as it is.',
+    accepts: 'true or false',
+  }),
   SANDBOX: option(z.enum(['auto', 'strict']).default('auto'), {
     description:
       'How ffmpeg is confined: by the strongest means that work here, or by bubblewrap and no start without it.',

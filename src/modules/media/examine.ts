@@ -1,4 +1,5 @@
 import type { MediaEngine } from './media-engine.js';
+import type { Packets } from './packets.js';
 import type { Probe } from './probe.js';
 import { packetVerdict, type Verdict, verdict } from './verdict.js';
 
@@ -7,8 +8,10 @@ export async function examine(
   engine: MediaEngine,
   path: string,
   signal?: AbortSignal,
-): Promise<{ probe: Probe; judged: Verdict }> {
+): Promise<{ probe: Probe; packets: Packets | null; judged: Verdict }> {
   const probe = await engine.probe(path, signal);
   const judged = verdict(probe);
-  return { probe, judged: judged.accepted ? packetVerdict(probe, await engine.packets(path, probe, signal)) : judged };
+  if (!judged.accepted) return { probe, packets: null, judged };
+  const packets = await engine.packets(path, probe, signal);
+  return { probe, packets, judged: packetVerdict(probe, packets) };
 }

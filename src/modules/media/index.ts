@@ -29,9 +29,11 @@ export {
 export { NEEDED_PARTS } from './needed-parts.js';
 export type { Packets } from './packets.js';
 export { type PieceOptions, pieceArguments, type Rung } from './piece-arguments.js';
-export { type CheckResult, checkAudio, checkPiece, damagedFrames, type PieceExpected } from './piece-check.js';
+export { type CopyCandidate, copyArguments, hasPlainKeys, whyNotCopy } from './picture-copy.js';
+export { type CheckResult, checkAudio, checkPiece, checkSegments, damagedFrames, type PieceExpected } from './piece-check.js';
 export { type AudioStream, mainAudio, type Probe, type Rational, type VideoStream } from './probe.js';
 export { needsRemux, remuxArguments } from './remux-arguments.js';
 export { type Still, stillsArguments, stillsPlan } from './stills-arguments.js';
+export { withFile } from './boxes.js';
 export { AUDIO_RATE, audioSamples, frameTime, isConstantRate, type Timing, timing } from './timing.js';
 export { packetVerdict, type RefusalCode, type Verdict, verdict } from './verdict.js';

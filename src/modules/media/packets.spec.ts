@@ -11,9 +11,9 @@ function counted(lines: string[], over = media, log = '') {
 
 it('adds up the picture, and knows when all of it begins and ends', () => {
   const lines = [
-    'packet,0,-0.021333,-0.021333,0.021333,200,900',
-    'packet,1,0.080000,0.000000,0.040000,300,100',
-    'packet,1,0.000000,0.040000,0.040000,100,400,',
+    'packet,0,-0.021333,-0.021333,0.021333,200,900,K_',
+    'packet,1,0.080000,0.000000,0.040000,300,100,K_',
+    'packet,1,0.000000,0.040000,0.040000,100,400,__,',
     'packet,0,0.500000,0.500000,0.021333,50,950',
     'stream,0,0.521333,2',
     'stream,1,0.120000,3',
@@ -21,6 +21,10 @@ it('adds up the picture, and knows when all of it begins and ends', () => {
   ];
   expect(counted(lines)).toEqual({
     ...{ read: 'all', ended: true, count: 2, declaredCount: 3, declaredSeconds: 0.12, astray: 0, isCut: false },
+    pictures: [
+      { pts: 0.08, offset: 100, size: 300, isKey: true },
+      { pts: 0, offset: 400, size: 100, isKey: false },
+    ],
     ...{ start: 0, end: expect.closeTo(0.12), firstStart: -0.021333, lastEnd: expect.closeTo(0.521333) },
   });
 });
@@ -28,7 +32,9 @@ it('adds up the picture, and knows when all of it begins and ends', () => {
 it('finds packets where no media is, and files that end too early', () => {
   expect(counted(['packet,1,0,0,0.04,100,950']).astray).toBe(1);
   expect(counted(['packet,1,0,0,0.04,100,50']).astray).toBe(1);
-  expect(counted(['packet,1,N/A,N/A,N/A,N/A,N/A'])).toMatchObject({ count: 1, astray: 0, start: null, end: null });
+  expect(counted(['packet,1,N/A,N/A,N/A,N/A,N/A'])).toMatchObject({
+    ...{ count: 1, astray: 0, start: null, end: null, pictures: null },
+  });
   expect(counted([], { ...media, isOpen: true }).isCut).toBe(true);
   expect(counted([], media, '[matroska,webm] File ended prematurely').isCut).toBe(true);
   expect(new PacketCounter(0, null).result({ ended: false, log: '' }, 'tail')).toMatchObject({ read: 'tail', count: 0 });

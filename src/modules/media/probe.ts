@@ -29,6 +29,8 @@ export interface VideoStream {
   readonly pixelFormat: string | null;
   readonly colorTransfer: string | null;
   readonly colorPrimaries: string | null;
+  readonly colorSpace: string | null;
+  readonly colorRange: string | null;
   readonly interlaced: boolean;
   /** PQ or HLG: needs tone mapping on the way to BT.709. */
   readonly hdr: boolean;
@@ -106,6 +108,8 @@ interface FfprobeStream {
   pix_fmt?: string;
   color_transfer?: string;
   color_primaries?: string;
+  color_space?: string;
+  color_range?: string;
   field_order?: string;
   channels?: number;
   sample_rate?: string;
@@ -189,8 +193,10 @@ function videoOf(s: FfprobeStream, formatStart: number, formatDuration: number |
     duration: seconds(s.duration) ?? durationByEnd(s, startTime, formatDuration),
     frameCount: s.nb_frames === undefined ? null : Number(s.nb_frames),
     pixelFormat: known(s.pix_fmt),
-    colorTransfer: s.color_transfer ?? null,
-    colorPrimaries: s.color_primaries ?? null,
+    colorTransfer: known(s.color_transfer),
+    colorPrimaries: known(s.color_primaries),
+    colorSpace: known(s.color_space),
+    colorRange: known(s.color_range),
     interlaced: /^(tt|bb|tb|bt)$/.test(s.field_order ?? ''),
     hdr: s.color_transfer === 'smpte2084' || s.color_transfer === 'arib-std-b67',
   };

@@ -13,7 +13,7 @@ import {
 } from '../media/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { PieceAttempts, type PieceWork } from './piece-attempts.js';
-import { type MadeSegments, PieceResults } from './piece-results.js';
+import { type MadeSegments, madeSegments, PieceResults } from './piece-results.js';
 import { rungsOf } from './plan.js';
 import { Scratch } from './scratch.js';
 import { PieceRefused, SourceDamaged } from './transcoding.errors.js';
@@ -76,26 +76,15 @@ export class EncodePieceJob {
       const read = await readFragments(file);
       const constantRate = isConstantRate(picture, timing);
       const checked = checkPiece({ timing, firstFrame, frames, initSha256: null, constantRate }, read, log);
-      const [first, last] = [read.fragments[0], read.fragments.at(-1)];
-      if (!checked.ok || !read.init || !first || !last) {
-        const Refused = !checked.ok && checked.isSource ? SourceDamaged : PieceRefused;
-        throw new Refused(`${work.kind} ${work.number}, ${rung.name}: ${checked.ok ? 'empty' : checked.reason}`);
+      if (!checked.ok) {
+        const Refused = checked.isSource ? SourceDamaged : PieceRefused;
+        throw new Refused(`${work.kind} ${work.number}, ${rung.name}: ${checked.reason}`);
       }
-      // The init segment stands in the rendition's row, once for all pieces.
-      const sizeBytes = last.offset + last.size - first.offset;
       const key = `pieces/${work.videoId}/${work.run}/${work.id}/${lease}/${rung.name}.mp4`;
-      const body = createReadStream(file, { start: first.offset, end: first.offset + sizeBytes - 1 });
-      await this.objects.write(key, body, { sizeBytes, signal });
-      const firstNumber = firstFrame / timing.segmentFrames + 1;
-      made.push({
-        ...{ rendition: rung.name, init: read.init, key, sizeBytes },
-        segments: read.fragments.map((fragment, index) => ({
-          number: firstNumber + index,
-          byteOffset: fragment.offset - first.offset,
-          byteSize: fragment.size,
-          duration: fragment.duration,
-        })),
-      });
+      const { start, ...segments } = madeSegments(rung.name, read, key, firstFrame / timing.segmentFrames + 1);
+      const { sizeBytes } = segments;
+      await this.objects.write(key, createReadStream(file, { start, end: start + sizeBytes - 1 }), { sizeBytes, signal });
+      made.push(segments);
     }
     return made;
   }

@@ -38,7 +38,7 @@ export interface PieceWork {
   readonly pictureObject: { key: string; sizeBytes: number };
   readonly master: { key: string; sizeBytes: number };
   readonly timing: Timing;
-  /** The lowest first. */
+  /** Those to be encoded, the lowest first. */
   readonly rungs: readonly Rung[];
 }
 
@@ -158,7 +158,7 @@ export class PieceAttempts {
               t.probe, t.picture, t.picture_key AS "pictureKey", o.size_bytes AS "pictureBytes",
               (SELECT json_agg(json_build_object('name', r.name, 'width', r.width, 'height', r.height,
                                                  'maxBitsPerSecond', r.max_bits_per_second) ORDER BY r.position)
-               FROM rendition r WHERE r.video_id = p.video_id AND r.run = p.run AND r.kind = 'VIDEO') AS rungs
+               FROM rendition r WHERE r.video_id = p.video_id AND r.run = p.run AND r.kind = 'VIDEO' AND NOT r.copied) AS rungs
        FROM piece p
        JOIN video v ON v.id = p.video_id AND v.run = p.run AND v.deleted_at IS NULL AND v.state IN ('PROCESSING', 'PLAYABLE')
        JOIN transcode_source t ON t.video_id = p.video_id AND t.run = p.run

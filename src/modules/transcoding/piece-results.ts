@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database, type Tx } from '../../common/database/index.js';
 import { Live } from '../../common/live/index.js';
-import type { Init, Still } from '../media/index.js';
+import type { FragmentedFile, Init, Still } from '../media/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { videoTopic } from '../videos/index.js';
 import type { PieceWork } from './piece-attempts.js';
@@ -15,6 +15,26 @@ export interface MadeSegments {
   readonly sizeBytes: number;
   /** Durations in ticks of the rendition's timescale. */
   readonly segments: readonly { number: number; byteOffset: number; byteSize: number; duration: number }[];
+}
+
+/** The segments of one file, as they will stand in an object that begins with the first of them: the init segment stands in the rendition's row, once for all pieces. */
+export function madeSegments(
+  rendition: string,
+  { init, fragments }: FragmentedFile,
+  key: string,
+  firstNumber: number,
+): MadeSegments & { readonly start: number } {
+  const [first, last] = [fragments[0], fragments.at(-1)];
+  if (!init || !first || !last) throw new PieceRefused(`${rendition} is empty`);
+  return {
+    ...{ rendition, init, key, start: first.offset, sizeBytes: last.offset + last.size - first.offset },
+    segments: fragments.map((fragment, index) => ({
+      number: firstNumber + index,
+      byteOffset: fragment.offset - first.offset,
+      byteSize: fragment.size,
+      duration: fragment.duration,
+    })),
+  };
 }
 
 export interface MadeStill extends Still {
@@ -46,25 +66,7 @@ export class PieceResults {
       if (!(await this.isCurrent(tx, work))) return this.giveUp(tx, made);
       await this.fixInits(tx, work, made);
       // Who inserts the same segment at the same time is waited for, so what came back is what counts.
-      const rows = made.flatMap(({ rendition, key, segments }) =>
-        segments.map((each) => ({ rendition, key, ...each })),
-      );
-      const inserted = await tx.query<{ key: string }>(
-        `INSERT INTO segment (video_id, run, rendition, number, object_key, byte_offset, byte_size, duration)
-         SELECT $1, $2, t.* FROM unnest($3::text[], $4::int[], $5::text[], $6::bigint[], $7::int[], $8::bigint[]) AS t
-         ON CONFLICT DO NOTHING RETURNING object_key AS key`,
-        [
-          work.videoId,
-          work.run,
-          rows.map((row) => row.rendition),
-          rows.map((row) => row.number),
-          rows.map((row) => row.key),
-          rows.map((row) => row.byteOffset),
-          rows.map((row) => row.byteSize),
-          rows.map((row) => row.duration),
-        ],
-      );
-      const named = new Set(inserted.map((row) => row.key));
+      const named = await this.insert(tx, work, made);
       await this.keep(
         tx,
         made.filter((each) => named.has(each.key)),
@@ -80,6 +82,41 @@ export class PieceResults {
       });
       return true;
     });
+  }
+
+  /** A whole rendition that no piece makes, within the transaction that plans its run. */
+  async adopt(tx: Tx, run: { videoId: string; run: number }, made: MadeSegments): Promise<void> {
+    await tx.query(
+      'UPDATE rendition SET copied = true, init = $4, codecs = $5 WHERE video_id = $1 AND run = $2 AND name = $3',
+      [run.videoId, run.run, made.rendition, made.init.bytes, made.init.codecs],
+    );
+    await this.insert(tx, run, [made]);
+    await this.keep(tx, [made]);
+  }
+
+  /** @returns the keys of the objects that hold a segment which was not there before */
+  private async insert(
+    tx: Tx,
+    run: { videoId: string; run: number },
+    made: readonly MadeSegments[],
+  ): Promise<Set<string>> {
+    const rows = made.flatMap(({ rendition, key, segments }) => segments.map((each) => ({ rendition, key, ...each })));
+    const inserted = await tx.query<{ key: string }>(
+      `INSERT INTO segment (video_id, run, rendition, number, object_key, byte_offset, byte_size, duration)
+       SELECT $1, $2, t.* FROM unnest($3::text[], $4::int[], $5::text[], $6::bigint[], $7::int[], $8::bigint[]) AS t
+       ON CONFLICT DO NOTHING RETURNING object_key AS key`,
+      [
+        run.videoId,
+        run.run,
+        rows.map((row) => row.rendition),
+        rows.map((row) => row.number),
+        rows.map((row) => row.key),
+        rows.map((row) => row.byteOffset),
+        rows.map((row) => row.byteSize),
+        rows.map((row) => row.duration),
+      ],
+    );
+    return new Set(inserted.map((row) => row.key));
   }
 
   /** As `commit`, for pictures: all of them or none. */

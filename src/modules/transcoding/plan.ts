@@ -39,8 +39,11 @@ export const AUDIO_BITS_PER_SECOND = 128_000;
 /** Twelve seconds: long enough that seeking and starting cost little, short enough to spread over workers. */
 const SEGMENTS_PER_PIECE = 3;
 
-/** Complete before a frame is decoded, so that manifests never grow. */
-export function plan(timing: Timing, rungs: readonly Rung[], hasSound: boolean): Plan {
+/**
+ * Complete before a frame is decoded, so that manifests never grow.
+ * @param copied how many of the highest rungs are there already
+ */
+export function plan(timing: Timing, rungs: readonly Rung[], hasSound: boolean, copied = 0): Plan {
   const renditions: RenditionPlan[] = rungs.map((rung, position) => ({
     ...rung,
     kind: 'VIDEO',
@@ -68,7 +71,7 @@ export function plan(timing: Timing, rungs: readonly Rung[], hasSound: boolean):
       totalDuration: audioSamples(timing),
     });
   }
-  return { renditions, pieces: piecesOf(timing, rungs.length, hasSound) };
+  return { renditions, pieces: piecesOf(timing, rungs.length - copied, hasSound) };
 }
 
 function piecesOf(timing: Timing, rungCount: number, hasSound: boolean): PiecePlan[] {

@@ -1,14 +1,34 @@
 import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { CONFIG, type Config } from '../../common/config/index.js';
 import { Database } from '../../common/database/index.js';
 import { HandlesJob, type JobContext, jobAttributes } from '../../common/jobs/index.js';
 import { type Span, traceUpload } from '../../common/tracing/index.js';
-import { examine, MediaEngine, MediaRunError, needsRemux, type Probe, remuxArguments } from '../media/index.js';
+import {
+  type CopyCandidate,
+  checkSegments,
+  copyArguments,
+  examine,
+  hasPlainKeys,
+  MalformedFragments,
+  MediaEngine,
+  MediaRunError,
+  needsRemux,
+  type Probe,
+  type Rung,
+  readFragments,
+  remuxArguments,
+  type Timing,
+  whyNotCopy,
+  withFile,
+} from '../media/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { UploadsService } from '../uploads/index.js';
 import { VideosService } from '../videos/index.js';
+import { type MadeSegments, madeSegments } from './piece-results.js';
 import { Scratch } from './scratch.js';
+import { PieceRefused } from './transcoding.errors.js';
 import { ProbeVideo } from './transcoding.jobs.js';
 import { TranscodingService } from './transcoding.service.js';
 
@@ -17,6 +37,8 @@ const COPY_TIMEOUT_MS = 2 * 3_600_000;
 
 @Injectable()
 export class ProbeVideoJob {
+  private readonly logger = new Logger(ProbeVideoJob.name);
+
   constructor(
     private readonly db: Database,
     private readonly engine: MediaEngine,
@@ -25,6 +47,7 @@ export class ProbeVideoJob {
     private readonly objects: StoredObjects,
     private readonly scratch: Scratch,
     private readonly transcoding: TranscodingService,
+    @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   @HandlesJob(ProbeVideo)
@@ -45,14 +68,16 @@ export class ProbeVideoJob {
     span: Span,
   ): Promise<void> {
     await this.scratch.object(master, context.signal, async (path) => {
-      const { probe, judged } = await examine(this.engine, path, context.signal);
+      const { probe, packets, judged } = await examine(this.engine, path, context.signal);
       span.set({ 'sluice.verdict': judged.accepted ? 'ACCEPTED' : judged.code });
       if (!judged.accepted) {
         await this.transcoding.refuse({ videoId, run }, judged);
       } else if (needsRemux(probe)) {
         await this.planWithCopy({ videoId, run }, path, probe, context);
       } else {
-        await this.transcoding.planRun({ videoId, run }, { probe, picture: null });
+        const copyTop = (rung: Rung, timing: Timing) =>
+          this.copyTop({ videoId, run }, path, { probe, packets, timing, rung }, context);
+        await this.transcoding.planRun({ videoId, run }, { probe, picture: null, copyTop });
       }
     });
   }
@@ -84,6 +109,43 @@ export class ProbeVideoJob {
       const body = createReadStream(join(folder, file));
       const { sizeBytes } = await this.objects.write(key, body, { sizeBytes: copy.sizeBytes, signal });
       await this.transcoding.planRun(video, { probe, picture: { probe: copy, key, sizeBytes } });
+    });
+  }
+
+  /**
+   * The highest rung from the master's own picture, as it is. Whatever speaks against it, the rung is encoded like the others.
+   * Small masters alone come here, for the packets of larger ones are not all known.
+   */
+  private async copyTop(
+    { videoId, run }: { videoId: string; run: number },
+    path: string,
+    found: CopyCandidate,
+    { lease, signal }: JobContext,
+  ): Promise<MadeSegments | null> {
+    const { probe, packets, timing, rung } = found;
+    if (!this.config.copyTopRung || !packets || whyNotCopy(found) !== null) return null;
+    if (!(await withFile(path, (source) => hasPlainKeys(source, packets, timing)))) return null;
+    return this.scratch.folder(async (folder) => {
+      const command = copyArguments(path, probe, timing, rung);
+      try {
+        await this.engine.run({ command, workDir: folder, timeoutMs: COPY_TIMEOUT_MS, signal });
+        const file = join(folder, `${rung.name}.mp4`);
+        const read = await readFragments(file);
+        const checked = checkSegments({ timing, firstFrame: 0, frames: timing.frames, initSha256: null }, read);
+        if (!checked.ok) throw new PieceRefused(checked.reason);
+        const key = `pieces/${videoId}/${run}/copy/${lease}/${rung.name}.mp4`;
+        const { start, ...made } = madeSegments(rung.name, read, key, 1);
+        const { sizeBytes } = made;
+        await this.objects.write(key, createReadStream(file, { start, end: start + sizeBytes - 1 }), {
+          ...{ sizeBytes, signal },
+        });
+        return made;
+      } catch (error) {
+        const isUnfit = error instanceof PieceRefused || error instanceof MalformedFragments;
+        if (!isUnfit && !(error instanceof MediaRunError && error.failure === 'exit')) throw error;
+        this.logger.log(`video ${videoId}, run ${run}: the picture is encoded, not copied: ${error.message}`);
+        return null;
+      }
     });
   }
 

@@ -3,11 +3,12 @@ import type { Actor } from '../../common/access/index.js';
 import { Database, type Tx } from '../../common/database/index.js';
 import { Jobs } from '../../common/jobs/index.js';
 import { traceStep } from '../../common/tracing/index.js';
-import { mainAudio, type Probe, timing } from '../media/index.js';
+import { mainAudio, type Probe, type Rung, type Timing, timing } from '../media/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { UploadsService } from '../uploads/index.js';
 import { type VideoRow, VideosService } from '../videos/index.js';
 import { ladder } from './ladder.js';
+import { type MadeSegments, PieceResults } from './piece-results.js';
 import { AUDIO_RENDITION, type PieceKind, pieceOf, plan } from './plan.js';
 import { type KindProgress, type RenditionState, renditionState } from './progress.js';
 import { Publisher } from './publisher.js';
@@ -42,6 +43,7 @@ export class TranscodingService {
     private readonly uploads: UploadsService,
     private readonly objects: StoredObjects,
     private readonly publisher: Publisher,
+    private readonly results: PieceResults,
   ) {}
 
   async start(tx: Tx, videoId: string, run: number): Promise<void> {
@@ -51,20 +53,33 @@ export class TranscodingService {
   /**
    * Writes the whole plan of a run and asks for its pieces.
    *
-   * @param found the master's probe and, where the master cannot be read in pieces, its picture's copy
+   * @param found the master's probe and, where the master cannot be read in pieces, its picture's copy; `copyTop` answers the
+   *   highest rung, written and not yet kept, where the master's own picture can be it
    * @returns false, with nothing changed, when the run is over or was planned before
    */
   async planRun(
     video: { videoId: string; run: number },
-    found: { probe: Probe; picture: { probe: Probe; key: string; sizeBytes: number } | null },
+    found: {
+      probe: Probe;
+      picture: { probe: Probe; key: string; sizeBytes: number } | null;
+      copyTop?: (rung: Rung, timing: Timing) => Promise<MadeSegments | null>;
+    },
   ): Promise<boolean> {
     const { videoId, run } = video;
     const picture = (found.picture?.probe ?? found.probe).video;
     if (!picture) throw new Error('A probe without a picture was accepted.');
     const times = timing(found.picture?.probe ?? found.probe);
     const frameRate = times.fpsNum / times.fpsDen;
-    const { renditions, pieces } = plan(times, ladder(picture, frameRate), mainAudio(found.probe) !== null);
-    const about = { 'sluice.rungs': renditions.map(({ name }) => name), 'sluice.pieces': pieces.length };
+    const rungs = ladder(picture, frameRate);
+    const top = rungs.at(-1);
+    // Never the lowest: stills are made of its key pictures, which must be where we put them.
+    const copied = top && rungs.length > 1 && found.copyTop ? await found.copyTop(top, times) : null;
+    const { renditions, pieces } = plan(times, rungs, mainAudio(found.probe) !== null, copied ? 1 : 0);
+    const about = {
+      'sluice.rungs': renditions.map(({ name }) => name),
+      'sluice.pieces': pieces.length,
+      'sluice.copied': copied !== null,
+    };
     return traceStep('plan', about, () =>
       this.db.tx(async (tx) => {
         const [planned] = await tx.query(`SELECT FROM transcode_source WHERE video_id = $1 AND run = $2`, [
@@ -80,7 +95,8 @@ export class TranscodingService {
             frameRate,
           }));
         if (!described) {
-          if (found.picture) await this.objects.drop(tx, [found.picture.key]);
+          const written = [found.picture, copied].flatMap((object) => (object ? [object.key] : []));
+          if (written.length > 0) await this.objects.drop(tx, written);
           return false;
         }
         await tx.query(
@@ -106,6 +122,7 @@ export class TranscodingService {
                 "segmentDuration" bigint, "totalDuration" bigint)`,
           [videoId, run, JSON.stringify(renditions)],
         );
+        if (copied) await this.results.adopt(tx, video, copied);
         const rows = await tx.query<{ id: string; kind: PieceKind; number: number }>(
           `INSERT INTO piece (video_id, run, kind, number, first_frame, frame_count)
          SELECT $1, $2, kind, number, "firstFrame", "frameCount"
