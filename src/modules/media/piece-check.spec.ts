@@ -27,6 +27,11 @@ it.each([
   ['another timescale', { ...good, init: { ...init, timescale: 90_000 } }, log],
   ['a segment too few', { ...good, fragments: good.fragments.slice(0, 2) }, log],
   ['a frame too few', { ...good, fragments: [fragment(100, 300), fragment(100, 400), fragment(49, 500)] }, log],
+  [
+    'a frame too few, the last one longer',
+    { ...good, fragments: [...good.fragments.slice(0, 2), { ...fragment(49, 500), duration: 50 * 512 }] },
+    log,
+  ],
   ['times from 0', { ...good, fragments: [fragment(100, 0), fragment(100, 100), fragment(50, 200)] }, log],
   [
     'a wrong length',
