@@ -116,6 +116,17 @@ const inputs: Record<string, Input> = {
     make: () =>
       clip('late.mkv', ...film('30000/1001', 90), ...beeps(5), ...h264, ...words('-output_ts_offset 11.4')),
   },
+  'Matroska that does not tell its tracks apart, with sound that goes on': {
+    ...{ rate: '25/1', frames: 75, beeps: [0.5, 3] },
+    make: async () => {
+      // Without the tags, as other writers leave them out.
+      const path = await clip('untagged.mkv', ...film(25, 75), ...beeps(5), ...h264);
+      const bytes = await readFile(path);
+      for (let at = bytes.indexOf('DURATION'); at >= 0; at = bytes.indexOf('DURATION', at)) bytes.write('X', at);
+      await writeFile(path, bytes);
+      return path;
+    },
+  },
   'MPEG-TS from 1001 s': {
     ...{ rate: '30/1', frames: 90, beeps: [0.5, 2.5] },
     make: () => clip('x.ts', ...film(30, 90), ...beeps(3), ...h264, ...words('-output_ts_offset 1001.4')),

@@ -190,8 +190,8 @@ function judgeLength(
   limits: typeof LIMITS,
 ): Verdict {
   const isMp4 = probe.container.kind === 'mp4';
-  const declared = (isMp4 ? packets.declaredSeconds : null) ?? probe.video?.duration ?? null;
-  const begin = packets.read === 'all' ? start : (probe.video?.startTime ?? 0);
+  const declared = packets.declaredSeconds;
+  const begin = packets.read === 'all' ? start : isMp4 ? 0 : (probe.video?.startTime ?? 0);
   if (declared !== null && !isNear(declared, end - begin, limits)) {
     return packets.isCut && end - begin < declared ? TRUNCATED : MISMATCH;
   }
