@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -57,6 +57,13 @@ export async function ask(path: string, entries: string, ...args: string[]): Pro
 /** An argument list without blanks inside its arguments, as one would type it. */
 export const words = (line: string) => line.split(' ');
 
+/** A folder for one run of ffmpeg: the sandbox's account will own it, and its launcher must be able to enter it all the same. */
+export async function workFolder(dir: string): Promise<string> {
+  const folder = await mkdtemp(join(dir, 'work-'));
+  await chmod(folder, 0o755);
+  return folder;
+}
+
 /** What pieces are made from. */
 export interface Source {
   path: string;
@@ -72,7 +79,7 @@ export async function prepare(engine: FfmpegEngine, path: string, dir: string): 
   if (!judged.accepted) throw new Error(`${path} is refused: ${judged.code}, ${judged.message}`);
   if (!needsRemux(probe)) return { path, probe, timing: timing(probe), original: probe };
   if (!probe.video) throw new Error('no picture');
-  const workDir = await mkdtemp(join(dir, 'work-'));
+  const workDir = await workFolder(dir);
   const { command, file } = remuxArguments(path, probe.video);
   await engine.run({ command, workDir, timeoutMs: 30_000 });
   const copy = join(workDir, file);
@@ -103,7 +110,7 @@ export async function makePiece(
   const { path, probe, timing } = source;
   const { firstFrame, frames, dir, rungs = RUNGS, init = [] } = part;
   if (!probe.video) throw new Error('no picture');
-  const workDir = await mkdtemp(join(dir, 'work-'));
+  const workDir = await workFolder(dir);
   const command = pieceArguments({
     ...{ path, video: probe.video, timing, firstFrame, frames, rungs },
     preset: 'ultrafast',

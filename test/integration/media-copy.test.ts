@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import {
@@ -13,7 +12,20 @@ import {
   whyNotCopy,
   withFile,
 } from '../../src/modules/media/index.js';
-import { ask, h264, joinPieces, make, numbered, numberedFrames, prepare, readNumbers, scratch, startEngine, words } from './media-clips.js';
+import {
+  ask,
+  h264,
+  joinPieces,
+  make,
+  numbered,
+  numberedFrames,
+  prepare,
+  readNumbers,
+  scratch,
+  startEngine,
+  words,
+  workFolder,
+} from './media-clips.js';
 
 const run = promisify(execFile);
 const RUNG = { name: '360p', width: 640, height: 360, maxBitsPerSecond: 800_000 };
@@ -66,7 +78,7 @@ it.each<[string, number | string, string[], string[]]>([
   const path = await make(at(`${name}.mp4`), ...film(rate), ...GRID, ...own, ...muxed);
   expect(await decision(path)).toBeNull();
   const source = await prepare(engine, path, dir);
-  const workDir = await mkdtemp(at('copy-'));
+  const workDir = await workFolder(dir);
   const command = copyArguments(path, source.probe, source.timing, RUNG);
   await engine.run({ command, workDir, timeoutMs: 30_000 });
   const copy = join(workDir, '360p.mp4');
@@ -84,17 +96,55 @@ it.each<[string, number | string, string[], string[]]>([
 });
 
 it.each<[string, RegExp, () => Promise<string>]>([
-  ['open groups', /closed|begins/, () =>
-    make(at('open.mp4'), ...film(), ...words('-c:v libx264 -preset veryfast -bf 3 -g 50 -keyint_min 50 -sc_threshold 0'), ...words('-x264-params open-gop=1 -pix_fmt yuv420p'))],
-  ['key pictures beside the grid', /segment 2 begins/, () => make(at('off.mp4'), ...film(), ...GRID, ...words('-g 75 -keyint_min 75'))],
-  ['an edit list that hides pictures', /pictures, of which/, async () =>
-    make(at('edit.mp4'), '-ss', '1', '-i', await make(at('whole.mp4'), ...film(), ...GRID), ...words('-c copy'))],
-  ['a variable rate', /rate|pictures/, () =>
-    make(at('vfr.mp4'), ...film(), ...words('-vf select=not(eq(mod(n\\,7)\\,5)),scale=640:360 -fps_mode vfr'), ...GRID)],
-  ['too many bits', /above the cap/, () =>
-    make(at('fat.mp4'), ...words('-f lavfi -i testsrc2=s=640x360:r=25:d=9'), ...GRID, ...words('-vf noise=alls=60:allf=t -crf 10'))],
-  ['settings within the media', /no plain keys/, () =>
-    make(at('inband.mp4'), ...film(), ...GRID, ...words('-x264-params repeat-headers=1 -flags -global_header'))],
+  [
+    'open groups',
+    /closed|begins/,
+    () =>
+      make(
+        at('open.mp4'),
+        ...film(),
+        ...words('-c:v libx264 -preset veryfast -bf 3 -g 50 -keyint_min 50 -sc_threshold 0'),
+        ...words('-x264-params open-gop=1 -pix_fmt yuv420p'),
+      ),
+  ],
+  [
+    'key pictures beside the grid',
+    /segment 2 begins/,
+    () => make(at('off.mp4'), ...film(), ...GRID, ...words('-g 75 -keyint_min 75')),
+  ],
+  [
+    'an edit list that hides pictures',
+    /pictures, of which/,
+    async () =>
+      make(at('edit.mp4'), '-ss', '1', '-i', await make(at('whole.mp4'), ...film(), ...GRID), ...words('-c copy')),
+  ],
+  [
+    'a variable rate',
+    /rate|pictures/,
+    () =>
+      make(
+        at('vfr.mp4'),
+        ...film(),
+        ...words('-vf select=not(eq(mod(n\\,7)\\,5)),scale=640:360 -fps_mode vfr'),
+        ...GRID,
+      ),
+  ],
+  [
+    'too many bits',
+    /above the cap/,
+    () =>
+      make(
+        at('fat.mp4'),
+        ...words('-f lavfi -i testsrc2=s=640x360:r=25:d=9'),
+        ...GRID,
+        ...words('-vf noise=alls=60:allf=t -crf 10'),
+      ),
+  ],
+  [
+    'settings within the media',
+    /no plain keys/,
+    () => make(at('inband.mp4'), ...film(), ...GRID, ...words('-x264-params repeat-headers=1 -flags -global_header')),
+  ],
   ['another size', /size/, () => make(at('small.mp4'), ...numbered(numbers, 25, 230), ...h264)],
 ])('a picture with %s is encoded', async (_, reason, made) => {
   expect(await decision(await made())).toMatch(reason);

@@ -6,6 +6,7 @@ export {
   audioPlan,
   finishedAudio,
 } from './audio-arguments.js';
+export { withFile } from './boxes.js';
 export { examine } from './examine.js';
 export type { FfmpegCommand } from './ffmpeg-command.js';
 export { FfmpegEngine, findMediaPrograms } from './ffmpeg-engine.js';
@@ -28,12 +29,18 @@ export {
 } from './media-engine.js';
 export { NEEDED_PARTS } from './needed-parts.js';
 export type { Packets } from './packets.js';
-export { type PieceOptions, pieceArguments, type Rung } from './piece-arguments.js';
 export { type CopyCandidate, copyArguments, hasPlainKeys, whyNotCopy } from './picture-copy.js';
-export { type CheckResult, checkAudio, checkPiece, checkSegments, damagedFrames, type PieceExpected } from './piece-check.js';
+export { type PieceOptions, pieceArguments, type Rung } from './piece-arguments.js';
+export {
+  type CheckResult,
+  checkAudio,
+  checkPiece,
+  checkSegments,
+  damagedFrames,
+  type PieceExpected,
+} from './piece-check.js';
 export { type AudioStream, mainAudio, type Probe, type Rational, type VideoStream } from './probe.js';
 export { needsRemux, remuxArguments } from './remux-arguments.js';
 export { type Still, stillsArguments, stillsPlan } from './stills-arguments.js';
-export { withFile } from './boxes.js';
 export { AUDIO_RATE, audioSamples, frameTime, isConstantRate, type Timing, timing } from './timing.js';
 export { packetVerdict, type RefusalCode, type Verdict, verdict } from './verdict.js';

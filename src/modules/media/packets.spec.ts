@@ -37,7 +37,10 @@ it('finds packets where no media is, and files that end too early', () => {
   });
   expect(counted([], { ...media, isOpen: true }).isCut).toBe(true);
   expect(counted([], media, '[matroska,webm] File ended prematurely').isCut).toBe(true);
-  expect(new PacketCounter(0, null).result({ ended: false, log: '' }, 'tail')).toMatchObject({ read: 'tail', count: 0 });
+  expect(new PacketCounter(0, null).result({ ended: false, log: '' }, 'tail')).toMatchObject({
+    read: 'tail',
+    count: 0,
+  });
 });
 
 it('reads all of a small file and the end of a large one, edit lists aside', () => {

@@ -100,10 +100,7 @@ export class PacketCounter {
     else this.pictures?.push({ pts, offset, size, isKey: isKey === true });
   }
 
-  result(
-    end: { readonly ended: boolean; readonly log: string },
-    read: Packets['read'],
-  ): Packets {
+  result(end: { readonly ended: boolean; readonly log: string }, read: Packets['read']): Packets {
     return {
       read,
       ended: end.ended,

@@ -37,7 +37,9 @@ const changed = (n: number, change: Partial<PicturePacket>) =>
   pictures.map((each, at) => (at === n ? { ...each, ...change } : each));
 function swapped(one: number, other: number): PicturePacket[] {
   const pts = (n: number) => pictures[n]?.pts ?? 0;
-  return pictures.map((each, n) => (n === one ? { ...each, pts: pts(other) } : n === other ? { ...each, pts: pts(one) } : each));
+  return pictures.map((each, n) =>
+    n === one ? { ...each, pts: pts(other) } : n === other ? { ...each, pts: pts(one) } : each,
+  );
 }
 
 it('copies what lies on the grid as it is', () => {
@@ -57,7 +59,11 @@ it.each<[string, Parameters<typeof candidate>[0], RegExp]>([
   ['colours of BT.2020', { video: { colorPrimaries: 'bt2020' } }, /colours/],
   ['the full range', { video: { colorRange: 'pc' } }, /colours/],
   ['packets that are not all known', { pictures: null }, /packets/],
-  ['pictures that an edit list hides', { pictures: [...pictures, { ...pictures[0], pts: 1.28 } as PicturePacket] }, /31 pictures/],
+  [
+    'pictures that an edit list hides',
+    { pictures: [...pictures, { ...pictures[0], pts: 1.28 } as PicturePacket] },
+    /31 pictures/,
+  ],
   ['a picture shown late', { pictures: changed(29, { pts: 1.27 }) }, /rate/],
   ['two pictures at once', { pictures: changed(29, { pts: pictures[28]?.pts ?? 0 }) }, /rate/],
   ['a segment that begins without a key', { pictures: changed(12, { isKey: false }) }, /segment 2 begins/],

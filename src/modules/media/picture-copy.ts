@@ -29,19 +29,22 @@ export interface CopyCandidate {
  */
 export function whyNotCopy({ probe, packets, timing, rung }: CopyCandidate): string | null {
   const { video, container } = probe;
-  if (!video || video.codec !== 'h264' || video.pixelFormat !== 'yuv420p') return 'it is not H.264 of 8 bits in 4:2:0';
+  if (video?.codec !== 'h264' || video.pixelFormat !== 'yuv420p') return 'it is not H.264 of 8 bits in 4:2:0';
   if (container.kind !== 'mp4' || container.fragmented) return 'it is not an MP4 with one index';
   if (video.width !== rung.width || video.height !== rung.height) return `its size is not that of ${rung.name}`;
-  if (video.rotation !== 0 || video.sar.num !== video.sar.den || video.interlaced) return 'it is turned, stretched or interlaced';
+  if (video.rotation !== 0 || video.sar.num !== video.sar.den || video.interlaced)
+    return 'it is turned, stretched or interlaced';
   const colours = [video.colorSpace, video.colorPrimaries, video.colorTransfer];
-  if (colours.some((name) => name !== null && name !== 'bt709') || video.colorRange === 'pc') return 'its colours are not BT.709';
+  if (colours.some((name) => name !== null && name !== 'bt709') || video.colorRange === 'pc')
+    return 'its colours are not BT.709';
   if (!packets?.pictures) return 'its packets are not known';
   return whyNotOnGrid(packets.pictures, timing) ?? whyTooLarge(packets.pictures, timing, rung);
 }
 
 /** Packets in the order of decoding: whatever follows the key picture of a segment must be shown after it, and whatever precedes it before. */
 function whyNotOnGrid(pictures: readonly PicturePacket[], timing: Timing): string | null {
-  if (pictures.length !== timing.frames) return `it has ${pictures.length} pictures, of which ${timing.frames} are shown`;
+  if (pictures.length !== timing.frames)
+    return `it has ${pictures.length} pictures, of which ${timing.frames} are shown`;
   const first = pictures.reduce((least, { pts }) => Math.min(least, pts), Number.POSITIVE_INFINITY);
   const seen = new Uint8Array(timing.frames);
   for (const [n, { pts, isKey }] of pictures.entries()) {
@@ -50,7 +53,8 @@ function whyNotOnGrid(pictures: readonly PicturePacket[], timing: Timing): strin
     if (Math.abs(frameTime(timing, frame) - (pts - first)) > TIME_TOLERANCE) return 'its rate is not constant';
     seen[frame] = 1;
     const segment = Math.floor(n / timing.segmentFrames);
-    if (n % timing.segmentFrames === 0 && (frame !== n || !isKey)) return `segment ${segment + 1} begins without a key picture`;
+    if (n % timing.segmentFrames === 0 && (frame !== n || !isKey))
+      return `segment ${segment + 1} begins without a key picture`;
     // Each stretch of a segment's length holds just that segment's pictures: nothing reaches over its ends.
     if (Math.floor(frame / timing.segmentFrames) !== segment) return `segment ${segment + 1} is not closed`;
   }
@@ -64,7 +68,8 @@ function whyTooLarge(pictures: readonly PicturePacket[], timing: Timing, rung: R
   };
   if (rate(0, timing.frames) > rung.maxBitsPerSecond) return 'its rate is above the cap';
   for (let from = 0; from < timing.frames; from += timing.segmentFrames) {
-    if (rate(from, from + timing.segmentFrames) > rung.maxBitsPerSecond * PEAK_FACTOR) return 'a segment is above the cap';
+    if (rate(from, from + timing.segmentFrames) > rung.maxBitsPerSecond * PEAK_FACTOR)
+      return 'a segment is above the cap';
   }
   return null;
 }

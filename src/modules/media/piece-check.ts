@@ -72,7 +72,10 @@ function checkClones({ timing, firstFrame, frames, constantRate }: PieceExpected
 
 /** Pictures that the decoder could not make, or had to guess parts of, by what ffmpeg says of each; at least, since only the end of its log is kept. */
 export function damagedFrames(log: string): number {
-  return log.match(/corrupt decoded frame in stream|Error while decoding stream/g)?.length ?? 0;
+  const times = (said: RegExp) => log.match(said)?.length ?? 0;
+  // Of one picture both may be said.
+  const guessed = Math.max(times(/corrupt decoded frame in stream/g), times(/concealing \d+ DC/g));
+  return guessed + times(/Error while decoding stream/g);
 }
 
 /** Is one segment of sound where `audioPlan` put it? A segment's file may hold several fragments. */

@@ -9,7 +9,8 @@ function judged(kind: Container['kind'], found: Partial<Packets>, duration: stri
   const known = duration === null ? {} : { duration };
   const probe = parseProbe(JSON.stringify({ streams: [stream], format: { format_name: 'x', ...known } }), container, 1);
   const packets: Packets = {
-    ...{ read: 'all', ended: true, count: 2500, declaredCount: 2500, declaredSeconds: 100, astray: 0, isCut: false },
+    ...{ read: 'all', ended: true, count: 2500, declaredCount: 2500, astray: 0, isCut: false },
+    declaredSeconds: kind === 'mp4' ? 100 : null,
     ...{ start: 0, end: 100, firstStart: 0, lastEnd: 100, pictures: null },
     ...found,
   };
@@ -28,7 +29,13 @@ it.each<[string, Container['kind'], Partial<Packets>, string | null, string]>([
   ['pictures elsewhere', 'mp4', { astray: 1 }, '100', 'CORRUPT'],
   ['nothing, since there was no time', 'mp4', { ended: false, count: 0 }, '100', 'accepted'],
   ['less than its track says', 'mp4', { end: 90 }, '100', 'DURATION_MISMATCH'],
-  ['less than its header says', 'matroska', { declaredSeconds: null, end: 10, lastEnd: 10 }, '100', 'DURATION_MISMATCH'],
+  [
+    'less than its header says',
+    'matroska',
+    { declaredSeconds: null, end: 10, lastEnd: 10 },
+    '100',
+    'DURATION_MISMATCH',
+  ],
   ['less, and cut', 'matroska', { declaredSeconds: null, end: 10, lastEnd: 10, isCut: true }, '100', 'TRUNCATED'],
   ['sound that goes on', 'matroska', { declaredSeconds: null, end: 100, lastEnd: 300 }, '100', 'DURATION_MISMATCH'],
   ['a start that counts', 'matroska', { start: 40, end: 100, firstStart: 40, lastEnd: 100 }, '60', 'accepted'],

@@ -4,8 +4,14 @@ import { Live } from '../../common/live/index.js';
 import type { FragmentedFile, Init, Still } from '../media/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { videoTopic } from '../videos/index.js';
-import type { PieceWork } from './piece-attempts.js';
 import { PieceRefused } from './transcoding.errors.js';
+
+/** The piece that something was made for. */
+interface PieceOfRun {
+  readonly id: string;
+  readonly videoId: string;
+  readonly run: number;
+}
 
 /** Segments of one rendition, in one object that is written and not yet kept. */
 export interface MadeSegments {
@@ -61,7 +67,7 @@ export class PieceResults {
    * @returns false when the run is over: then everything is given up
    * @throws PieceRefused when an init segment is not that of the rendition's other pieces
    */
-  async commit(work: PieceWork, made: readonly MadeSegments[], isAll: boolean): Promise<boolean> {
+  async commit(work: PieceOfRun, made: readonly MadeSegments[], isAll: boolean): Promise<boolean> {
     return this.db.tx(async (tx) => {
       if (!(await this.isCurrent(tx, work))) return this.giveUp(tx, made);
       await this.fixInits(tx, work, made);
@@ -120,7 +126,7 @@ export class PieceResults {
   }
 
   /** As `commit`, for pictures: all of them or none. */
-  async commitStills(work: PieceWork, made: readonly MadeStill[]): Promise<boolean> {
+  async commitStills(work: PieceOfRun, made: readonly MadeStill[]): Promise<boolean> {
     return this.db.tx(async (tx) => {
       if (!(await this.isCurrent(tx, work)) || !(await this.finish(tx, work))) return this.giveUp(tx, made);
       await tx.query(
@@ -140,7 +146,7 @@ export class PieceResults {
    * The fence. Whoever ends the run changes the video's row, so it is locked against that until the commit; a weaker lock
    * (KEY SHARE) would let a run end in between.
    */
-  private async isCurrent(tx: Tx, work: PieceWork): Promise<boolean> {
+  private async isCurrent(tx: Tx, work: PieceOfRun): Promise<boolean> {
     const rows = await tx.query(
       `SELECT id FROM video WHERE id = $1 AND run = $2 AND deleted_at IS NULL AND state IN ('PROCESSING', 'PLAYABLE') FOR SHARE`,
       [work.videoId, work.run],
@@ -149,7 +155,7 @@ export class PieceResults {
   }
 
   /** The first piece gives a rendition its init segment; every other must have the same. */
-  private async fixInits(tx: Tx, work: PieceWork, made: readonly MadeSegments[]): Promise<void> {
+  private async fixInits(tx: Tx, work: PieceOfRun, made: readonly MadeSegments[]): Promise<void> {
     for (const { rendition, init } of made) {
       const [known] = await tx.query<{ same: boolean }>(
         `SELECT init = $4 AS same FROM rendition WHERE video_id = $1 AND run = $2 AND name = $3 AND init IS NOT NULL`,
@@ -166,7 +172,7 @@ export class PieceResults {
     }
   }
 
-  private async finish(tx: Tx, work: PieceWork): Promise<boolean> {
+  private async finish(tx: Tx, work: PieceOfRun): Promise<boolean> {
     const rows = await tx.query(
       'UPDATE piece SET done_at = now(), progress = 1, fault = NULL WHERE id = $1 AND done_at IS NULL RETURNING id',
       [work.id],
