@@ -176,7 +176,7 @@ export async function numberedFrames(dir: string, count: number): Promise<string
 /** Options of an input that shows those frames at a rate. */
 export const numbered = (path: string, rate: number | string, count: number) => [
   ...['-f', 'rawvideo', '-pixel_format', 'gray', '-video_size', `${NUMBERED.width}x${NUMBERED.height}`],
-  ...['-framerate', String(rate), '-t', String((count - 0.5) / rateOf(rate)), '-i', path],
+  ...['-framerate', String(rate), '-t', String((count - 0.25) / rateOf(rate)), '-i', path],
 ];
 
 function rateOf(rate: number | string): number {

@@ -136,9 +136,13 @@ const inputs: Record<string, Input> = {
     ...{ rate: '30/1', frames: 90, beeps: [0.5, 2.5] },
     make: () => clip('x.ts', ...film(30, 90), ...beeps(3), ...h264, ...words('-output_ts_offset 1001.4')),
   },
+  'an MP4 that starts at three seconds': {
+    ...{ rate: '25/1', frames: 75, beeps: [0.5, 2.5] },
+    make: () => clip('offset.mp4', ...film(25, 75), ...beeps(3), ...h264, ...words('-output_ts_offset 3')),
+  },
   'a picture that starts after the sound': {
     ...{ rate: '25/1', frames: 75, beeps: [0.3, 2.8] },
-    make: () => clip('late.mp4', ...beeps(3.5), ...words('-itsoffset 0.2'), ...film(25, 75), ...h264),
+    make: () => clip('late.mp4', ...beeps(3.5), ...words('-itsoffset 0.2'), ...film(25, 75), ...h264, ...words('-fps_mode passthrough')),
   },
   'sound that starts after the picture': {
     ...{ rate: '25/1', frames: 75, beeps: [0.7, 2.2] },
@@ -184,7 +188,7 @@ const inputs: Record<string, Input> = {
     make: () => clip('portrait.mp4', ...film(25, 75), ...words('-vf transpose=clock'), ...h264),
   },
   'a quarter turn': {
-    ...{ rate: '25/1', frames: 75, undo: 'transpose=cclock' },
+    ...{ rate: '25/1', frames: 75, undo: 'transpose=clock' },
     make: async () => clip('turned.mp4', '-i', await input('25 a second'), ...words('-c copy -metadata:s:v rotate=90')),
   },
   'half a turn': {
@@ -192,17 +196,17 @@ const inputs: Record<string, Input> = {
     make: async () => clip('over.mp4', '-i', await input('25 a second'), ...words('-c copy -metadata:s:v rotate=180')),
   },
   'an edit list that hides a start': {
-    ...{ rate: '25/1', frames: 75, shows: (n) => n + 50 },
-    make: async () => clip('edit.mp4', '-ss', '2', '-i', await uncut(), ...words('-t 3 -c copy')),
+    ...{ rate: '25/1', frames: 100, shows: (n) => n + 50 },
+    make: async () => clip('edit.mp4', '-ss', '2', '-i', await uncut(), ...words('-c copy')),
   },
   'a MOV with an edit list, and sound': {
-    ...{ rate: '25/1', frames: 75, shows: (n) => n + 25, beeps: [0.5, 1.5] },
+    ...{ rate: '25/1', frames: 125, shows: (n) => n + 25, beeps: [0.5, 1.5] },
     make: async () =>
       clip(
         'edit.mov',
         ...['-ss', '1', '-i', await uncut()],
         ...['-f', 'lavfi', '-i', 'aevalsrc=0.8*sin(2*PI*1000*t)*between(t\\,0.5\\,1.5):s=48000:d=3'],
-        ...words('-map 0:v -map 1:a -c:v copy -c:a pcm_s16le -t 3'),
+        ...words('-map 0:v -map 1:a -c:v copy -c:a pcm_s16le'),
       ),
   },
   'open GOPs': {
@@ -266,9 +270,9 @@ const inputs: Record<string, Input> = {
     ...{ rate: '25/1', frames: 75, beeps: [0.5, 2.5] },
     make: () => clip('prores.mov', ...film(25, 75), ...beeps(3), ...words('-c:v prores_ks -c:a pcm_s16le')),
   },
-  'AVI with MP3': {
+  'AVI with PCM': {
     ...{ rate: '25/1', frames: 75, beeps: [0.5, 2.5] },
-    make: () => clip('x.avi', ...film(25, 75), ...beeps(3), ...words('-c:v mpeg4 -q:v 4 -bf 2 -c:a libmp3lame')),
+    make: () => clip('x.avi', ...film(25, 75), ...beeps(3), ...words('-c:v mpeg4 -q:v 4 -bf 2 -c:a pcm_s16le')),
   },
   'Motion JPEG in AVI': {
     ...{ rate: '30/1', frames: 60 },

@@ -59,6 +59,8 @@ export interface Probe {
   readonly formatStartTime: number;
   /** Seconds of the longest stream of any kind, by its own index; null where streams do not say. */
   readonly longestStream: number | null;
+  /** Seconds, on the file's own clock: when the last stream ends; null where streams do not say. */
+  readonly lastEnd: number | null;
   /** The picture to show: cover art and thumbnails do not count. */
   readonly video: VideoStream | null;
   readonly audio: readonly AudioStream[];
@@ -154,6 +156,10 @@ export function parseProbe(
       (most, s) => Math.max(most ?? 0, seconds(s.duration) ?? 0) || null,
       null,
     ),
+    lastEnd: streams.reduce<number | null>((most, s) => {
+      const duration = seconds(s.duration);
+      return duration === null ? most : Math.max(most ?? 0, (seconds(s.start_time) ?? 0) + duration);
+    }, null),
     video: picture ? videoOf(picture, formatStartTime, formatDuration) : null,
     audio: streams.filter((s) => s.codec_type === 'audio').map((s) => audioOf(s, formatStartTime)),
     streamCount: Math.max(streams.length, format?.nb_streams ?? 0),

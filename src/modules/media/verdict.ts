@@ -216,8 +216,10 @@ function fits({ log }: Probe, video: VideoStream, limits: typeof LIMITS): boolea
 }
 
 /** What the file says of its length and what the index of its longest track adds up to. (The number of frames tells nothing: an edit list may hide most of them.) */
-function hasOneLength({ durationMs, longestStream }: Probe, limits: typeof LIMITS): boolean {
-  return durationMs === null || longestStream === null || isNear(durationMs / 1000, longestStream, limits);
+function hasOneLength({ durationMs, longestStream, lastEnd }: Probe, limits: typeof LIMITS): boolean {
+  if (durationMs === null || longestStream === null) return true;
+  // The length of an MP4 counts from zero, also where all of it starts later.
+  return [longestStream, lastEnd ?? longestStream].some((length) => isNear(durationMs / 1000, length, limits));
 }
 
 function isNear(one: number, other: number, limits: typeof LIMITS): boolean {
