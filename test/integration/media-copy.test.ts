@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { findBox } from '../../src/modules/media/boxes.js';
 import {
   checkSegments,
   copyArguments,
@@ -13,7 +14,6 @@ import {
   whyNotCopy,
   withFile,
 } from '../../src/modules/media/index.js';
-import { findBox } from '../../src/modules/media/boxes.js';
 import {
   ask,
   h264,

@@ -142,7 +142,15 @@ const inputs: Record<string, Input> = {
   },
   'a picture that starts after the sound': {
     ...{ rate: '25/1', frames: 75, beeps: [0.3, 2.8] },
-    make: () => clip('late.mp4', ...beeps(3.5), ...words('-itsoffset 0.2'), ...film(25, 75), ...h264, ...words('-fps_mode passthrough')),
+    make: () =>
+      clip(
+        'late.mp4',
+        ...beeps(3.5),
+        ...words('-itsoffset 0.2'),
+        ...film(25, 75),
+        ...h264,
+        ...words('-fps_mode passthrough'),
+      ),
   },
   'sound that starts after the picture': {
     ...{ rate: '25/1', frames: 75, beeps: [0.7, 2.2] },

@@ -75,7 +75,10 @@ describe('refuses', () => {
     const made = await makePiece(engine, source, { firstFrame: 0, frames, dir }).catch((error: MediaRunError) => error);
     // ffmpeg gives up by itself where most of it cannot be decoded.
     if (made instanceof MediaRunError) {
-      expect({ failure: made.failure, damaged: damagedFrames(made.log) > 0 }).toEqual({ failure: 'exit', damaged: true });
+      expect({ failure: made.failure, damaged: damagedFrames(made.log) > 0 }).toEqual({
+        failure: 'exit',
+        damaged: true,
+      });
       return;
     }
     expect(made.checks[0]).toMatchObject({ ok: false, isSource: true });
