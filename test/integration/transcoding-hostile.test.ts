@@ -15,7 +15,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-const VIDEO = `query ($id: ID!) { video(id: $id) { state failure { code message retryable } renditions { name } } }`;
+const VIDEO = `query ($id: ID!) { video(id: $id) { state failure { code message retryable } } }`;
 
 it.each([
   'an HLS playlist of an address',
@@ -38,7 +38,7 @@ it.each([
     async () => (await owner.query(VIDEO, { id: session.video.id })).video,
     ({ state }) => state === 'FAILED' || state === 'READY',
   );
-  expect(video).toMatchObject({ state: 'FAILED', renditions: [], failure: { retryable: false } });
+  expect(video).toMatchObject({ state: 'FAILED', failure: { retryable: false } });
   expect(hostile.codes).toContain(video.failure.code);
   expect(video.failure.message).toMatch(/^[A-Z].{20,}\.$/);
 
@@ -51,7 +51,10 @@ it.each([
     (kept) => kept.length === 0,
   );
   for (const table of ['piece', 'segment', 'rendition', 'transcode_source']) {
-    expect(await app.database.query(`SELECT FROM ${table} WHERE video_id = $1`, [rowId(session.video.id)])).toEqual([]);
+    await until(
+      () => app.database.query(`SELECT FROM ${table} WHERE video_id = $1`, [rowId(session.video.id)]),
+      (rows) => rows.length === 0,
+    );
   }
   expect(await app.database.query('SELECT FROM app_user WHERE used_bytes > 0')).toEqual([]);
 }, 60_000);
