@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -18,7 +18,7 @@ import { PieceResults } from '../../src/modules/transcoding/piece-results.js';
 import { ProbeVideoJob } from '../../src/modules/transcoding/probe-video.job.js';
 import { Publisher } from '../../src/modules/transcoding/publisher.js';
 import { Scratch } from '../../src/modules/transcoding/scratch.js';
-import { NothingToProcess, PieceRefused } from '../../src/modules/transcoding/transcoding.errors.js';
+import { NothingToProcess, PieceRefused, SourceDamaged } from '../../src/modules/transcoding/transcoding.errors.js';
 import { UploadsService } from '../../src/modules/uploads/index.js';
 import { VideosService } from '../../src/modules/videos/index.js';
 import { until } from '../support/client.js';
@@ -294,6 +294,21 @@ it('an input that ended three attempts gets no fourth', async () => {
   ]);
   await make(piece('VIDEO 1'));
   expect(await stateOf(videoId)).toMatchObject({ state: 'FAILED', failure: 'WORKER_KILLED' });
+});
+
+it('a source that two attempts find broken is refused for good, and released', async () => {
+  const { videoId, masterKey, piece } = await planned();
+  await make(piece('FIRST 0'));
+  const path = app.get(ObjectStorage).localPath(masterKey) as string;
+  const bytes = await readFile(path);
+  await chmod(path, 0o600);
+  await writeFile(path, bytes.fill(0, bytes.indexOf('mdat') + 4, bytes.lastIndexOf('moov') - 4));
+  await expect(make(piece('VIDEO 1'))).rejects.toThrow(SourceDamaged);
+  expect((await piecesOf(videoId)).find((each) => each.id === piece('VIDEO 1').id)).toMatchObject({ strikes: 1 });
+  expect(await stateOf(videoId)).toMatchObject({ state: 'PROCESSING' });
+  await make(piece('VIDEO 1'));
+  expect(await stateOf(videoId)).toMatchObject({ state: 'FAILED', failure: 'CORRUPT' });
+  expect(await app.get(UploadsService).masterOf(app.get(Database), videoId)).toBeNull();
 });
 
 it('trouble of our own is no strike', async () => {

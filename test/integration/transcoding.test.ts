@@ -78,6 +78,34 @@ it('a clip plays before it is all made, and every frame of it is there', async (
   expect(new Set(stills.map((still) => still.kind))).toEqual(new Set(['POSTER', 'THUMBNAIL', 'STORYBOARD']));
 }, 120_000);
 
+it('the highest rung is the picture as it came, where that lies on the grid', async () => {
+  const grid = ['-g', '60', '-keyint_min', '60', '-sc_threshold', '0', '-bf', '2', '-b:v', '500k', '-maxrate', '600k'];
+  const file = await clip(folder, 'copy.mp4', {
+    ...{ frames: 400, fps: '30', size: '640x360' },
+    more: [...grid, '-bufsize', '600k'],
+  });
+  const { videoId, globalId, owner } = await uploaded(app, file);
+  const { video } = await settled(owner, globalId);
+  expect(video).toMatchObject({
+    ...{ state: 'READY', width: 640, height: 360 },
+    renditions: [{ name: '240p' }, { name: '360p', width: 640, height: 360, codecs: expect.stringMatching(/^avc1/) }],
+  });
+  const rows = await app.database.query('SELECT name, copied FROM rendition WHERE video_id = $1 ORDER BY position', [
+    videoId,
+  ]);
+  expect(rows).toEqual([
+    { name: '240p', copied: false },
+    { name: '360p', copied: true },
+    { name: 'audio', copied: false },
+  ]);
+  const [low, high] = [await joined(app, videoId, '240p', folder), await joined(app, videoId, '360p', folder)];
+  // From the first on: ffprobe shows times before zero as if all came later.
+  const [lowTimes, highTimes] = [(await times(low)).pts, (await times(high)).pts];
+  expect(highTimes.map((at) => at - (highTimes[0] ?? 0))).toEqual(lowTimes.map((at) => at - (lowTimes[0] ?? 0)));
+  expect((await readFragments(high)).fragments.map(({ samples }) => samples)).toEqual([120, 120, 120, 40]);
+  expect(await decodedFrames(high)).toBe(400);
+}, 120_000);
+
 it('a transport stream is read from a copy of its picture, which goes when it is READY', async () => {
   const file = await clip(folder, 'b.ts', {
     ...{ frames: 210, fps: '25', size: '320x240' },

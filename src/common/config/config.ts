@@ -87,6 +87,7 @@ export interface Config {
   /** The lowest first; caps at up to 30 frames a second. */
   readonly ladder: readonly { readonly shortSide: number; readonly maxBitsPerSecond: number }[];
   readonly segmentsPerPiece: number;
+  readonly copyTopRung: boolean;
   readonly sandbox: 'auto' | 'strict';
   readonly ffmpegPath: string;
   readonly graphqlIntrospection: boolean;
@@ -178,6 +179,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     encodeCrf: o.ENCODE_CRF,
     ladder: Object.freeze(o.LADDER),
     segmentsPerPiece: o.PIECE_SEGMENTS,
+    copyTopRung: o.COPY_TOP_RUNG,
     sandbox: o.SANDBOX,
     ffmpegPath: o.FFMPEG_PATH,
     graphqlIntrospection: o.GRAPHQL_INTROSPECTION,

@@ -291,6 +291,10 @@ export const options = z.object({
       'How many segments of about 4 s are encoded in one piece: more start fewer programs, fewer spread better over workers.',
     accepts: 'a whole number from 1 to 15',
   }),
+  COPY_TOP_RUNG: option(bool.default(true), {
+    description: 'Whether the highest rendition is the picture as it was uploaded, where that can be played as it is.',
+    accepts: 'true or false',
+  }),
   SANDBOX: option(z.enum(['auto', 'strict']).default('auto'), {
     description:
       'How ffmpeg is confined: by the strongest means that work here, or by bubblewrap and no start without it.',

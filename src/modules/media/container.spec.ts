@@ -1,5 +1,5 @@
 import type { ByteSource } from './boxes.js';
-import { readContainer } from './container.js';
+import { mediaRanges, readContainer } from './container.js';
 
 function sourceOf(bytes: Buffer): ByteSource {
   return { sizeBytes: bytes.length, read: async (offset, length) => bytes.subarray(offset, offset + length) };
@@ -54,7 +54,29 @@ it('sees fragments and enciphered tracks', async () => {
 
 it('ends on boxes without end', async () => {
   const many = Buffer.concat(Array.from({ length: 60_000 }, () => box('free')));
-  expect(await read(ftyp, many)).toMatchObject({ kind: 'mp4', truncated: true });
+  expect(await read(ftyp, many)).toMatchObject({ kind: 'mp4', truncated: false });
+});
+
+it('tells a damaged box from a cut', async () => {
+  expect(await read(ftyp, box('moov', 'x'.repeat(100), 4), box('mdat', 'film'))).toMatchObject({ truncated: false });
+  expect(await read(ftyp, moov, box('mdat', 'film'), box('free', 'x'.repeat(100), 4))).toMatchObject({
+    truncated: false,
+  });
+});
+
+it('knows where the media is', async () => {
+  const media = (...parts: Buffer[]) => mediaRanges(sourceOf(Buffer.concat(parts)));
+  const at = ftyp.length + moov.length + 8;
+  expect(await media(ftyp, moov, box('mdat', 'film'), box('free'))).toEqual({
+    ranges: [{ start: at, end: at + 4 }],
+    isOpen: false,
+  });
+  expect(await media(ftyp, moov, box('mdat', 'film', 0))).toEqual({
+    ranges: [{ start: at, end: at + 4 }],
+    isOpen: true,
+  });
+  expect(await media(Buffer.from('no film'))).toBeNull();
+  expect(await media(ftyp, ...Array.from({ length: 300 }, () => box('mdat', 'x')))).toBeNull();
 });
 
 it('knows how long a Matroska file says it is', async () => {

@@ -15,6 +15,7 @@ export interface Container {
 
 const HEAD_BYTES = 4096;
 const MAX_BOXES = 50_000;
+const MAX_MEDIA_BOXES = 200;
 /** Sample entries of ISO/IEC 23001-7 (Common Encryption) and of the shops before it. */
 const ENCIPHERED = new Set(['encv', 'enca', 'drmi', 'drms']);
 const MP4_START = new Set(['ftyp', 'moov', 'mdat', 'free', 'skip', 'wide', 'styp', 'pnot', 'uuid']);
@@ -60,17 +61,16 @@ function isTransportStream(head: Buffer): boolean {
 
 const PLAIN = { truncated: false, fragmented: false, encrypted: false };
 
-/** Bytes behind the film, such as a web page glued on, are no fault: only boxes that hold the film must fit. */
+/**
+ * Bytes behind the film, such as a web page glued on, are no fault: only boxes that hold the film must fit. Where the boxes stop
+ * making sense before an index was found, the file is damaged, not cut: ffprobe will not open it either.
+ */
 async function structureOfMp4(source: ByteSource): Promise<Omit<Container, 'kind'>> {
-  let [index, cut, fragmented, encrypted, boxes]: [boolean, boolean, boolean, boolean, number] = [
-    false,
-    false,
-    false,
-    false,
-    0,
-  ];
+  let [index, cut, fragmented, encrypted] = [false, false, false, false];
+  let [boxes, end] = [0, 0];
   for await (const box of boxesOf(source)) {
-    if (['moov', 'moof', 'mdat'].includes(box.type) && box.offset + box.size > source.sizeBytes) cut = true;
+    end = box.offset + box.size;
+    if (['moov', 'moof', 'mdat'].includes(box.type) && end > source.sizeBytes) cut = true;
     if (box.type === 'moof') fragmented = true;
     if (box.type === 'moov' && !cut) {
       index = true;
@@ -78,7 +78,30 @@ async function structureOfMp4(source: ByteSource): Promise<Omit<Container, 'kind
     }
     if (++boxes > MAX_BOXES) break;
   }
-  return { truncated: cut || !index, fragmented, encrypted };
+  const reachesTheEnd = end + 8 > source.sizeBytes;
+  return { truncated: cut || (!index && reachesTheEnd), fragmented, encrypted };
+}
+
+/** Where an MP4 keeps its media. */
+export interface MediaRanges {
+  readonly ranges: readonly { readonly start: number; readonly end: number }[];
+  /** The last one goes on to the end of the file, wherever that is: a cut would not show. */
+  readonly isOpen: boolean;
+}
+
+/** null: not an MP4, or one of more pieces than are looked at. */
+export async function mediaRanges(source: ByteSource): Promise<MediaRanges | null> {
+  if (kindOf(await source.read(0, HEAD_BYTES)) !== 'mp4') return null;
+  const ranges: { start: number; end: number }[] = [];
+  let isOpen = false;
+  let boxes = 0;
+  for await (const box of boxesOf(source)) {
+    if (++boxes > MAX_MEDIA_BOXES) return null;
+    if (box.type !== 'mdat') continue;
+    ranges.push({ start: box.offset + box.headerSize, end: box.offset + box.size });
+    isOpen = (await source.read(box.offset, 4)).readUInt32BE(0) === 0;
+  }
+  return { ranges, isOpen };
 }
 
 async function hasEncipheredTrack(source: ByteSource, moov: Box): Promise<boolean> {

@@ -4,16 +4,21 @@ import { availableParallelism } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import ffmpeg from 'fluent-ffmpeg';
 import { withFile } from './boxes.js';
-import { readContainer } from './container.js';
+import { mediaRanges, readContainer } from './container.js';
 import type { FfmpegCommand } from './ffmpeg-command.js';
 import { MediaEngine, type MediaJob, MediaRunError, type SandboxLevel } from './media-engine.js';
+import { ALL_PACKETS_BYTES, PacketCounter, type Packets, packetArguments } from './packets.js';
 import { INPUT_GUARD, type Probe, parseProbe, probeArguments } from './probe.js';
 import { type Bounds, findProgram, findTools, type Launch, possibleSandboxes, type Sandbox } from './sandbox.js';
 import { Supervisor, type SupervisorOptions } from './supervise.js';
 
 const MiB = 1024 * 1024;
 /** A header that takes more than this to read is refused; the wall clock only guards against a stuck machine. */
-const PROBE = { cpuSeconds: 4, memoryBytes: 800 * MiB, maxFileBytes: MiB };
+const PROBE = { cpuSeconds: 3, memoryBytes: 600 * MiB, maxFileBytes: MiB };
+/** Packets that take more are left to the checks of each piece. Both together stay below 5 seconds. */
+const PACKETS = { ...PROBE, cpuSeconds: 2 };
+/** Half a day of pictures has an index of its own size. */
+const LARGE = { cpuSeconds: 10, memoryBytes: 1200 * MiB, maxFileBytes: MiB };
 const PROBE_TIMEOUT_MS = 20_000;
 /** A header with so much to say is an attack or a mistake: `verdict` refuses above 1 MiB of metadata anyway. */
 const MAX_PROBE_OUTPUT = 16 * MiB;
@@ -86,9 +91,29 @@ export class FfmpegEngine extends MediaEngine {
     }));
     // What is refused anyway need not be opened by ffprobe, least of all a list of other files.
     if (container.kind === 'empty' || container.kind === 'list') return parseProbe('', container, sizeBytes);
-    const launch = await this.confine({ ...PROBE, program: this.ffprobePath, reads: [path], workDir: null });
-    const { json, ...said } = await this.ffprobe(launch, probeArguments(path), signal);
-    return parseProbe(json, container, sizeBytes, said);
+    const limits = sizeBytes > ALL_PACKETS_BYTES ? LARGE : PROBE;
+    const chunks: Buffer[] = [];
+    let length = 0;
+    const { ended: _, ...said } = await this.ffprobe(path, limits, probeArguments(path), signal, (data) => {
+      length += data.length;
+      if (length > MAX_PROBE_OUTPUT) return false;
+      chunks.push(data);
+      return true;
+    });
+    return parseProbe(Buffer.concat(chunks).toString('utf8'), container, sizeBytes, said);
+  }
+
+  async packets(path: string, probe: Probe, signal?: AbortSignal): Promise<Packets> {
+    const counter = new PacketCounter(probe.video?.index ?? -1, await withFile(path, mediaRanges));
+    const { args, read } = packetArguments(path, probe);
+    let rest = '';
+    const said = await this.ffprobe(path, read === 'all' ? PACKETS : LARGE, args, signal, (data) => {
+      const lines = (rest + data.toString('latin1')).split('\n');
+      rest = (lines.pop() ?? '').slice(-1000);
+      for (const line of lines) counter.line(line);
+      return true;
+    });
+    return counter.result(said, read);
   }
 
   run(job: MediaJob): Promise<{ log: string }> {
@@ -124,23 +149,21 @@ export class FfmpegEngine extends MediaEngine {
     return this.sandbox.launch(bounds);
   }
 
+  /** @param take what it writes; false: more than anyone reads */
   private async ffprobe(
-    launch: Launch,
+    path: string,
+    limits: Pick<Bounds, 'cpuSeconds' | 'memoryBytes' | 'maxFileBytes'>,
     args: string[],
-    signal?: AbortSignal,
-  ): Promise<{ json: string; log: string; tooMuchOutput: boolean }> {
+    signal: AbortSignal | undefined,
+    take: (data: Buffer) => boolean,
+  ): Promise<{ log: string; tooMuchOutput: boolean; ended: boolean }> {
+    const launch = await this.confine({ ...limits, program: this.ffprobePath, reads: [path], workDir: null });
     const child = spawn(launch.file, [...launch.args, ...args], { stdio: ['pipe', 'pipe', 'pipe'], env: {} });
     const watch = new Supervisor(child, { timeoutMs: PROBE_TIMEOUT_MS, signal });
-    const chunks: Buffer[] = [];
-    let length = 0;
     child.stdout.on('data', (data: Buffer) => {
-      length += data.length;
-      if (length > MAX_PROBE_OUTPUT) watch.end('output');
-      else chunks.push(data);
+      if (!take(data)) watch.end('output');
     });
     await watch.closed;
-    const json = Buffer.concat(chunks).toString('utf8');
-    const answer = { json, log: lastLines(watch.log), tooMuchOutput: watch.failure === 'output' };
     try {
       watch.check();
     } catch (error) {
@@ -148,7 +171,8 @@ export class FfmpegEngine extends MediaEngine {
       const isFile = error instanceof MediaRunError && (error.failure === 'exit' || error.failure === 'output');
       if (!isFile) throw error;
     }
-    return answer;
+    const wasStopped = watch.failure !== null || watch.exit?.signal != null || (watch.exit?.code ?? 0) >= 128;
+    return { log: lastLines(watch.log), tooMuchOutput: watch.failure === 'output', ended: !wasStopped };
   }
 
   /** One copy of a few bytes through the whole chain: reads a named file, writes into the work directory. Answers what went wrong. */

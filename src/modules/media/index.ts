@@ -8,6 +8,7 @@ export {
 } from './audio-arguments.js';
 export { type ByteSource, withFile } from './boxes.js';
 export { readContainer } from './container.js';
+export { examine } from './examine.js';
 export type { FfmpegCommand } from './ffmpeg-command.js';
 export { FfmpegEngine, findMediaPrograms } from './ffmpeg-engine.js';
 export {
@@ -28,8 +29,17 @@ export {
   type SandboxLevel,
 } from './media-engine.js';
 export { NEEDED_PARTS } from './needed-parts.js';
+export { ALL_PACKETS_BYTES, type Packets } from './packets.js';
+export { type CopyCandidate, copyArguments, hasPlainKeys, whyNotCopy } from './picture-copy.js';
 export { type PieceOptions, pieceArguments, pieceWindow, type Rung } from './piece-arguments.js';
-export { type CheckResult, checkAudio, checkPiece, type PieceExpected } from './piece-check.js';
+export {
+  type CheckResult,
+  checkAudio,
+  checkPiece,
+  checkSegments,
+  damagedFrames,
+  type PieceExpected,
+} from './piece-check.js';
 export { type AudioStream, mainAudio, type Probe, type Rational, type VideoStream } from './probe.js';
 export { needsRemux, remuxArguments } from './remux-arguments.js';
 export {
@@ -43,4 +53,4 @@ export {
 } from './sample-index.js';
 export { type Still, stillsArguments, stillsPlan } from './stills-arguments.js';
 export { AUDIO_RATE, audioSamples, frameTime, isConstantRate, type Timing, timing } from './timing.js';
-export { type RefusalCode, type Verdict, verdict } from './verdict.js';
+export { packetVerdict, type RefusalCode, type Verdict, verdict } from './verdict.js';

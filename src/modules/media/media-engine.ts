@@ -1,4 +1,5 @@
 import type { FfmpegCommand } from './ffmpeg-command.js';
+import type { Packets } from './packets.js';
 import type { Probe } from './probe.js';
 
 /**
@@ -49,6 +50,9 @@ export class MediaRunError extends Error {
 export abstract class MediaEngine {
   /** Reads the header. A bad file gives a Probe that `verdict` refuses; only trouble of our own throws (MediaRunError, or the file cannot be read). */
   abstract probe(path: string, signal?: AbortSignal): Promise<Probe>;
+
+  /** Goes through the packets of a file that has a picture, without decoding; of a large file through those of its end. `verdict` judges them, too. */
+  abstract packets(path: string, probe: Probe, signal?: AbortSignal): Promise<Packets>;
 
   /**
    * One ffmpeg run.

@@ -4,6 +4,7 @@ import { histogram } from '../../common/metrics/index.js';
 import { traceStep } from '../../common/tracing/index.js';
 import { FfmpegEngine } from './ffmpeg-engine.js';
 import { MediaEngine, type MediaJob, MediaRunError } from './media-engine.js';
+import type { Packets } from './packets.js';
 import type { Probe } from './probe.js';
 
 const duration = histogram(
@@ -54,6 +55,11 @@ class EngineOnTrial extends MediaEngine implements OnApplicationBootstrap {
   async probe(path: string, signal?: AbortSignal): Promise<Probe> {
     const engine = await this.engine;
     return measured('ffprobe', () => engine.probe(path, signal));
+  }
+
+  async packets(path: string, probe: Probe, signal?: AbortSignal): Promise<Packets> {
+    const engine = await this.engine;
+    return measured('ffprobe', () => engine.packets(path, probe, signal));
   }
 
   async run(job: MediaJob): Promise<{ log: string }> {

@@ -27,6 +27,11 @@ it.each([
   ['another timescale', { ...good, init: { ...init, timescale: 90_000 } }, log],
   ['a segment too few', { ...good, fragments: good.fragments.slice(0, 2) }, log],
   ['a frame too few', { ...good, fragments: [fragment(100, 300), fragment(100, 400), fragment(49, 500)] }, log],
+  [
+    'a frame too few, the last one longer',
+    { ...good, fragments: [...good.fragments.slice(0, 2), { ...fragment(49, 500), duration: 50 * 512 }] },
+    log,
+  ],
   ['times from 0', { ...good, fragments: [fragment(100, 0), fragment(100, 100), fragment(50, 200)] }, log],
   [
     'a wrong length',
@@ -39,6 +44,17 @@ it.each([
   ['a log without the count', good, ''],
 ])('refuses %s', (_, read, said) => {
   expect(checkPiece(expected, read, said)).toMatchObject({ ok: false });
+});
+
+it('tells a fault of the source from one of the encoder', () => {
+  const broken = '[h264 @ 0x1] error\nx.mp4: corrupt decoded frame in stream 0\n';
+  expect(checkPiece(expected, good, broken.repeat(12) + log)).toEqual({ ok: true });
+  const faults = [broken.repeat(13) + log, line(230, 249, 0), line(280, 270, 1), line(0, 0, 0)];
+  for (const said of faults) expect(checkPiece(expected, good, said)).toMatchObject({ ok: false, isSource: true });
+  const variable = { ...expected, constantRate: false };
+  const undecodable = 'Error while decoding stream #0:0: Invalid data found when processing input\n'.repeat(13) + log;
+  expect(checkPiece(variable, good, undecodable)).toMatchObject({ ok: false, isSource: true });
+  expect(checkPiece(expected, { ...good, init: null }, log)).toMatchObject({ ok: false, isSource: false });
 });
 
 it('lets the last piece run out, and a variable rate double frames', () => {

@@ -12,13 +12,25 @@ export interface PieceExpected {
   readonly constantRate: boolean;
 }
 
-export type CheckResult = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+export type CheckResult =
+  | { readonly ok: true }
+  /** `isSource`: what should be there is missing or broken in the source itself, so that no encoder will make it whole. */
+  | { readonly ok: false; readonly reason: string; readonly isSource: boolean };
+
+/** Of a piece's pictures: a player shows a few broken ones without a word, and so do we. */
+const MAX_DAMAGED_SHARE = 0.05;
 
 /**
  * Is one rung of a piece what was asked for? ffmpeg ends with 0 on a file cut in half, on garbage and past the end, so only this counts.
  * @param log what ffmpeg wrote at level verbose, at least its end
  */
 export function checkPiece(expected: PieceExpected, read: FragmentedFile, log: string): CheckResult {
+  const checked = checkSegments(expected, read);
+  return checked.ok ? checkClones(expected, log) : checked;
+}
+
+/** As far as the file itself tells: init, timescale, number of segments, and the samples and times of each. */
+export function checkSegments(expected: Omit<PieceExpected, 'constantRate'>, read: FragmentedFile): CheckResult {
   const { timing, firstFrame, frames } = expected;
   if (!read.init) return fault('there is no init segment');
   if (expected.initSha256 !== null && read.init.sha256 !== expected.initSha256) {
@@ -36,7 +48,7 @@ export function checkPiece(expected: PieceExpected, read: FragmentedFile, log: s
     if (fragment.decodeTime !== at) return fault(`segment ${i}: starts at ${fragment.decodeTime}, not ${at}`);
     if (fragment.duration !== count * timing.frameDuration) return fault(`segment ${i}: lasts ${fragment.duration}`);
   }
-  return checkClones(expected, log);
+  return { ok: true };
 }
 
 /** tpad fills every hole with clones, so a piece read from damaged bytes still has all its frames: the rate filter's own count shows it. */
@@ -48,12 +60,22 @@ function checkClones({ timing, firstFrame, frames, constantRate }: PieceExpected
   ];
   const [, input, output, duplicated] = counts.at(-1) ?? [];
   if (input === undefined) return fault('the log does not say how many frames were read');
-  if (Number(input) === 0) return fault('no frame was read');
+  if (Number(input) === 0) return sourceFault('no frame was read');
+  const damaged = damagedFrames(log);
+  if (damaged > frames * MAX_DAMAGED_SHARE) return sourceFault(`${damaged} of ${frames} frames are damaged`);
   if (!constantRate) return { ok: true };
   const isLast = firstFrame + frames >= timing.frames;
-  if (!isLast && Number(output) < frames) return fault(`only ${output} of ${frames} frames were read`);
-  if (Number(duplicated) > 0) return fault(`${duplicated} frames are doubled`);
+  if (!isLast && Number(output) < frames) return sourceFault(`only ${output} of ${frames} frames were read`);
+  if (Number(duplicated) > 0) return sourceFault(`${duplicated} frames are doubled`);
   return { ok: true };
+}
+
+/** Pictures that the decoder could not make, or had to guess parts of, by what ffmpeg says of each; at least, since only the end of its log is kept. */
+export function damagedFrames(log: string): number {
+  const times = (said: RegExp) => log.match(said)?.length ?? 0;
+  // Of one picture both may be said.
+  const guessed = Math.max(times(/corrupt decoded frame in stream/g), times(/concealing \d+ DC/g));
+  return guessed + times(/Error while decoding stream/g);
 }
 
 /** Is one segment of sound where `audioPlan` put it? A segment's file may hold several fragments. */
@@ -68,5 +90,9 @@ export function checkAudio(expected: AudioSegment, read: FragmentedFile): CheckR
 }
 
 function fault(reason: string): CheckResult {
-  return { ok: false, reason };
+  return { ok: false, reason, isSource: false };
+}
+
+function sourceFault(reason: string): CheckResult {
+  return { ok: false, reason, isSource: true };
 }

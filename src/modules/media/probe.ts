@@ -29,6 +29,8 @@ export interface VideoStream {
   readonly pixelFormat: string | null;
   readonly colorTransfer: string | null;
   readonly colorPrimaries: string | null;
+  readonly colorSpace: string | null;
+  readonly colorRange: string | null;
   readonly interlaced: boolean;
   /** PQ or HLG: needs tone mapping on the way to BT.709. */
   readonly hdr: boolean;
@@ -57,6 +59,8 @@ export interface Probe {
   readonly formatStartTime: number;
   /** Seconds of the longest stream of any kind, by its own index; null where streams do not say. */
   readonly longestStream: number | null;
+  /** Seconds, on the file's own clock: when the last stream ends; null where streams do not say. */
+  readonly lastEnd: number | null;
   /** The picture to show: cover art and thumbnails do not count. */
   readonly video: VideoStream | null;
   readonly audio: readonly AudioStream[];
@@ -106,6 +110,8 @@ interface FfprobeStream {
   pix_fmt?: string;
   color_transfer?: string;
   color_primaries?: string;
+  color_space?: string;
+  color_range?: string;
   field_order?: string;
   channels?: number;
   sample_rate?: string;
@@ -150,6 +156,10 @@ export function parseProbe(
       (most, s) => Math.max(most ?? 0, seconds(s.duration) ?? 0) || null,
       null,
     ),
+    lastEnd: streams.reduce<number | null>((most, s) => {
+      const duration = seconds(s.duration);
+      return duration === null ? most : Math.max(most ?? 0, (seconds(s.start_time) ?? 0) + duration);
+    }, null),
     video: picture ? videoOf(picture, formatStartTime, formatDuration) : null,
     audio: streams.filter((s) => s.codec_type === 'audio').map((s) => audioOf(s, formatStartTime)),
     streamCount: Math.max(streams.length, format?.nb_streams ?? 0),
@@ -189,8 +199,10 @@ function videoOf(s: FfprobeStream, formatStart: number, formatDuration: number |
     duration: seconds(s.duration) ?? durationByEnd(s, startTime, formatDuration),
     frameCount: s.nb_frames === undefined ? null : Number(s.nb_frames),
     pixelFormat: known(s.pix_fmt),
-    colorTransfer: s.color_transfer ?? null,
-    colorPrimaries: s.color_primaries ?? null,
+    colorTransfer: known(s.color_transfer),
+    colorPrimaries: known(s.color_primaries),
+    colorSpace: known(s.color_space),
+    colorRange: known(s.color_range),
     interlaced: /^(tt|bb|tb|bt)$/.test(s.field_order ?? ''),
     hdr: s.color_transfer === 'smpte2084' || s.color_transfer === 'arib-std-b67',
   };

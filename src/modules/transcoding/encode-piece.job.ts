@@ -4,8 +4,10 @@ import { Injectable } from '@nestjs/common';
 import { HandlesJob, type JobContext } from '../../common/jobs/index.js';
 import {
   checkPiece,
+  damagedFrames,
   isConstantRate,
   MediaEngine,
+  MediaRunError,
   pictureSpans,
   pieceArguments,
   pieceWindow,
@@ -13,11 +15,11 @@ import {
 } from '../media/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { PieceAttempts, type PieceWork } from './piece-attempts.js';
-import { type MadeSegments, PieceResults } from './piece-results.js';
+import { type MadeSegments, madeSegments, PieceResults } from './piece-results.js';
 import { rungsOf } from './plan.js';
 import { Scratch } from './scratch.js';
 import { SourceFiles } from './source-files.js';
-import { PieceRefused } from './transcoding.errors.js';
+import { PieceRefused, SourceDamaged } from './transcoding.errors.js';
 import { EncodeFirst, EncodePiece } from './transcoding.jobs.js';
 
 /** Slower than 1/150 of a video's speed is no encoder at work; the start of a program on a busy machine is none of it. */
@@ -72,10 +74,17 @@ export class EncodePieceJob {
         preset: work.settings.preset,
         crf: work.settings.crf,
       });
-      return this.engine.run({
-        ...{ command, workDir: folder, timeoutMs: LEAST_TIMEOUT_MS + MS_A_SECOND * seconds, signal },
-        onProgress: this.attempts.progress(work),
-      });
+      return this.engine
+        .run({
+          ...{ command, workDir: folder, timeoutMs: LEAST_TIMEOUT_MS + MS_A_SECOND * seconds, signal },
+          onProgress: this.attempts.progress(work),
+        })
+        .catch((error: unknown) => {
+          // ffmpeg gives up by itself when most of what it reads cannot be decoded.
+          const isSource = error instanceof MediaRunError && error.failure === 'exit' && damagedFrames(error.log) > 0;
+          if (!isSource) throw error;
+          throw new SourceDamaged('ffmpeg gave up on the picture', { cause: error, log: error.log });
+        });
     });
 
     const made: MadeSegments[] = [];
@@ -84,26 +93,18 @@ export class EncodePieceJob {
       const read = await readFragments(file);
       const constantRate = isConstantRate(picture, timing);
       const checked = checkPiece({ timing, firstFrame, frames, initSha256: null, constantRate }, read, log);
-      const [first, last] = [read.fragments[0], read.fragments.at(-1)];
-      if (!checked.ok || !read.init || !first || !last) {
-        const reason = checked.ok ? 'empty' : checked.reason;
-        throw new PieceRefused(`${work.kind} ${work.number}, ${rung.name}: ${reason}`, { log });
+      if (!checked.ok) {
+        const Refused = checked.isSource ? SourceDamaged : PieceRefused;
+        throw new Refused(`${work.kind} ${work.number}, ${rung.name}: ${checked.reason}`, { log });
       }
-      // The init segment stands in the rendition's row, once for all pieces.
-      const sizeBytes = last.offset + last.size - first.offset;
       const key = `pieces/${work.videoId}/${work.run}/${work.id}/${lease}/${rung.name}.mp4`;
-      const body = createReadStream(file, { start: first.offset, end: first.offset + sizeBytes - 1 });
-      await this.objects.write(key, body, { sizeBytes, signal });
-      const firstNumber = firstFrame / timing.segmentFrames + 1;
-      made.push({
-        ...{ rendition: rung.name, init: read.init, key, sizeBytes },
-        segments: read.fragments.map((fragment, index) => ({
-          number: firstNumber + index,
-          byteOffset: fragment.offset - first.offset,
-          byteSize: fragment.size,
-          duration: fragment.duration,
-        })),
+      const { start, ...segments } = madeSegments(rung.name, read, key, firstFrame / timing.segmentFrames + 1);
+      const { sizeBytes } = segments;
+      await this.objects.write(key, createReadStream(file, { start, end: start + sizeBytes - 1 }), {
+        sizeBytes,
+        signal,
       });
+      made.push(segments);
     }
     return made;
   }

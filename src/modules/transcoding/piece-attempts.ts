@@ -17,8 +17,9 @@ import { VideosService, videoTopic } from '../videos/index.js';
 import { type PieceKind, type RunSettings, rungsOf } from './plan.js';
 import { Publisher } from './publisher.js';
 import { Scratch } from './scratch.js';
-import { PieceRefused } from './transcoding.errors.js';
+import { PieceRefused, SourceDamaged } from './transcoding.errors.js';
 import { encodeSpeed, pieces, piecesRunning, videosEnded } from './transcoding.metrics.js';
+import { TranscodingService } from './transcoding.service.js';
 
 /** A piece to be made, with all that its making needs. */
 export interface PieceWork {
@@ -41,12 +42,14 @@ export interface PieceWork {
   readonly strikes: number;
   readonly timing: Timing;
   readonly settings: RunSettings;
-  /** The lowest first. */
+  /** Those to be encoded, the lowest first. */
   readonly rungs: readonly Rung[];
 }
 
 /** An input that ended so many attempts gets no further one. */
 const MAX_STRIKES = 3;
+/** Attempts after which a source is known to be broken, and not only a worker's copy of it. */
+const DAMAGE_STRIKES = 2;
 const PROGRESS_MS = 1_000;
 const SPANS = { FIRST: 'encode first', VIDEO: 'encode', AUDIO: 'encode sound', STILLS: 'make stills' } as const;
 /** Why an attempt ended that never said why. */
@@ -54,6 +57,8 @@ const WORKER_KILLED = 'WORKER_KILLED';
 const MESSAGES: Record<string, string> = {
   [WORKER_KILLED]:
     'Processing this file stopped its worker several times: save it again in another program and upload it anew.',
+  CORRUPT:
+    'The file is damaged: a part of its picture is missing or cannot be decoded. Save it again in another program and upload it anew.',
   ENCODE_FAILED: 'A part of this file could not be processed: save it again in another program and upload it anew.',
 };
 
@@ -69,6 +74,7 @@ export class PieceAttempts {
     private readonly files: UploadedFiles,
     private readonly publisher: Publisher,
     private readonly scratch: Scratch,
+    private readonly transcoding: TranscodingService,
   ) {}
 
   /**
@@ -117,8 +123,7 @@ export class PieceAttempts {
       const seconds = (work.frameCount * timing.fpsDen) / timing.fpsNum;
       if (!isPart) encodeSpeed.observe({ kind }, (seconds * 1000) / (performance.now() - begun));
     } catch (error) {
-      await this.endBadly(work, error, isPart, context.signal);
-      throw error;
+      if (!(await this.endBadly(work, error, isPart, context.signal))) throw error;
     } finally {
       piecesRunning.dec({ kind });
     }
@@ -167,7 +172,7 @@ export class PieceAttempts {
               t.probe, t.picture, t.settings, t.picture_key AS "pictureKey", o.size_bytes AS "pictureBytes",
               (SELECT json_agg(json_build_object('name', r.name, 'width', r.width, 'height', r.height,
                                                  'maxBitsPerSecond', r.max_bits_per_second) ORDER BY r.position)
-               FROM rendition r WHERE r.video_id = p.video_id AND r.run = p.run AND r.kind = 'VIDEO') AS rungs
+               FROM rendition r WHERE r.video_id = p.video_id AND r.run = p.run AND r.kind = 'VIDEO' AND NOT r.copied) AS rungs
        FROM piece p
        JOIN video v ON v.id = p.video_id AND v.run = p.run AND v.deleted_at IS NULL AND v.state IN ('PROCESSING', 'PLAYABLE')
        JOIN transcode_source t ON t.video_id = p.video_id AND t.run = p.run
@@ -213,16 +218,26 @@ export class PieceAttempts {
     if (isOver) videosEnded.inc({ outcome: 'failed', code });
   }
 
-  private async endBadly(work: PieceWork, error: unknown, isPart: boolean, signal: AbortSignal): Promise<void> {
-    const fault = !signal.aborted && isFaultOfInput(error);
-    pieces.inc({ kind: work.kind, outcome: fault ? 'struck' : 'interrupted' });
-    if (isPart) return;
-    await this.db.query(
-      fault
-        ? `UPDATE piece SET fault = 'ENCODE_FAILED' WHERE id = $1`
-        : 'UPDATE piece SET strikes = greatest(0, strikes - 1) WHERE id = $1',
-      [work.id],
+  /** @returns true when there is nothing left to try: the source was refused */
+  private async endBadly(work: PieceWork, error: unknown, isPart: boolean, signal: AbortSignal): Promise<boolean> {
+    const struck = !signal.aborted && isFaultOfInput(error);
+    pieces.inc({ kind: work.kind, outcome: struck ? 'struck' : 'interrupted' });
+    if (isPart) return false;
+    if (!struck) {
+      await this.db.query('UPDATE piece SET strikes = greatest(0, strikes - 1) WHERE id = $1', [work.id]);
+      return false;
+    }
+    const code = error instanceof SourceDamaged ? 'CORRUPT' : 'ENCODE_FAILED';
+    const [piece] = await this.db.query<{ strikes: number }>(
+      'UPDATE piece SET fault = $2 WHERE id = $1 RETURNING strikes',
+      [work.id, code],
     );
+    // Before the whole file is there nothing is final; the second attempt read all of it.
+    const isKnown = code === 'CORRUPT' && work.file.masterKey !== null && work.strikes > 0;
+    if (!isKnown || !piece || piece.strikes < DAMAGE_STRIKES) return false;
+    this.logger.log(`video ${work.videoId}, run ${work.run}: ${(error as Error).message}`);
+    await this.transcoding.refuse(work, { code, message: MESSAGES[code] as string });
+    return true;
   }
 }
 

@@ -1,11 +1,17 @@
 import { Injectable } from '@nestjs/common';
 import { Database, type Tx } from '../../common/database/index.js';
 import { Live } from '../../common/live/index.js';
-import type { Init, Still } from '../media/index.js';
+import type { FragmentedFile, Init, Still } from '../media/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { videoTopic } from '../videos/index.js';
-import type { PieceWork } from './piece-attempts.js';
 import { PieceRefused } from './transcoding.errors.js';
+
+/** The piece that something was made for. */
+interface PieceOfRun {
+  readonly id: string;
+  readonly videoId: string;
+  readonly run: number;
+}
 
 /** Segments of one rendition, in one object that is written and not yet kept. */
 export interface MadeSegments {
@@ -15,6 +21,26 @@ export interface MadeSegments {
   readonly sizeBytes: number;
   /** Durations in ticks of the rendition's timescale. */
   readonly segments: readonly { number: number; byteOffset: number; byteSize: number; duration: number }[];
+}
+
+/** The segments of one file, as they will stand in an object that begins with the first of them: the init segment stands in the rendition's row, once for all pieces. */
+export function madeSegments(
+  rendition: string,
+  { init, fragments }: FragmentedFile,
+  key: string,
+  firstNumber: number,
+): MadeSegments & { readonly start: number } {
+  const [first, last] = [fragments[0], fragments.at(-1)];
+  if (!init || !first || !last) throw new PieceRefused(`${rendition} is empty`);
+  return {
+    ...{ rendition, init, key, start: first.offset, sizeBytes: last.offset + last.size - first.offset },
+    segments: fragments.map((fragment, index) => ({
+      number: firstNumber + index,
+      byteOffset: fragment.offset - first.offset,
+      byteSize: fragment.size,
+      duration: fragment.duration,
+    })),
+  };
 }
 
 export interface MadeStill extends Still {
@@ -41,30 +67,12 @@ export class PieceResults {
    * @returns false when the run is over: then everything is given up
    * @throws PieceRefused when an init segment is not that of the rendition's other pieces
    */
-  async commit(work: PieceWork, made: readonly MadeSegments[], isAll: boolean): Promise<boolean> {
+  async commit(work: PieceOfRun, made: readonly MadeSegments[], isAll: boolean): Promise<boolean> {
     return this.db.tx(async (tx) => {
       if (!(await this.isCurrent(tx, work))) return this.giveUp(tx, made);
       await this.fixInits(tx, work, made);
       // Who inserts the same segment at the same time is waited for, so what came back is what counts.
-      const rows = made.flatMap(({ rendition, key, segments }) =>
-        segments.map((each) => ({ rendition, key, ...each })),
-      );
-      const inserted = await tx.query<{ key: string }>(
-        `INSERT INTO segment (video_id, run, rendition, number, object_key, byte_offset, byte_size, duration)
-         SELECT $1, $2, t.* FROM unnest($3::text[], $4::int[], $5::text[], $6::bigint[], $7::int[], $8::bigint[]) AS t
-         ON CONFLICT DO NOTHING RETURNING object_key AS key`,
-        [
-          work.videoId,
-          work.run,
-          rows.map((row) => row.rendition),
-          rows.map((row) => row.number),
-          rows.map((row) => row.key),
-          rows.map((row) => row.byteOffset),
-          rows.map((row) => row.byteSize),
-          rows.map((row) => row.duration),
-        ],
-      );
-      const named = new Set(inserted.map((row) => row.key));
+      const named = await this.insert(tx, work, made);
       await this.keep(
         tx,
         made.filter((each) => named.has(each.key)),
@@ -83,7 +91,7 @@ export class PieceResults {
   }
 
   /** The numbers of those segments of a rendition that count already. */
-  async segmentsOf(work: PieceWork, rendition: string): Promise<Set<number>> {
+  async segmentsOf(work: PieceOfRun, rendition: string): Promise<Set<number>> {
     const rows = await this.db.query<{ number: number }>(
       'SELECT number FROM segment WHERE video_id = $1 AND run = $2 AND rendition = $3',
       [work.videoId, work.run, rendition],
@@ -91,8 +99,43 @@ export class PieceResults {
     return new Set(rows.map(({ number }) => number));
   }
 
+  /** A whole rendition that no piece makes, within the transaction that plans its run. */
+  async adopt(tx: Tx, run: { videoId: string; run: number }, made: MadeSegments): Promise<void> {
+    await tx.query(
+      'UPDATE rendition SET copied = true, init = $4, codecs = $5 WHERE video_id = $1 AND run = $2 AND name = $3',
+      [run.videoId, run.run, made.rendition, made.init.bytes, made.init.codecs],
+    );
+    await this.insert(tx, run, [made]);
+    await this.keep(tx, [made]);
+  }
+
+  /** @returns the keys of the objects that hold a segment which was not there before */
+  private async insert(
+    tx: Tx,
+    run: { videoId: string; run: number },
+    made: readonly MadeSegments[],
+  ): Promise<Set<string>> {
+    const rows = made.flatMap(({ rendition, key, segments }) => segments.map((each) => ({ rendition, key, ...each })));
+    const inserted = await tx.query<{ key: string }>(
+      `INSERT INTO segment (video_id, run, rendition, number, object_key, byte_offset, byte_size, duration)
+       SELECT $1, $2, t.* FROM unnest($3::text[], $4::int[], $5::text[], $6::bigint[], $7::int[], $8::bigint[]) AS t
+       ON CONFLICT DO NOTHING RETURNING object_key AS key`,
+      [
+        run.videoId,
+        run.run,
+        rows.map((row) => row.rendition),
+        rows.map((row) => row.number),
+        rows.map((row) => row.key),
+        rows.map((row) => row.byteOffset),
+        rows.map((row) => row.byteSize),
+        rows.map((row) => row.duration),
+      ],
+    );
+    return new Set(inserted.map((row) => row.key));
+  }
+
   /** As `commit`, for pictures: all of them or none. */
-  async commitStills(work: PieceWork, made: readonly MadeStill[]): Promise<boolean> {
+  async commitStills(work: PieceOfRun, made: readonly MadeStill[]): Promise<boolean> {
     return this.db.tx(async (tx) => {
       if (!(await this.isCurrent(tx, work)) || !(await this.finish(tx, work))) return this.giveUp(tx, made);
       await tx.query(
@@ -112,7 +155,7 @@ export class PieceResults {
    * The fence. Whoever ends the run changes the video's row, so it is locked against that until the commit; a weaker lock
    * (KEY SHARE) would let a run end in between.
    */
-  private async isCurrent(tx: Tx, work: PieceWork): Promise<boolean> {
+  private async isCurrent(tx: Tx, work: PieceOfRun): Promise<boolean> {
     const rows = await tx.query(
       `SELECT id FROM video WHERE id = $1 AND run = $2 AND deleted_at IS NULL AND state IN ('PROCESSING', 'PLAYABLE') FOR SHARE`,
       [work.videoId, work.run],
@@ -121,7 +164,7 @@ export class PieceResults {
   }
 
   /** The first piece gives a rendition its init segment; every other must have the same. */
-  private async fixInits(tx: Tx, work: PieceWork, made: readonly MadeSegments[]): Promise<void> {
+  private async fixInits(tx: Tx, work: PieceOfRun, made: readonly MadeSegments[]): Promise<void> {
     for (const { rendition, init } of made) {
       const [known] = await tx.query<{ same: boolean }>(
         `SELECT init = $4 AS same FROM rendition WHERE video_id = $1 AND run = $2 AND name = $3 AND init IS NOT NULL`,
@@ -138,7 +181,7 @@ export class PieceResults {
     }
   }
 
-  private async finish(tx: Tx, work: PieceWork): Promise<boolean> {
+  private async finish(tx: Tx, work: PieceOfRun): Promise<boolean> {
     const rows = await tx.query(
       'UPDATE piece SET done_at = now(), progress = 1, fault = NULL WHERE id = $1 AND done_at IS NULL RETURNING id',
       [work.id],

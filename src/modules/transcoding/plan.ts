@@ -45,8 +45,17 @@ export interface RunSettings {
   readonly segmentsPerPiece: number;
 }
 
-/** Complete before a frame is decoded, so that manifests never grow. */
-export function plan(timing: Timing, rungs: readonly Rung[], hasSound: boolean, segmentsPerPiece: number): Plan {
+/**
+ * Complete before a frame is decoded, so that manifests never grow.
+ * @param copied how many of the highest rungs are there already
+ */
+export function plan(
+  timing: Timing,
+  rungs: readonly Rung[],
+  hasSound: boolean,
+  segmentsPerPiece: number,
+  copied = 0,
+): Plan {
   const renditions: RenditionPlan[] = rungs.map((rung, position) => ({
     ...rung,
     kind: 'VIDEO',
@@ -74,7 +83,7 @@ export function plan(timing: Timing, rungs: readonly Rung[], hasSound: boolean, 
       totalDuration: audioSamples(timing),
     });
   }
-  return { renditions, pieces: piecesOf(timing, rungs.length, hasSound, segmentsPerPiece) };
+  return { renditions, pieces: piecesOf(timing, rungs.length - copied, hasSound, segmentsPerPiece) };
 }
 
 function piecesOf(timing: Timing, rungCount: number, hasSound: boolean, segmentsPerPiece: number): PiecePlan[] {

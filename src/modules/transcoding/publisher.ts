@@ -146,7 +146,7 @@ export class Publisher {
     const [size] = await tx.query<RunSize & { owner: string }>(
       `SELECT v.owner_id AS owner, array_agg(r.width * r.height ORDER BY r.position) AS pixels,
               min(r.frame_rate_num::float8 / r.frame_rate_den) AS "framesPerSecond"
-       FROM video v JOIN rendition r ON r.video_id = v.id AND r.run = $2 AND r.kind = 'VIDEO'
+       FROM video v JOIN rendition r ON r.video_id = v.id AND r.run = $2 AND r.kind = 'VIDEO' AND NOT r.copied
        WHERE v.id = $1 GROUP BY v.owner_id`,
       [videoId, run],
     );

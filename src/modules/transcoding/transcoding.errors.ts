@@ -26,3 +26,6 @@ export class PieceRefused extends Error {
     this.log = log;
   }
 }
+
+/** The source itself is broken where this piece is. Two attempts that say so end the matter. */
+export class SourceDamaged extends PieceRefused {}

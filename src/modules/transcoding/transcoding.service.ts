@@ -4,12 +4,13 @@ import { CONFIG, type Config } from '../../common/config/index.js';
 import { Database, type Tx } from '../../common/database/index.js';
 import { Jobs } from '../../common/jobs/index.js';
 import { traceStep } from '../../common/tracing/index.js';
-import { mainAudio, type Probe, type Timing, timing } from '../media/index.js';
+import { mainAudio, type Probe, type Rung, type Timing, timing } from '../media/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { UploadsService } from '../uploads/index.js';
 import { type VideoRow, VideosService } from '../videos/index.js';
 import { EncodeQueue } from './encode-queue.js';
 import { ladder } from './ladder.js';
+import { type MadeSegments, PieceResults } from './piece-results.js';
 import { AUDIO_RENDITION, type PieceKind, plan, type RunSettings } from './plan.js';
 import { type KindProgress, type RenditionState, renditionState } from './progress.js';
 import { Publisher } from './publisher.js';
@@ -49,6 +50,7 @@ export class TranscodingService {
     private readonly objects: StoredObjects,
     private readonly publisher: Publisher,
     private readonly queue: EncodeQueue,
+    private readonly results: PieceResults,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -59,13 +61,19 @@ export class TranscodingService {
   /**
    * Writes the whole plan of a run and asks for its pieces.
    *
-   * @param found the master's probe and, where the master cannot be read in pieces, its picture's copy. `early`: of what
-   * has arrived of it: then pieces are asked for as their bytes come, and the whole is looked at in the end
+   * @param found the master's probe and, where the master cannot be read in pieces, its picture's copy; `copyTop` answers the
+   *   highest rung, written and not yet kept, where the master's own picture can be it. `early`: of what has arrived of it: then
+   *   pieces are asked for as their bytes come, and the whole is looked at in the end
    * @returns false, with nothing changed, when the run is over or was planned before
    */
   async planRun(
     video: { videoId: string; run: number },
-    found: { probe: Probe; picture: { probe: Probe; key: string; sizeBytes: number } | null; early?: boolean },
+    found: {
+      probe: Probe;
+      picture: { probe: Probe; key: string; sizeBytes: number } | null;
+      copyTop?: (rung: Rung, timing: Timing) => Promise<MadeSegments | null>;
+      early?: boolean;
+    },
   ): Promise<boolean> {
     const { videoId, run } = video;
     const { early = false } = found;
@@ -76,8 +84,16 @@ export class TranscodingService {
     const { encodePreset: preset, encodeCrf: crf, segmentsPerPiece } = this.config;
     const settings: RunSettings = { preset, crf, segmentsPerPiece };
     const rungs = ladder(picture, frameRate, { rungs: this.config.ladder });
-    const { renditions, pieces } = plan(times, rungs, mainAudio(found.probe) !== null, segmentsPerPiece);
-    const about = { 'sluice.rungs': renditions.map(({ name }) => name), 'sluice.pieces': pieces.length };
+    const top = rungs.at(-1);
+    // Never the lowest: stills are made of its key pictures, which must be where we put them.
+    const copied = top && rungs.length > 1 && found.copyTop ? await found.copyTop(top, times) : null;
+    const hasSound = mainAudio(found.probe) !== null;
+    const { renditions, pieces } = plan(times, rungs, hasSound, segmentsPerPiece, copied ? 1 : 0);
+    const about = {
+      'sluice.rungs': renditions.map(({ name }) => name),
+      'sluice.pieces': pieces.length,
+      'sluice.copied': copied !== null,
+    };
     return traceStep('plan', about, () =>
       this.db.tx(async (tx) => {
         const [planned] = await tx.query(`SELECT FROM transcode_source WHERE video_id = $1 AND run = $2`, [
@@ -95,7 +111,8 @@ export class TranscodingService {
             frameRate,
           }));
         if (!described) {
-          if (found.picture) await this.objects.drop(tx, [found.picture.key]);
+          const written = [found.picture, copied].flatMap((object) => (object ? [object.key] : []));
+          if (written.length > 0) await this.objects.drop(tx, written);
           return false;
         }
         await tx.query(
@@ -124,6 +141,7 @@ export class TranscodingService {
                 "segmentDuration" bigint, "totalDuration" bigint)`,
           [videoId, run, JSON.stringify(renditions)],
         );
+        if (copied) await this.results.adopt(tx, video, copied);
         const rows = await tx.query<{ id: string; kind: PieceKind; number: number; frameCount: number }>(
           `INSERT INTO piece (video_id, run, kind, number, first_frame, frame_count)
          SELECT $1, $2, kind, number, "firstFrame", "frameCount"
