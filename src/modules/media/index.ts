@@ -6,6 +6,7 @@ export {
   audioPlan,
   finishedAudio,
 } from './audio-arguments.js';
+export { DOWNLOAD_FILE, downloadArguments } from './download-arguments.js';
 export type { FfmpegCommand } from './ffmpeg-command.js';
 export { FfmpegEngine, findMediaPrograms } from './ffmpeg-engine.js';
 export {
@@ -13,6 +14,7 @@ export {
   type Fragment,
   type FragmentedFile,
   type Init,
+  initOf,
   MalformedFragments,
   readFragments,
 } from './fragments.js';

@@ -79,6 +79,8 @@ export class EncodePieceJob {
           byteOffset: fragment.offset - first.offset,
           byteSize: fragment.size,
           duration: fragment.duration,
+          decodeTime: fragment.decodeTime,
+          keyBytes: fragment.keyBytes,
         })),
       });
     }

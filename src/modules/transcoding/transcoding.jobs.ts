@@ -13,6 +13,9 @@ export const EncodeAudio = defineJob<{ pieceId: string }>({ name: 'EncodeAudio',
 
 export const MakeStills = defineJob<{ pieceId: string }>({ name: 'MakeStills', queue: 'encode' });
 
+/** Makes the file that whoever may watch a video may save, or gives it up: whatever its owner has decided by then. */
+export const MakeDownload = defineJob<{ videoId: string }>({ name: 'MakeDownload', queue: 'encode' });
+
 /** Lets go of everything that a video's runs up to this one made. */
 export const FreeRuns = defineJob<{ videoId: string; run: number }>({ name: 'FreeRuns', queue: 'default' });
 
@@ -35,6 +38,9 @@ export function jobOf(piece: { kind: PieceKind; number: number }): {
       return { job: EncodePiece, priority: 10 + piece.number };
   }
 }
+
+/** Behind all that somebody may be waiting to see. */
+export const DOWNLOAD_PRIORITY = 100_000;
 
 export const PIECE_JOB_KEY = 'piece:';
 export const pieceJobKey = (pieceId: string): string => PIECE_JOB_KEY + pieceId;

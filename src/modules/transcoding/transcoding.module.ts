@@ -6,6 +6,8 @@ import { VideosModule } from '../videos/index.js';
 import { EncodeAudioJob } from './encode-audio.job.js';
 import { EncodePieceJob } from './encode-piece.job.js';
 import { FreeRunsJob } from './free-runs.job.js';
+import { MadeRenditions } from './made-renditions.js';
+import { MakeDownloadJob } from './make-download.job.js';
 import { MakeStillsJob } from './make-stills.job.js';
 import { PieceAttempts } from './piece-attempts.js';
 import { PieceResults } from './piece-results.js';
@@ -19,8 +21,8 @@ import { TranscodingService } from './transcoding.service.js';
 @Module({
   imports: [StorageModule, MediaModule, VideosModule, UploadsModule],
   providers: [
-    ...[TranscodingService, TranscodingResolver, Publisher, Scratch, PieceAttempts, PieceResults],
-    ...[StartProcessing, ProbeVideoJob, EncodePieceJob, EncodeAudioJob, MakeStillsJob, FreeRunsJob],
+    ...[TranscodingService, TranscodingResolver, Publisher, MadeRenditions, Scratch, PieceAttempts, PieceResults],
+    ...[StartProcessing, ProbeVideoJob, EncodePieceJob, EncodeAudioJob, MakeStillsJob, MakeDownloadJob, FreeRunsJob],
   ],
   exports: [TranscodingService],
 })

@@ -8,3 +8,6 @@ export const VideoReady = defineEvent<{ videoId: string; run: number }>('VideoRe
 
 /** Once per video and run: it was refused, or given up, with a code. */
 export const VideoFailed = defineEvent<{ videoId: string; run: number; code: string }>('VideoFailed');
+
+/** Its owner said whether it may be saved; the row tells what holds now. */
+export const DownloadDecided = defineEvent<{ videoId: string }>('DownloadDecided');
