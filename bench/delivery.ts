@@ -135,7 +135,7 @@ async function storeSegments({ db, folder, secret }: Place): Promise<{ files: st
      VALUES ($1, 1, '720p', 'VIDEO', 0, 15360, 2000000, $2::int, 61440, $2::int * 61440, 'avc1.64001f', '\\x00')`,
     [video, SEGMENTS],
   );
-  const token = signToken(secret, video, { epoch: 1, expiresAt: expiryFor(Date.now() / 1000) });
+  const token = signToken(secret, video, { epoch: 1, expiresAt: expiryFor(Date.now() / 1000, 6 * 3600) });
   const paths: string[] = [];
   for (let number = 1; number <= SEGMENTS; number++) {
     const bytes = randomBytes(SEGMENT_BYTES);

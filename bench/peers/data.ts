@@ -88,7 +88,7 @@ export function posterUrl(
 ): string | null {
   const poster = found?.stills.find((still) => still.kind === 'POSTER');
   if (!poster) return null;
-  const grant = { epoch: video.accessEpoch, expiresAt: expiryFor(video.readAt.getTime() / 1000) };
+  const grant = { epoch: video.accessEpoch, expiresAt: expiryFor(video.readAt.getTime() / 1000, 6 * 3600) };
   const token = signToken(settings.playbackSecret as string, video.id, grant);
   return `${process.env.BENCH_PUBLIC_URL}/media/${token}/${video.id}/r${video.run}/poster/${poster.number}.jpg`;
 }

@@ -12,17 +12,20 @@ const QUESTIONS: Record<string, string> = {
     UNION SELECT v.id FROM video v JOIN piece p ON p.video_id = v.id AND p.run = v.run WHERE v.state = 'READY' AND p.done_at IS NULL`,
   'a video can be watched whose upload was not verified': `
     SELECT id FROM video WHERE verified_at IS NULL AND (state = 'READY' OR published_at IS NOT NULL)`,
-  'a segment or a still names an object that is not kept, or reaches beyond it': `
+  'a segment, a still or a download names an object that is not kept, or reaches beyond it': `
     SELECT s.object_key FROM segment s LEFT JOIN stored_object o ON o.key = s.object_key
     WHERE o.state IS DISTINCT FROM 'KEPT' OR s.byte_offset + s.byte_size > o.size_bytes
-    UNION SELECT s.object_key FROM still s LEFT JOIN stored_object o ON o.key = s.object_key WHERE o.state IS DISTINCT FROM 'KEPT'`,
+    UNION SELECT s.object_key FROM still s LEFT JOIN stored_object o ON o.key = s.object_key WHERE o.state IS DISTINCT FROM 'KEPT'
+    UNION SELECT d.object_key FROM download d LEFT JOIN stored_object o ON o.key = d.object_key
+    WHERE o.state IS DISTINCT FROM 'KEPT' OR o.size_bytes <> d.size_bytes`,
   'a kept object belongs to nothing': `
     SELECT key FROM stored_object o WHERE state = 'KEPT'
       AND NOT EXISTS (SELECT FROM upload_chunk WHERE object_key = o.key)
       AND NOT EXISTS (SELECT FROM upload_session WHERE master_key = o.key)
       AND NOT EXISTS (SELECT FROM segment WHERE object_key = o.key)
       AND NOT EXISTS (SELECT FROM transcode_source WHERE picture_key = o.key)
-      AND NOT EXISTS (SELECT FROM still WHERE object_key = o.key)`,
+      AND NOT EXISTS (SELECT FROM still WHERE object_key = o.key)
+      AND NOT EXISTS (SELECT FROM download WHERE object_key = o.key)`,
   'a chunk counts whose object is not kept, or has other bytes': `
     SELECT c.object_key FROM upload_chunk c JOIN stored_object o ON o.key = c.object_key
     WHERE o.state <> 'KEPT' OR o.size_bytes <> upper(c.span) - lower(c.span) OR o.sha256 <> c.sha256`,

@@ -3,9 +3,10 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Browser } from 'playwright-core';
+import { addressesOf, statusesOf } from '../support/addresses.js';
 import { type Answer, ApiClient, sha256, until } from '../support/client.js';
 import { temporaryFolder } from '../support/index.js';
-import { launchBrowser, PLAYERS, play, seek, servePages, state, untilEnded } from './playback-page.js';
+import { launchBrowser, play, seek, servePages, state, untilEnded } from './playback-page.js';
 
 const SECONDS = 20;
 const FRAMES = SECONDS * 30;
@@ -79,7 +80,7 @@ export function playbackTests(start: () => Promise<Installation>): void {
     const base = video.playback.hlsUrl.replace('master.m3u8', '');
     const master = await text(video.playback.hlsUrl);
     const playlists = [...master.matchAll(/^(?:.*URI=")?(r\d+\/(\w+)\/index\.m3u8)/gm)];
-    expect(playlists.map(([, , name]) => name).sort()).toEqual(['240p', '360p', 'audio']);
+    expect([...new Set(playlists.map(([, , name]) => name))].sort()).toEqual(['240p', '360p', 'audio']);
     for (const [, uri = '', name] of playlists) {
       const playlist = await text(base + uri);
       const parts = [...playlist.matchAll(/URI="(init\.mp4)"|^(\d+\.m4s)$/gm)].map(
@@ -109,7 +110,7 @@ export function playbackTests(start: () => Promise<Installation>): void {
   }, 60_000);
 
   it('plays from start to end, and from wherever it is asked, in every player', async () => {
-    const played = PLAYERS.map(async (player) => {
+    const played = (['hls.js', 'shaka', 'dash.js'] as const).map(async (player) => {
       const { hlsUrl, dashUrl } = video.playback;
       const page = await play(browser, pages.url, player, player === 'hls.js' ? hlsUrl : dashUrl, HEIGHT);
       await untilEnded(page, 60_000);
@@ -128,6 +129,57 @@ export function playbackTests(start: () => Promise<Installation>): void {
       expect(duration).toBeCloseTo(SECONDS, 1);
     }
   }, 120_000);
+
+  it('has one key frame to show for each segment, in a range of its own', async () => {
+    const url = video.playback.hlsUrl.replace('master.m3u8', 'r1/240p/iframes.m3u8');
+    expect(await text(video.playback.hlsUrl)).toContain('URI="r1/240p/iframes.m3u8"');
+    const listed = [...(await text(url)).matchAll(/#EXT-X-BYTERANGE:(\d+)@0\n(\d+\.m4s)/g)];
+    expect(listed).toHaveLength(SECONDS / 4);
+    const init = await download(new URL('init.mp4', url).href);
+    for (const [, length, uri = ''] of listed) {
+      const part = await fetch(new URL(uri, url), { headers: { range: `bytes=0-${Number(length) - 1}` } });
+      expect(part.status).toBe(206);
+      const key = join(folder, 'key.mp4');
+      const frames = async (bytes: Buffer) => {
+        await writeFile(key, Buffer.concat([init, bytes]));
+        const shown = ['-show_entries', 'frame=pict_type', '-of', 'csv=p=0'];
+        return (await run('ffprobe', '-v', 'quiet', ...shown, key)).stdout
+          .trim()
+          .split(/[,\s]+/)
+          .filter(Boolean);
+      };
+      const range = Buffer.from(await part.arrayBuffer());
+      expect(await frames(range)).toEqual(['I']);
+    }
+  }, 60_000);
+
+  it('ends within 10 s of going private for every address that was ever handed out, the file to save included', async () => {
+    const update = (change: object) =>
+      client.query('mutation ($input: UpdateVideoInput!) { updateVideo(input: $input) { userErrors { code } } }', {
+        input: { videoId: video.id, ...change },
+      });
+    await update({ visibility: 'PUBLIC', downloadable: true });
+    const stranger = new ApiClient(installation.url);
+    const captured = await until(
+      () => addressesOf(stranger, video.id),
+      (urls) => urls.some((url) => url.endsWith('/download.mp4')),
+    );
+    // Three manifests, four playlists, three inits, fifteen segments, the file, and at least one picture of each kind.
+    expect(captured.length).toBeGreaterThan(28);
+    expect(new Set(await statusesOf(captured))).toEqual(new Set([200]));
+
+    await update({ visibility: 'PRIVATE' });
+    const began = performance.now();
+    await until(
+      () => statusesOf(captured),
+      (statuses) => statuses.every((status) => status === 404),
+    );
+    expect(performance.now() - began).toBeLessThan(10_000);
+    for (const headers of [{ range: 'bytes=0-0' }, { 'if-none-match': '*' }] as Record<string, string>[]) {
+      expect(new Set(await statusesOf(captured, headers))).toEqual(new Set([404]));
+    }
+    expect((await addressesOf(client, video.id)).length).toBe(captured.length);
+  }, 60_000);
 }
 
 async function download(url: string): Promise<Buffer> {

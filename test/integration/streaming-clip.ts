@@ -22,6 +22,8 @@ interface Segment {
   offset: number;
   size: number;
   duration: number;
+  decodeTime: number;
+  keyBytes: number | null;
 }
 
 interface ClipTrack {
@@ -69,7 +71,7 @@ export async function makeClip(folder: string, seconds: number): Promise<Clip> {
       totalDuration: frames * 512,
       codecs: init.codecs,
       init: init.bytes,
-      segments: fragments.map(({ offset, size, duration }) => ({ file, offset, size, duration })),
+      segments: fragments.map((fragment) => ({ file, ...fragment })),
     });
   }
   await ffmpeg(folder, [
@@ -87,7 +89,8 @@ export async function makeClip(folder: string, seconds: number): Promise<Clip> {
     const { fragments } = await readFragments(file);
     const size = fragments.reduce((sum, fragment) => sum + fragment.size, 0);
     const duration = fragments.reduce((sum, fragment) => sum + fragment.duration, 0);
-    segments.push({ file, offset: 0, size, duration });
+    const [first] = fragments;
+    segments.push({ file, offset: 0, size, duration, decodeTime: first?.decodeTime ?? 0, keyBytes: null });
   }
   tracks.push({
     name: 'audio',
@@ -171,9 +174,12 @@ export async function insertSegments(
     const before = segment.offset;
     await storeFile(db, storage, key, segment.file, before + segment.size);
     await db.query(
-      `INSERT INTO segment (video_id, run, rendition, number, object_key, byte_offset, byte_size, duration)
-       VALUES ($1, 1, $2, $3, $4, $5, $6, $7)`,
-      [videoId, rendition, index + 1, key, before, segment.size, segment.duration],
+      `INSERT INTO segment (video_id, run, rendition, number, object_key, byte_offset, byte_size, duration, decode_time, key_bytes)
+       VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+      [
+        ...[videoId, rendition, index + 1, key, before, segment.size, segment.duration],
+        ...[segment.decodeTime, segment.keyBytes],
+      ],
     );
   }
   await db.query('UPDATE rendition SET codecs = $3, init = $4 WHERE video_id = $1 AND name = $2', [
@@ -199,6 +205,19 @@ export async function insertStills(db: Database, storage: ObjectStorage, clip: C
       [videoId, kind, 160 / columns, columns, tiles, interval, key],
     );
   }
+}
+
+/** A file to save, of whatever bytes. */
+export async function insertDownload(db: Database, storage: ObjectStorage, videoId: string, bytes: Buffer) {
+  const key = `media/${videoId}/1/download/download.mp4`;
+  await keepObject(db, key, bytes.length);
+  await storage.put(key, bytes);
+  await db.query('INSERT INTO download (video_id, run, object_key, size_bytes) VALUES ($1, 1, $2, $3)', [
+    videoId,
+    key,
+    bytes.length,
+  ]);
+  await db.query('UPDATE video SET downloadable = true WHERE id = $1', [videoId]);
 }
 
 async function storeFile(db: Database, storage: ObjectStorage, key: string, file: string, sizeBytes: number) {

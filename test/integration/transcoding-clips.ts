@@ -116,6 +116,13 @@ export async function decodedFrames(file: string): Promise<number> {
   return Number(stdout.trim());
 }
 
+/** What ffprobe says of each stream, with its frames counted. */
+export async function streamsOf(file: string): Promise<Record<string, string>[]> {
+  const shown = ['-count_frames', '-show_entries', 'stream=codec_name,height,start_time,duration,nb_read_frames'];
+  const { stdout } = await run('ffprobe', ['-v', 'error', ...shown, '-of', 'json', file]);
+  return JSON.parse(stdout).streams;
+}
+
 /** Every key that some row of the video names, and every key that is kept. */
 export async function keys(app: TestApp): Promise<{ named: string[]; kept: string[]; pending: number }> {
   const list = async (sql: string) => (await app.database.query<{ key: string }>(sql)).map((row) => row.key);
@@ -124,7 +131,7 @@ export async function keys(app: TestApp): Promise<{ named: string[]; kept: strin
   );
   return {
     named: await list(
-      `SELECT object_key AS key FROM segment UNION SELECT object_key FROM still
+      `SELECT object_key AS key FROM segment UNION SELECT object_key FROM still UNION SELECT object_key FROM download
        UNION SELECT master_key FROM upload_session WHERE master_key IS NOT NULL
        UNION SELECT picture_key FROM transcode_source WHERE picture_key IS NOT NULL ORDER BY key`,
     ),

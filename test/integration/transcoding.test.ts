@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { readFragments } from '../../src/modules/media/index.js';
 import { ApiClient, until } from '../support/client.js';
 import { startApp, type TestApp, temporaryFolder } from '../support/index.js';
-import { clip, decodedFrames, joined, keys, times, uploaded } from './transcoding-clips.js';
+import { clip, decodedFrames, joined, keys, streamsOf, times, uploaded } from './transcoding-clips.js';
 
 let app: TestApp;
 let folder: string;
@@ -74,6 +74,7 @@ it('a clip plays before it is all made, and every frame of it is there', async (
     { name: '360p', planned: 5, made: 5 },
     { name: 'audio', planned: 5, made: 5 },
   ]);
+  await savesAsOneFile(owner, globalId, videoId);
   const stills = await app.database.query('SELECT kind FROM still WHERE video_id = $1', [videoId]);
   expect(new Set(stills.map((still) => still.kind))).toEqual(new Set(['POSTER', 'THUMBNAIL', 'STORYBOARD']));
 }, 120_000);
@@ -105,6 +106,48 @@ it('the highest rung is the picture as it came, where that lies on the grid', as
   expect((await readFragments(high)).fragments.map(({ samples }) => samples)).toEqual([120, 120, 120, 40]);
   expect(await decodedFrames(high)).toBe(400);
 }, 120_000);
+
+/** Allowed, it is made; forbidden again, nothing is left of it. */
+async function savesAsOneFile(owner: ApiClient, globalId: string, videoId: string): Promise<void> {
+  const allow = (downloadable: boolean) =>
+    owner.query(
+      'mutation ($input: UpdateVideoInput!) { updateVideo(input: $input) { video { downloadable } userErrors { code } } }',
+      { input: { videoId: globalId, downloadable } },
+    );
+  const address = async () =>
+    (await owner.query('query ($id: ID!) { video(id: $id) { playback { mp4Url } } }', { id: globalId })).video.playback
+      .mp4Url;
+  expect(await address()).toBeNull();
+  expect((await allow(true)).updateVideo).toEqual({ video: { downloadable: true }, userErrors: [] });
+  const url = await until(address, (found) => found !== null);
+  const answer = await fetch(url);
+  expect([answer.status, answer.headers.get('content-disposition')]).toEqual([
+    200,
+    `attachment; filename="A.mp4"; filename*=UTF-8''A.mp4`,
+  ]);
+  const file = join(folder, 'saved.mp4');
+  const bytes = Buffer.from(await answer.arrayBuffer());
+  await writeFile(file, bytes);
+  // The index comes before the media: it plays while it is fetched.
+  expect(bytes.indexOf('moov')).toBeLessThan(bytes.indexOf('mdat'));
+  const [picture, sound] = await streamsOf(file);
+  expect(picture).toMatchObject({ codec_name: 'h264', height: 360, nb_read_frames: '519' });
+  expect(sound).toMatchObject({ codec_name: 'aac' });
+  for (const stream of [picture, sound]) {
+    expect(Math.abs(Number(stream?.start_time))).toBeLessThan(0.001);
+    expect(Math.abs(Number(stream?.duration) - 17.317)).toBeLessThan(0.022);
+  }
+  const [row] = await app.database.query<{ key: string }>(
+    'SELECT object_key AS key FROM download WHERE video_id = $1',
+    [videoId],
+  );
+  await allow(false);
+  expect(await address()).toBeNull();
+  await until(
+    () => app.database.query(`SELECT FROM stored_object WHERE key = $1 AND state = 'KEPT'`, [row?.key]),
+    (kept) => kept.length === 0,
+  );
+}
 
 it('a transport stream is read from a copy of its picture, which goes when it is READY', async () => {
   const file = await clip(folder, 'b.ts', {

@@ -6,6 +6,7 @@
  *   const server = await spawnServer();  // the built server, to be killed:   afterAll(() => server.remove())
  *   const redis = await testRedis();     // a Redis to be taken away:         afterAll(() => redis.stop())
  */
+export * from './addresses.js';
 export * from './app.js';
 export * from './client.js';
 export * from './cluster.js';

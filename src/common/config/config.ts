@@ -65,6 +65,8 @@ export interface Config {
   readonly tokenSecret: string;
   readonly storageSecret: string;
   readonly playbackSecret: string;
+  /** How long playback links work at least. */
+  readonly playbackSeconds: number;
   /** `null`: no mail is sent. */
   readonly smtp: { readonly url: string; readonly from: string } | null;
   readonly registration: 'open' | 'closed';
@@ -164,6 +166,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     tokenSecret: o.TOKEN_SECRET ?? null,
     storageSecret: o.STORAGE_SECRET ?? null,
     playbackSecret: o.PLAYBACK_SECRET ?? null,
+    playbackSeconds: o.PLAYBACK_SECONDS,
     smtp: o.SMTP_URL && o.MAIL_FROM ? Object.freeze({ url: o.SMTP_URL, from: o.MAIL_FROM }) : null,
     registration: o.REGISTRATION,
     corsOrigins: o.CORS_ORIGINS as '*' | string[],

@@ -191,6 +191,10 @@ export const options = z.object({
     default: 'generated; needed with DATABASE_URL',
     secret: true,
   }),
+  PLAYBACK_SECONDS: option(whole(60, 7 * 86_400).default(6 * 3600), {
+    description: 'How long playback links work at least; a sixth longer at most.',
+    accepts: 'a whole number of seconds from 60 to 604800',
+  }),
   SMTP_URL: option(url('smtp:', 'smtps:').optional(), {
     description:
       'The mail server, for links that reset a password; without it none are sent. smtp:// uses STARTTLS where it is offered; add ?requireTLS=true to insist.',

@@ -8,6 +8,8 @@ export interface Fragment {
   readonly samples: number;
   readonly decodeTime: number;
   readonly duration: number;
+  /** Of the first sample, with all that stands before it: what one key frame takes. null where the index does not say. */
+  readonly keyBytes: number | null;
 }
 
 export interface Init {
@@ -41,8 +43,8 @@ export class MalformedFragments extends Error {}
 export async function fragmentsOf(source: ByteSource): Promise<FragmentedFile> {
   const fragments: Fragment[] = [];
   let init: Init | null = null;
-  let defaultDuration = 0;
-  let moof: Pick<Fragment, 'samples' | 'decodeTime' | 'duration'> | null = null;
+  let defaults = { duration: 0, size: 0 };
+  let moof: (Timed & { offset: number }) | null = null;
   let start = 0;
   for await (const box of boxesOf(source)) {
     const end = box.offset + box.size;
@@ -51,13 +53,16 @@ export async function fragmentsOf(source: ByteSource): Promise<FragmentedFile> {
     if (whole && end - start > MAX_INDEX_BYTES) throw new MalformedFragments(`${box.type} of ${box.size} bytes`);
     if (box.type === 'moov') {
       init = initOf(await source.read(start, end - start));
-      defaultDuration = trackDefault(init.bytes);
+      defaults = trackDefaults(init.bytes);
       start = end;
     } else if (box.type === 'moof') {
-      moof = fragmentTimes(contentOf(await source.read(box.offset, box.size), { ...box, offset: 0 }), defaultDuration);
+      const content = contentOf(await source.read(box.offset, box.size), { ...box, offset: 0 });
+      moof = { ...fragmentTimes(content, defaults), offset: box.offset };
     } else if (box.type === 'mdat') {
       if (!moof) throw new MalformedFragments('mdat without a moof');
-      fragments.push({ offset: start, size: end - start, ...moof });
+      const { samples, decodeTime, duration, keyEnd } = moof;
+      const keyBytes = keyEnd === null ? null : moof.offset - start + keyEnd;
+      fragments.push({ offset: start, size: end - start, samples, decodeTime, duration, keyBytes });
       moof = null;
       start = end;
     }
@@ -66,7 +71,8 @@ export async function fragmentsOf(source: ByteSource): Promise<FragmentedFile> {
   return { init, fragments };
 }
 
-function initOf(bytes: Buffer): Init {
+/** @param bytes ftyp and moov of one track */
+export function initOf(bytes: Buffer): Init {
   return {
     bytes,
     sha256: createHash('sha256').update(bytes).digest('hex'),
@@ -80,16 +86,28 @@ function timescaleOf(init: Buffer): number {
   return mdhd.readUInt32BE(mdhd[0] === 1 ? 20 : 12);
 }
 
-function trackDefault(init: Buffer): number {
-  return findBox(init, ['moov', 'mvex', 'trex'])?.readUInt32BE(12) ?? 0;
+interface Defaults {
+  readonly duration: number;
+  readonly size: number;
+}
+
+function trackDefaults(init: Buffer): Defaults {
+  const trex = findBox(init, ['moov', 'mvex', 'trex']);
+  return { duration: trex?.readUInt32BE(12) ?? 0, size: trex?.readUInt32BE(16) ?? 0 };
+}
+
+interface Timed extends Pick<Fragment, 'samples' | 'decodeTime' | 'duration'> {
+  /** Where the first sample ends, from the start of the moof. */
+  readonly keyEnd: number | null;
 }
 
 /** ISO/IEC 14496-12, 8.8.7 (tfhd), 8.8.8 (trun), 8.8.12 (tfdt). */
-function fragmentTimes(moof: Buffer, trackDefault: number): Pick<Fragment, 'samples' | 'decodeTime' | 'duration'> {
+function fragmentTimes(moof: Buffer, track: Defaults): Timed {
   const traf = need(findBox(moof, ['traf']), 'traf');
   const tfdt = need(findBox(traf, ['tfdt']), 'tfdt');
-  const each = ownDefault(need(findBox(traf, ['tfhd']), 'tfhd')) ?? trackDefault;
+  const own = ownDefaults(need(findBox(traf, ['tfhd']), 'tfhd'), track);
   let [samples, duration] = [0, 0];
+  let keyEnd: number | null = null;
   for (const box of innerBoxes(traf)) {
     if (box.type !== 'trun') continue;
     const trun = contentOf(traf, box);
@@ -98,18 +116,23 @@ function fragmentTimes(moof: Buffer, trackDefault: number): Pick<Fragment, 'samp
     const fields = [0x100, 0x200, 0x400, 0x800].filter((flag) => flags & flag).length;
     const first = 8 + (flags & 0x1 ? 4 : 0) + (flags & 0x4 ? 4 : 0);
     if (first + count * fields * 4 > trun.length) throw new MalformedFragments('trun is shorter than its samples');
+    if (samples === 0 && count > 0 && own.fromMoof && flags & 0x1) {
+      keyEnd = trun.readInt32BE(8) + (flags & 0x200 ? trun.readUInt32BE(first + (flags & 0x100 ? 4 : 0)) : own.size);
+    }
     samples += count;
-    if (!(flags & 0x100)) duration += count * each;
+    if (!(flags & 0x100)) duration += count * own.duration;
     else for (let i = 0; i < count; i++) duration += trun.readUInt32BE(first + i * fields * 4);
   }
   const decodeTime = tfdt[0] === 1 ? Number(tfdt.readBigUInt64BE(4)) : tfdt.readUInt32BE(4);
-  return { samples, decodeTime, duration };
+  return { samples, decodeTime, duration, keyEnd };
 }
 
-function ownDefault(tfhd: Buffer): number | null {
+function ownDefaults(tfhd: Buffer, track: Defaults): Defaults & { fromMoof: boolean } {
   const flags = tfhd.readUInt32BE(0) & 0xffffff;
-  if (!(flags & 0x8)) return null;
-  return tfhd.readUInt32BE(8 + (flags & 0x1 ? 8 : 0) + (flags & 0x2 ? 4 : 0));
+  const at = 8 + (flags & 0x1 ? 8 : 0) + (flags & 0x2 ? 4 : 0);
+  const duration = flags & 0x8 ? tfhd.readUInt32BE(at) : track.duration;
+  const size = flags & 0x10 ? tfhd.readUInt32BE(at + (flags & 0x8 ? 4 : 0)) : track.size;
+  return { duration, size, fromMoof: !(flags & 0x1) };
 }
 
 /** The codecs parameter (RFC 6381) of the one track: profile, constraints and level from avcC, the object type from esds. */

@@ -8,6 +8,7 @@ export {
 } from './audio-arguments.js';
 export { type ByteSource, withFile } from './boxes.js';
 export { readContainer } from './container.js';
+export { DOWNLOAD_FILE, downloadArguments } from './download-arguments.js';
 export { examine } from './examine.js';
 export type { FfmpegCommand } from './ffmpeg-command.js';
 export { FfmpegEngine, findMediaPrograms } from './ffmpeg-engine.js';
@@ -16,6 +17,7 @@ export {
   type Fragment,
   type FragmentedFile,
   type Init,
+  initOf,
   MalformedFragments,
   readFragments,
 } from './fragments.js';

@@ -8,7 +8,7 @@ const timing: Timing = {
 const expected = { timing, firstFrame: 300, frames: 250, initSha256: 'aa', constantRate: true };
 const init = { bytes: Buffer.alloc(0), sha256: 'aa', timescale: 12_800, codecs: 'avc1.64001f' };
 const fragment = (samples: number, first: number) => ({
-  ...{ offset: 0, size: 1, samples },
+  ...{ offset: 0, size: 1, samples, keyBytes: null },
   ...{ decodeTime: first * 512, duration: samples * 512 },
 });
 const good = { init, fragments: [fragment(100, 300), fragment(100, 400), fragment(50, 500)] };
@@ -65,7 +65,10 @@ it('lets the last piece run out, and a variable rate double frames', () => {
 
 it('passes sound in several fragments, without gaps', () => {
   const plan = { number: 2, file: 's00002.m4s', decodeTime: 1000, duration: 300 };
-  const part = (decodeTime: number, duration: number) => ({ offset: 0, size: 1, samples: 1, decodeTime, duration });
+  const part = (decodeTime: number, duration: number) => ({
+    ...{ offset: 0, size: 1, samples: 1, keyBytes: null },
+    ...{ decodeTime, duration },
+  });
   expect(checkAudio(plan, { init: null, fragments: [part(1000, 200), part(1200, 100)] })).toEqual({ ok: true });
   expect(checkAudio(plan, { init: null, fragments: [part(1000, 200), part(1201, 99)] })).toMatchObject({ ok: false });
   expect(checkAudio(plan, { init: null, fragments: [part(1000, 200)] })).toMatchObject({ ok: false });

@@ -15,6 +15,7 @@ const RUNG: Track = {
   codecs: 'avc1.640015',
   started: true,
   measured: null,
+  keyBytes: null,
 };
 const SOUND: Track = {
   ...RUNG,

@@ -1,4 +1,4 @@
-import { masterPlaylist, mediaPlaylist } from './hls.js';
+import { keyPlaylist, masterPlaylist, mediaPlaylist } from './hls.js';
 import { listed, type Track } from './presentation.js';
 
 const RUNG: Track = {
@@ -15,6 +15,7 @@ const RUNG: Track = {
   codecs: 'avc1.640015',
   started: true,
   measured: null,
+  keyBytes: null,
 };
 const HIGHER: Track = {
   ...RUNG,
@@ -55,6 +56,8 @@ describe('master playlist', () => {
 r2/240p/index.m3u8
 #EXT-X-STREAM-INF:BANDWIDTH=3660000,CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=1280x720,FRAME-RATE=29.970,AUDIO="audio"
 r2/720p/index.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=160000,CODECS="mp4a.40.2",AUDIO="audio"
+r2/audio/index.m3u8
 `,
     );
   });
@@ -63,6 +66,17 @@ r2/720p/index.m3u8
     const text = master(RUNG);
     expect(text).not.toMatch(/audio|mp4a/i);
     expect(text).toContain('BANDWIDTH=500000,CODECS="avc1.640015",');
+  });
+
+  it('has the key frames of the lowest rung, once they are known', () => {
+    const text = master({ ...RUNG, keyBytes: [8_008, 12_000, 5_005] }, { ...HIGHER, keyBytes: [1, 1, 1] }, SOUND);
+    expect(text.split('\n').at(-2)).toBe(
+      '#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=23977,CODECS="avc1.640015",RESOLUTION=426x240,URI="r2/240p/iframes.m3u8"',
+    );
+    expect(text.match(/I-FRAME-STREAM-INF/g)).toHaveLength(1);
+    // A last one that stands for an instant is no rate that anybody sees.
+    const short = { ...RUNG, totalDuration: 241_241, keyBytes: [8_008, 12_000, 5_005] };
+    expect(master(short)).toContain('#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=23977,');
   });
 
   it('tells measured rates once both picture and sound are measured', () => {
@@ -104,5 +118,33 @@ describe('media playlist', () => {
 
   it('has a target of one second at least', () => {
     expect(mediaPlaylist({ ...RUNG, segmentCount: 1, totalDuration: 1001 })).toContain('#EXT-X-TARGETDURATION:1\n');
+  });
+});
+
+describe('I-frame playlist', () => {
+  it('gives of each segment the range with its first picture', () => {
+    expect(keyPlaylist({ ...RUNG, keyBytes: [8_008, 12_000, 5_005] })).toBe(`#EXTM3U
+#EXT-X-VERSION:7
+#EXT-X-TARGETDURATION:4
+#EXT-X-MEDIA-SEQUENCE:1
+#EXT-X-PLAYLIST-TYPE:VOD
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-MAP:URI="init.mp4"
+#EXT-X-I-FRAMES-ONLY
+#EXTINF:4.004000,
+#EXT-X-BYTERANGE:8008@0
+1.m4s
+#EXTINF:4.004000,
+#EXT-X-BYTERANGE:12000@0
+2.m4s
+#EXTINF:2.002000,
+#EXT-X-BYTERANGE:5005@0
+3.m4s
+#EXT-X-ENDLIST
+`);
+  });
+
+  it('is not there while ranges are missing', () => {
+    expect(keyPlaylist(RUNG)).toBeNull();
   });
 });

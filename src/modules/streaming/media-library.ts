@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
 import { Database } from '../../common/database/index.js';
 import { ObjectStorage } from '../storage/index.js';
+import { RATES } from '../transcoding/index.js';
 import { HotSegments } from './hot-segments.js';
 import type { MediaResource } from './media-resource.js';
 import type { Track } from './presentation.js';
@@ -14,6 +15,8 @@ export interface MediaBytes {
   readonly sizeBytes: number;
   /** Strong, with its quotes. */
   readonly etag: string;
+  /** What to save it as; null: it is not for saving. */
+  readonly fileName: string | null;
   /** A half-open range of them. */
   open(start: number, end: number, gone: () => AbortSignal): Promise<OpenBytes>;
 }
@@ -45,18 +48,15 @@ export class MediaLibrary {
 
   /** All planned renditions of a run, the lowest first. */
   async tracks(videoId: string, run: number): Promise<Track[]> {
-    // A last segment of a few frames has a rate that no link ever sees: RFC 8216 measures from half a target duration up.
     const rows = await this.db.query<TrackRow>(
       `SELECT r.name, r.kind, r.width, r.height, r.frame_rate_num AS num, r.frame_rate_den AS den, r.timescale, r.codecs,
               r.max_bits_per_second AS max, r.segment_count AS count, r.segment_duration AS segment, r.total_duration AS total,
               coalesce(s.started, false) AS started, s.made = r.segment_count AS complete,
-              round(coalesce(s.peak, s.average))::float8 AS peak, round(s.average)::float8 AS average
-       FROM rendition r CROSS JOIN LATERAL (
-         SELECT count(*) AS made, bool_or(number = 1) AS started,
-                max(byte_size * 8.0 * r.timescale / duration) FILTER (WHERE duration * 2 >= r.segment_duration) AS peak,
-                sum(byte_size) * 8.0 * r.timescale / sum(duration) AS average
-         FROM segment WHERE video_id = r.video_id AND run = r.run AND rendition = r.name
-       ) s
+              ceil(coalesce(s.peak, s.average))::float8 AS peak, round(s.average)::float8 AS average,
+              CASE WHEN r.position = 0 AND s.made = r.segment_count THEN (
+                SELECT array_agg(key_bytes ORDER BY number) FROM segment
+                WHERE video_id = r.video_id AND run = r.run AND rendition = r.name HAVING count(key_bytes) = count(*)) END AS keys
+       FROM rendition r CROSS JOIN LATERAL (${RATES}) s
        WHERE r.video_id = $1 AND r.run = $2 ORDER BY r.position`,
       [videoId, run],
     );
@@ -74,6 +74,7 @@ export class MediaLibrary {
       codecs: row.codecs,
       started: row.started,
       measured: row.complete ? { peakBitsPerSecond: row.peak, averageBitsPerSecond: row.average } : null,
+      keyBytes: row.keys,
     }));
   }
 
@@ -138,6 +139,16 @@ export class MediaLibrary {
     return object ? this.stored(row.key, 0, object.sizeBytes, 'image/jpeg') : null;
   }
 
+  /** Null when there is none, or its owner does not allow it. */
+  async download(videoId: string, run: number): Promise<MediaBytes | null> {
+    const [row] = await this.db.query<{ key: string; size: string; title: string }>(
+      `SELECT d.object_key AS key, d.size_bytes AS size, v.title FROM download d JOIN video v ON v.id = d.video_id
+       WHERE d.video_id = $1 AND d.run = $2 AND v.downloadable`,
+      [videoId, run],
+    );
+    return row ? { ...this.stored(row.key, 0, Number(row.size), 'video/mp4'), fileName: `${row.title}.mp4` } : null;
+  }
+
   private stored(key: string, offset: number, sizeBytes: number, contentType: string): MediaBytes {
     const etag = etagOf(`${key}:${offset}:${sizeBytes}`);
     const load = async () => {
@@ -154,6 +165,7 @@ export class MediaLibrary {
       contentType,
       sizeBytes,
       etag,
+      fileName: null,
       open: async (start, end, gone) => {
         const before = askedAt;
         askedAt = performance.now();
@@ -172,6 +184,7 @@ export class MediaLibrary {
       contentType,
       sizeBytes: bytes.length,
       etag: etagOf(bytes),
+      fileName: null,
       open: async (start, end) => ({ from: 'memory', bytes: bytes.subarray(start, end) }),
     };
   }
@@ -194,6 +207,7 @@ interface TrackRow {
   complete: boolean;
   peak: number;
   average: number;
+  keys: number[] | null;
 }
 
 /** Objects are immutable, so where bytes lie says which bytes they are. The key itself is nobody's business. */

@@ -6,14 +6,15 @@ import { Live } from '../../common/live/index.js';
 import { counter } from '../../common/metrics/index.js';
 import { Recent } from '../../common/recent/index.js';
 import { segmentTopic, TranscodingService } from '../transcoding/index.js';
+import { attachment } from './attachment.js';
 import { select } from './conditional.js';
 import { dashManifest } from './dash.js';
-import { masterPlaylist, mediaPlaylist } from './hls.js';
+import { keyPlaylist, masterPlaylist, mediaPlaylist } from './hls.js';
 import { Holds } from './holds.js';
 import { type MediaBytes, MediaLibrary, PLANNED } from './media-library.js';
 import { type MediaResource, mediaResource } from './media-resource.js';
 import { type OpenVideo, PlaybackService } from './playback.service.js';
-import { listed, type Track } from './presentation.js';
+import { listed, planned, type Track } from './presentation.js';
 import { sendFile } from './send-file.js';
 import { storyboardTrack } from './storyboard.js';
 
@@ -35,7 +36,7 @@ const NOT_KEPT = 'private, no-store';
 const GONE = new Error('The client is gone.');
 
 const delivered = counter('sluice_media_bytes_total', 'Bytes that were sent to players, with the head of each answer', {
-  kind: ['segment', 'init', 'still', 'master', 'playlist', 'manifest', 'storyboard'],
+  kind: ['segment', 'init', 'still', 'master', 'playlist', 'keys', 'manifest', 'storyboard', 'download'],
 });
 
 interface MediaRequest {
@@ -101,6 +102,10 @@ export class MediaController implements OnModuleDestroy {
         const bytes = await this.library.still(videoId, resource);
         return bytes ? this.send(bytes, request, reply) : this.notFound(reply);
       }
+      case 'download': {
+        const bytes = await this.library.download(videoId, resource.run);
+        return bytes ? this.send(bytes, request, reply) : this.notFound(reply);
+      }
       default: {
         const text = await this.text(resource, videoId, video);
         if (text === null) return this.notFound(reply);
@@ -119,11 +124,11 @@ export class MediaController implements OnModuleDestroy {
       return sheets.length > 0 && durationMs !== null ? storyboardTrack(sheets, durationMs) : null;
     }
     const tracks = await this.plans.get(`${videoId}/${run}`);
-    if (resource.kind === 'playlist') {
+    if (resource.kind === 'playlist' || resource.kind === 'keys') {
       const track = tracks.find(({ name }) => name === resource.rendition);
-      return track ? mediaPlaylist(track) : null;
+      return track ? (resource.kind === 'keys' ? keyPlaylist(track) : mediaPlaylist(track)) : null;
     }
-    const playing = listed(tracks);
+    const playing = resource.kind === 'manifest' && resource.planned ? planned(tracks) : listed(tracks);
     if (!playing) return null;
     return resource.kind === 'master' ? masterPlaylist(run, playing) : dashManifest(run, playing);
   }
@@ -185,7 +190,10 @@ export class MediaController implements OnModuleDestroy {
         .headers({ 'cache-control': NOT_KEPT, 'content-range': `bytes */${bytes.sizeBytes}` })
         .send('');
     }
-    const kept = { etag: bytes.etag, 'cache-control': IMMUTABLE };
+    // A name can change; whoever saves a file keeps no second copy.
+    const kept = bytes.fileName
+      ? { etag: bytes.etag, 'cache-control': NOT_KEPT, 'content-disposition': attachment(bytes.fileName) }
+      : { etag: bytes.etag, 'cache-control': IMMUTABLE };
     if (status === 304) return void reply.code(status).headers(kept).send('');
 
     const { start, end } = selection;
@@ -226,6 +234,7 @@ export class MediaController implements OnModuleDestroy {
 const CONTENT_TYPES = {
   master: 'application/vnd.apple.mpegurl',
   playlist: 'application/vnd.apple.mpegurl',
+  keys: 'application/vnd.apple.mpegurl',
   manifest: 'application/dash+xml',
   storyboard: 'text/vtt; charset=utf-8',
 } as const;

@@ -33,8 +33,16 @@ describe('playback token', () => {
 
   it('stays the same within an hour and lives for six to seven', () => {
     const hour = 498_612 * 3600;
-    expect(expiryFor(hour)).toBe(hour + 7 * 3600);
-    expect(expiryFor(hour + 3599)).toBe(hour + 7 * 3600);
-    expect(expiryFor(hour + 3600)).toBe(hour + 8 * 3600);
+    const life = 6 * 3600;
+    expect(expiryFor(hour, life)).toBe(hour + 7 * 3600);
+    expect(expiryFor(hour + 3599, life)).toBe(hour + 7 * 3600);
+    expect(expiryFor(hour + 3600, life)).toBe(hour + 8 * 3600);
+  });
+
+  it('lives as long as it is told, however short that is', () => {
+    for (const now of [1_795_000_000, 1_795_000_001.5, 1_795_000_007]) {
+      expect(expiryFor(now, 12) - now).toBeGreaterThanOrEqual(12);
+      expect(expiryFor(now, 12) - now).toBeLessThanOrEqual(14);
+    }
   });
 });

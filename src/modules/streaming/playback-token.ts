@@ -7,16 +7,17 @@ export interface PlaybackGrant {
   readonly expiresAt: number;
 }
 
-const LIFE_S = 6 * 3600;
-const STEP_S = 3600;
+/** Shares of a token's life for which the addresses stay the same. */
+const STEPS = 6;
 const TOKEN = /^([1-9]\d{0,11})\.([1-9]\d{0,9})\.([\w-]{43})$/;
 
 /**
- * When a token that is made at `now` (Unix seconds) ends: in six to seven hours, on a full hour. So the addresses of a video
- * stay the same for an hour, and a browser finds in its cache what it has loaded before.
+ * When a token that is made at `now` (Unix seconds) ends: after `life` seconds at least, and a sixth more at most, on a multiple
+ * of that sixth. So the addresses of a video stay the same for a while, and a browser finds in its cache what it has loaded before.
  */
-export function expiryFor(now: number): number {
-  return Math.floor(now / STEP_S) * STEP_S + STEP_S + LIFE_S;
+export function expiryFor(now: number, life: number): number {
+  const step = Math.max(1, Math.floor(life / STEPS));
+  return Math.floor(now / step) * step + step + life;
 }
 
 /** `{expiry}.{epoch}.{HMAC-SHA256 in base64url}`: one path segment, in front of everything that belongs to the video. */

@@ -5,7 +5,7 @@ import { Database } from '../../common/database/index.js';
 import { Recent } from '../../common/recent/index.js';
 import type { ChannelRole } from '../channels/index.js';
 import { canWatch, type VideoRow } from '../videos/index.js';
-import { type StillKind, stillPath } from './media-resource.js';
+import { downloadPath, type StillKind, stillPath } from './media-resource.js';
 import { expiryFor, type PlaybackGrant, readToken, signToken } from './playback-token.js';
 import { listed, type Start } from './presentation.js';
 
@@ -20,6 +20,7 @@ export interface OpenVideo {
 export interface Watchable {
   readonly run: number;
   readonly tracks: readonly Start[];
+  readonly hasDownload: boolean;
   readonly stills: readonly { kind: StillKind; number: number; atMs: number; width: number; height: number }[];
 }
 
@@ -59,7 +60,8 @@ export class PlaybackService {
           FROM rendition r WHERE r.video_id = v.id AND r.run = v.run) AS tracks,
          (SELECT coalesce(json_agg(json_build_object('kind', kind, 'number', number, 'atMs', at_ms, 'width', width, 'height', height)
                           ORDER BY at_ms, number), '[]')
-          FROM still WHERE video_id = v.id AND still.run = v.run) AS stills
+          FROM still WHERE video_id = v.id AND still.run = v.run) AS stills,
+         v.downloadable AND EXISTS (SELECT FROM download d WHERE d.video_id = v.id AND d.run = v.run) AS "hasDownload"
        FROM video v WHERE v.id = ANY($1::uuid[]) AND v.deleted_at IS NULL AND v.state NOT IN ('FAILED', 'BLOCKED')`,
       [videoIds],
     );
@@ -73,10 +75,10 @@ export class PlaybackService {
    */
   addresses(video: VideoRow, actor: Actor | null, role: ChannelRole | null, watchable: Watchable | null) {
     if (!watchable || !canWatch(video, actor, role, video.readAt)) return null;
-    const expiresAt = expiryFor(video.readAt.getTime() / 1000);
+    const expiresAt = expiryFor(video.readAt.getTime() / 1000, this.config.playbackSeconds);
     const token = this.tokenOf(video.id, { epoch: video.accessEpoch, expiresAt });
     const address = (path: string) => `${this.config.publicUrl}/media/${token}/${video.id}/${path}`;
-    const { run, stills, tracks } = watchable;
+    const { run, stills, tracks, hasDownload } = watchable;
     const addressOf = (kind: StillKind, number: number) => address(stillPath(run, kind, number));
     // Each is made for clients that select it: a list mostly wants the poster alone.
     return {
@@ -97,7 +99,8 @@ export class PlaybackService {
         return {
           hlsUrl: address('master.m3u8'),
           dashUrl: address('manifest.mpd'),
-          mp4Url: null,
+          plannedDashUrl: address('planned.mpd'),
+          mp4Url: hasDownload ? address(downloadPath(run)) : null,
           posterUrl: this.posterUrl,
           expiresAt: new Date(expiresAt * 1000),
         };

@@ -1,4 +1,4 @@
-import { listed, peakBitsPerSecond, segmentDurations, type Track } from './presentation.js';
+import { expectedCodecs, listed, peakBitsPerSecond, planned, segmentDurations, type Track } from './presentation.js';
 
 const VIDEO: Track = {
   name: '360p',
@@ -14,6 +14,7 @@ const VIDEO: Track = {
   codecs: 'avc1.64001e',
   started: true,
   measured: null,
+  keyBytes: null,
 };
 const AUDIO: Track = {
   ...VIDEO,
@@ -47,6 +48,35 @@ describe('listed', () => {
 
   it('needs no sound where none is planned', () => {
     expect(names(listed([VIDEO])?.video)).toEqual(['360p']);
+  });
+});
+
+describe('planned', () => {
+  it('has every rung, those that are to come with the codecs that they will have', () => {
+    const later = { ...VIDEO, name: '720p', width: 1280, height: 720, started: false, codecs: null };
+    const found = planned([VIDEO, later, AUDIO]);
+    expect(found?.video.map(({ name, codecs }) => [name, codecs])).toEqual([
+      ['360p', 'avc1.64001e'],
+      ['720p', 'avc1.64001f'],
+    ]);
+    expect(names(found?.audio)).toEqual(['audio']);
+  });
+
+  it('is nothing before anything plays', () => {
+    expect(planned([{ ...VIDEO, started: false }])).toBeNull();
+  });
+});
+
+describe('expectedCodecs', () => {
+  // What x264 wrote for these (measured).
+  it.each([
+    [426, 240, 30, 'avc1.640015'],
+    [640, 360, 30, 'avc1.64001e'],
+    [854, 480, 30, 'avc1.64001f'],
+    [1280, 720, 30, 'avc1.64001f'],
+    [1920, 1080, 30, 'avc1.640028'],
+  ])('is right for %ix%i at %i', (width, height, num, codecs) => {
+    expect(expectedCodecs({ width, height, frameRate: { num, den: 1 } })).toBe(codecs);
   });
 });
 

@@ -18,6 +18,8 @@ export interface Track {
   readonly started: boolean;
   /** Of all segments, once all are there. */
   readonly measured: { readonly peakBitsPerSecond: number; readonly averageBitsPerSecond: number } | null;
+  /** Of pictures: the bytes of each segment up to the end of its first key frame, once all are known. */
+  readonly keyBytes: readonly number[] | null;
 }
 
 /** Samples of one AAC frame: sound is cut only between frames. */
@@ -45,6 +47,49 @@ export function listed<T extends Start>(tracks: readonly T[]): Listed<T> | null 
   const audio = started.filter((track) => track.kind === 'AUDIO');
   const soundIsMissing = audio.length === 0 && tracks.some((track) => track.kind === 'AUDIO');
   return video.length === 0 || soundIsMissing ? null : { video, audio };
+}
+
+/**
+ * As `listed`, and with every rung that is planned: for players that keep to the rungs that have begun by themselves. Null
+ * while nothing plays.
+ */
+export function planned(tracks: readonly Track[]): Listed | null {
+  const playing = listed(tracks);
+  return (
+    playing && {
+      video: tracks
+        .filter(({ kind }) => kind === 'VIDEO')
+        .map((track) => ({ ...track, codecs: track.codecs ?? expectedCodecs(track) })),
+      audio: playing.audio,
+    }
+  );
+}
+
+/** Macroblocks of a picture and of a second that a level allows (H.264, table A-1), and its level_idc. */
+const LEVELS = [
+  [99, 1_485, 10],
+  [396, 3_000, 11],
+  [396, 6_000, 12],
+  [396, 11_880, 13],
+  [792, 19_800, 21],
+  [1_620, 20_250, 22],
+  [1_620, 40_500, 30],
+  [3_600, 108_000, 31],
+  [5_120, 216_000, 32],
+  [8_192, 245_760, 40],
+  [8_704, 522_240, 42],
+  [22_080, 589_824, 50],
+  [36_864, 983_040, 51],
+  [36_864, 2_073_600, 52],
+] as const;
+const HIGHEST_LEVEL = 62;
+
+/** What our encoder is going to write: High profile, and the lowest level that such pictures need. */
+export function expectedCodecs({ width, height, frameRate }: Pick<Track, 'width' | 'height' | 'frameRate'>): string {
+  const picture = Math.ceil((width ?? 0) / 16) * Math.ceil((height ?? 0) / 16);
+  const second = frameRate ? (picture * frameRate.num) / frameRate.den : 0;
+  const found = LEVELS.find(([ofPicture, ofSecond]) => picture <= ofPicture && second <= ofSecond);
+  return `avc1.6400${(found?.[2] ?? HIGHEST_LEVEL).toString(16).padStart(2, '0')}`;
 }
 
 /**

@@ -16,7 +16,17 @@ export class Playback {
   })
   dashUrl: string;
 
-  @Field(() => GraphQLUrl, { nullable: true, description: 'One file to download. Null: no such file is made.' })
+  @Field(() => GraphQLUrl, {
+    description:
+      'DASH with all renditions that will be, also those that have not begun. For players that keep to the renditions that are PLAYABLE by themselves, and so take up further ones without loading anew.',
+  })
+  plannedDashUrl: string;
+
+  @Field(() => GraphQLUrl, {
+    nullable: true,
+    description:
+      'One MP4 with picture and sound, to save. Null unless the video is `downloadable` and READY, and until it is made soon after.',
+  })
   mp4Url: string | null;
 
   @Field(() => GraphQLUrl, { nullable: true, description: 'A JPEG to show before playing. Null until made.' })
@@ -24,7 +34,8 @@ export class Playback {
 
   @Field(() => GraphQLDateTime, {
     nullable: true,
-    description: 'When the addresses end, six to seven hours from now: ask again before for new ones.',
+    description:
+      'When the addresses end, hours from now: ask again before for new ones, which play on where the others end.',
   })
   expiresAt: Date | null;
 }

@@ -129,7 +129,8 @@ export class EncodeAudioJob {
       if (!checked.ok) throw new PieceRefused(`sound, segment ${planned.number}: ${checked.reason}`);
       const body = await readFile(file);
       const duration = read.fragments.reduce((sum, fragment) => sum + fragment.duration, 0);
-      segments.push({ number: planned.number, byteOffset, byteSize: body.length, duration });
+      const { number, decodeTime } = planned;
+      segments.push({ number, byteOffset, byteSize: body.length, duration, decodeTime, keyBytes: null });
       bodies.push(body);
       byteOffset += body.length;
     }

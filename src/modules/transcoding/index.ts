@@ -1,3 +1,4 @@
+export { RATES } from './made-renditions.js';
 export { segmentTopic } from './piece-results.js';
 export { AUDIO_RENDITION } from './plan.js';
 export { TranscodingModule } from './transcoding.module.js';

@@ -3,10 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Injectable } from '@nestjs/common';
-import { Database } from '../../common/database/index.js';
 import { HandlesJob, type JobContext } from '../../common/jobs/index.js';
 import { MediaEngine, stillsArguments, stillsPlan } from '../media/index.js';
-import { ObjectStorage, StoredObjects } from '../storage/index.js';
+import { StoredObjects } from '../storage/index.js';
+import { MadeRenditions } from './made-renditions.js';
 import { PieceAttempts, type PieceWork } from './piece-attempts.js';
 import { type MadeStill, PieceResults } from './piece-results.js';
 import { PieceRefused } from './transcoding.errors.js';
@@ -18,12 +18,11 @@ const TIMEOUT_MS = 20 * 60_000;
 @Injectable()
 export class MakeStillsJob {
   constructor(
-    private readonly db: Database,
     private readonly engine: MediaEngine,
-    private readonly storage: ObjectStorage,
     private readonly objects: StoredObjects,
     private readonly attempts: PieceAttempts,
     private readonly results: PieceResults,
+    private readonly renditions: MadeRenditions,
   ) {}
 
   @HandlesJob(MakeStills)
@@ -38,7 +37,7 @@ export class MakeStillsJob {
     const [rung] = work.rungs;
     if (!rung) throw new Error('A run without rungs was planned.');
     const whole = join(folder, 'whole.mp4');
-    await pipeline(this.bytesOf(work, rung.name, signal), createWriteStream(whole));
+    await pipeline(this.renditions.bytesOf(work.videoId, work.run, rung.name, signal), createWriteStream(whole));
     await this.engine.run({
       command: stillsArguments(whole, work.timing, rung),
       ...{ workDir: folder, timeoutMs: TIMEOUT_MS, signal },
@@ -55,25 +54,5 @@ export class MakeStillsJob {
       made.push({ ...still, key, sizeBytes });
     }
     return made;
-  }
-
-  /** A rung as one file: its init segment, then all its segments. */
-  private async *bytesOf(work: PieceWork, rendition: string, signal: AbortSignal): AsyncGenerator<Buffer> {
-    const of = [work.videoId, work.run, rendition];
-    const [row] = await this.db.query<{ init: Buffer }>(
-      'SELECT init FROM rendition WHERE video_id = $1 AND run = $2 AND name = $3',
-      of,
-    );
-    if (!row) return;
-    yield row.init;
-    const segments = await this.db.query<{ key: string; start: string; size: number }>(
-      `SELECT object_key AS key, byte_offset AS start, byte_size AS size FROM segment
-       WHERE video_id = $1 AND run = $2 AND rendition = $3 ORDER BY number`,
-      of,
-    );
-    for (const { key, start, size } of segments) {
-      const range = { start: Number(start), end: Number(start) + size };
-      yield* await this.storage.read(key, range, signal);
-    }
   }
 }

@@ -19,8 +19,18 @@ export interface MadeSegments {
   readonly init: Init;
   readonly key: string;
   readonly sizeBytes: number;
-  /** Durations in ticks of the rendition's timescale. */
-  readonly segments: readonly { number: number; byteOffset: number; byteSize: number; duration: number }[];
+  readonly segments: readonly MadeSegment[];
+}
+
+/** Times in ticks of the rendition's timescale, as the segment itself says them. */
+export interface MadeSegment {
+  readonly number: number;
+  readonly byteOffset: number;
+  readonly byteSize: number;
+  readonly duration: number;
+  readonly decodeTime: number;
+  /** Of pictures: to the end of the first sample. */
+  readonly keyBytes: number | null;
 }
 
 /** The segments of one file, as they will stand in an object that begins with the first of them: the init segment stands in the rendition's row, once for all pieces. */
@@ -39,6 +49,8 @@ export function madeSegments(
       byteOffset: fragment.offset - first.offset,
       byteSize: fragment.size,
       duration: fragment.duration,
+      decodeTime: fragment.decodeTime,
+      keyBytes: fragment.keyBytes,
     })),
   };
 }
@@ -117,8 +129,8 @@ export class PieceResults {
   ): Promise<Set<string>> {
     const rows = made.flatMap(({ rendition, key, segments }) => segments.map((each) => ({ rendition, key, ...each })));
     const inserted = await tx.query<{ key: string }>(
-      `INSERT INTO segment (video_id, run, rendition, number, object_key, byte_offset, byte_size, duration)
-       SELECT $1, $2, t.* FROM unnest($3::text[], $4::int[], $5::text[], $6::bigint[], $7::int[], $8::bigint[]) AS t
+      `INSERT INTO segment (video_id, run, rendition, number, object_key, byte_offset, byte_size, duration, decode_time, key_bytes)
+       SELECT $1, $2, t.* FROM unnest($3::text[], $4::int[], $5::text[], $6::bigint[], $7::int[], $8::bigint[], $9::bigint[], $10::int[]) AS t
        ON CONFLICT DO NOTHING RETURNING object_key AS key`,
       [
         run.videoId,
@@ -129,6 +141,8 @@ export class PieceResults {
         rows.map((row) => row.byteOffset),
         rows.map((row) => row.byteSize),
         rows.map((row) => row.duration),
+        rows.map((row) => row.decodeTime),
+        rows.map((row) => row.keyBytes),
       ],
     );
     return new Set(inserted.map((row) => row.key));

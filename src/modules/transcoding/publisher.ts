@@ -1,13 +1,16 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Database, type Tx } from '../../common/database/index.js';
-import { Jobs, Periodically } from '../../common/jobs/index.js';
+import { Jobs, Periodically, type Share } from '../../common/jobs/index.js';
 import { traceUpload } from '../../common/tracing/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { VideosService } from '../videos/index.js';
+import { presentationFaults } from './conformance.js';
+import { MadeRenditions } from './made-renditions.js';
 import type { PieceKind } from './plan.js';
 import {
   inOrder,
   jobOf,
+  MakeDownload,
   PIECE_JOB_KEY,
   ProbeVideo,
   pieceJobKey,
@@ -19,8 +22,8 @@ import { processing, videosEnded } from './transcoding.metrics.js';
 const SWEEP_PAGE = 100;
 const PIECES_A_SWEEP = 500;
 const BEFORE_ALL = '00000000-0000-0000-0000-000000000000';
-/** An AAC frame, which the last segment of sound may be too long by. */
-const SOUND_TOLERANCE = 1024;
+/** Told in the log: of a run in which all is wrong these tell enough. */
+const FAULTS_TOLD = 5;
 
 /** Takes a run's next steps when its pieces allow them, and finds the runs that nobody takes any further. */
 @Injectable()
@@ -33,6 +36,7 @@ export class Publisher {
     private readonly jobs: Jobs,
     private readonly videos: VideosService,
     private readonly objects: StoredObjects,
+    private readonly made: MadeRenditions,
   ) {}
 
   /**
@@ -65,13 +69,15 @@ export class Publisher {
       await this.db.tx((tx) => this.ask(tx, videoId, run, [piece]));
     }
     if (now.finished) {
-      await traceUpload(videoId, 'publish', { 'sluice.run': run }, (span) =>
-        this.db.tx(async (tx) => {
-          const outcome = await this.publish(tx, videoId, run);
+      await traceUpload(videoId, 'publish', { 'sluice.run': run }, async (span) => {
+        // Nothing of a run that is complete changes while it is looked at; whether it still is the run, the transaction asks.
+        const faults = presentationFaults(await this.made.read(videoId, run));
+        await this.db.tx(async (tx) => {
+          const outcome = await this.publish(tx, videoId, run, faults);
           span.set({ 'sluice.outcome': outcome });
           if (outcome === 'ready') tx.afterCommit(() => processing.observe({ until: 'ready' }, now.seconds));
-        }),
-      );
+        });
+      });
     }
   }
 
@@ -94,19 +100,15 @@ export class Publisher {
     }
   }
 
-  private async publish(tx: Tx, videoId: string, run: number): Promise<'ready' | 'failed' | 'over before'> {
-    // Every piece was checked for itself; this is the look at the whole.
-    const wrong = await tx.query<{ name: string }>(
-      `SELECT r.name FROM rendition r,
-              LATERAL (SELECT count(*) AS n, coalesce(sum(s.duration), 0) AS length FROM segment s
-                       WHERE s.video_id = r.video_id AND s.run = r.run AND s.rendition = r.name) made
-       WHERE r.video_id = $1 AND r.run = $2
-         AND (r.init IS NULL OR made.n <> r.segment_count
-              OR abs(made.length - r.total_duration) > CASE r.kind WHEN 'AUDIO' THEN $3 ELSE 0 END)`,
-      [videoId, run, SOUND_TOLERANCE],
-    );
-    if (wrong.length > 0) {
-      this.logger.error(`video ${videoId}, run ${run}: incomplete renditions: ${wrong.map((r) => r.name).join(', ')}`);
+  private async publish(
+    tx: Tx,
+    videoId: string,
+    run: number,
+    faults: readonly string[],
+  ): Promise<'ready' | 'failed' | 'over before'> {
+    if (faults.length > 0) {
+      const told = faults.slice(0, FAULTS_TOLD).join('; ');
+      this.logger.error(`video ${videoId}, run ${run}: not fit to be published, ${faults.length} faults: ${told}`);
       const message = 'What was made of this file has gaps. Processing it again may help.';
       const failure = { code: 'INCOMPLETE_RENDITION', message, retryable: true };
       const failed = await this.videos.transition(tx, { videoId, run, to: 'FAILED', stage: 'FAILED', failure });
@@ -161,9 +163,18 @@ export class Publisher {
 
   /** Has a run judged and planned; asking twice is asking once. */
   async askForProbe(tx: Tx, videoId: string, run: number): Promise<void> {
-    const [video] = await tx.query<{ owner: string }>('SELECT owner_id AS owner FROM video WHERE id = $1', [videoId]);
-    const share = video && { ...video, subject: videoId };
+    const share = await this.shareOf(tx, videoId);
     await this.jobs.enqueue(tx, ProbeVideo, { videoId, run }, { dedupeKey: probeJobKey(videoId, run), share });
+  }
+
+  /** Has the file made that may be saved, or taken away where it may not. */
+  async askForDownload(tx: Tx, videoId: string): Promise<void> {
+    await this.jobs.enqueue(tx, MakeDownload, { videoId }, { share: await this.shareOf(tx, videoId) });
+  }
+
+  private async shareOf(tx: Tx, videoId: string): Promise<Share | undefined> {
+    const [video] = await tx.query<{ owner: string }>('SELECT owner_id AS owner FROM video WHERE id = $1', [videoId]);
+    return video && { ...video, subject: videoId };
   }
 
   /** Has everything made that is not, and that nobody is about to make; of what is planned early later, as its bytes come. */

@@ -14,6 +14,9 @@ export const EncodeAudio = defineJob<{ pieceId: string; segments?: number }>({ n
 
 export const MakeStills = defineJob<{ pieceId: string }>({ name: 'MakeStills', queue: 'encode' });
 
+/** Makes the file that whoever may watch a video may save, or gives it up: whatever its owner has decided by then. */
+export const MakeDownload = defineJob<{ videoId: string }>({ name: 'MakeDownload', queue: 'encode' });
+
 /** Lets go of everything that a video's runs up to this one made. */
 export const FreeRuns = defineJob<{ videoId: string; run: number }>({ name: 'FreeRuns', queue: 'default' });
 

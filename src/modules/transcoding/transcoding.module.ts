@@ -8,6 +8,8 @@ import { EncodePieceJob } from './encode-piece.job.js';
 import { EncodeQueue } from './encode-queue.js';
 import { FreeRunsJob } from './free-runs.job.js';
 import { LookAheadJob } from './look-ahead.job.js';
+import { MadeRenditions } from './made-renditions.js';
+import { MakeDownloadJob } from './make-download.job.js';
 import { MakeStillsJob } from './make-stills.job.js';
 import { PieceAttempts } from './piece-attempts.js';
 import { PieceResults } from './piece-results.js';
@@ -24,9 +26,10 @@ import { TranscodingService } from './transcoding.service.js';
 @Module({
   imports: [StorageModule, MediaModule, VideosModule, UploadsModule],
   providers: [
-    ...[TranscodingService, TranscodingResolver, Publisher, Scratch, SourceFiles, PieceAttempts, PieceResults],
-    ...[EncodeQueue, ProcessingJobs, ProcessingJobsResolver],
-    ...[StartProcessing, LookAheadJob, ProbeVideoJob, EncodePieceJob, EncodeAudioJob, MakeStillsJob, FreeRunsJob],
+    ...[TranscodingService, TranscodingResolver, Publisher, MadeRenditions, Scratch, SourceFiles],
+    ...[EncodeQueue, ProcessingJobs, ProcessingJobsResolver, PieceAttempts, PieceResults],
+    ...[StartProcessing, LookAheadJob, ProbeVideoJob, EncodePieceJob, EncodeAudioJob, MakeStillsJob, MakeDownloadJob],
+    FreeRunsJob,
   ],
   exports: [TranscodingService],
 })

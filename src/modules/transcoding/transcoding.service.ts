@@ -266,6 +266,7 @@ export class TranscodingService {
       for (const [table, column] of [
         ['still', 'object_key'],
         ['transcode_source', 'picture_key'],
+        ['download', 'object_key'],
       ]) {
         const rows = await tx.query<{ key: string | null }>(
           `DELETE FROM ${table} WHERE video_id = $1 AND run <= $2 RETURNING ${column} AS key`,

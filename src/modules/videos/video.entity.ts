@@ -54,6 +54,10 @@ export class VideoEntity {
   @Column('timestamptz', { name: 'published_at', nullable: true })
   publishedAt: Date | null;
 
+  /** Whoever may watch it may also save it. */
+  @Column('boolean', { default: false })
+  downloadable: boolean;
+
   @Column('int', { name: 'duration_ms', nullable: true })
   durationMs: number | null;
 

@@ -11,3 +11,6 @@ export const VideoFailed = defineEvent<{ videoId: string; run: number; code: str
 
 /** Once per video and run: what was made before the upload's end counts no more. */
 export const RunWithdrawn = defineEvent<{ videoId: string; run: number }>('RunWithdrawn');
+
+/** Its owner said whether it may be saved; the row tells what holds now. */
+export const DownloadDecided = defineEvent<{ videoId: string }>('DownloadDecided');

@@ -67,6 +67,9 @@ export class Video extends Node {
   @Field(() => Failure, { nullable: true, description: 'Why it FAILED or was BLOCKED. Null in every other state.' })
   failure: Failure | null;
 
+  @Field(() => Boolean, { description: 'Whoever may watch it may also save it: `playback.mp4Url`.' })
+  downloadable: boolean;
+
   @Field(() => Int, { nullable: true, description: 'Milliseconds. Null until probed.' })
   durationMs: number | null;
 
@@ -95,6 +98,7 @@ export class Video extends Node {
       visibility: row.visibility,
       state: row.state,
       failure: code === null ? null : { code, message: message ?? code, retryable: retryable ?? false },
+      downloadable: row.downloadable,
       durationMs: row.durationMs,
       width: row.width,
       height: row.height,
@@ -139,6 +143,14 @@ export class UpdateVideoInput {
   })
   @IsOptional()
   publishAt?: Date | null;
+
+  @Field(() => Boolean, {
+    nullable: true,
+    description:
+      'True: an MP4 is made for `playback.mp4Url`. False: it is deleted, and its address ends within 10 seconds.',
+  })
+  @IsOptional()
+  downloadable?: boolean | null;
 }
 
 @InputType({ description: 'The video to delete.' })

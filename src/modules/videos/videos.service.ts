@@ -10,7 +10,7 @@ import { cleanLines, cleanName } from '../users/index.js';
 import { type ProcessingStage, VideoEntity } from './video.entity.js';
 import { statesBefore, type VideoState } from './video-state.js';
 import { NotAnEditor } from './videos.errors.js';
-import { RunWithdrawn, VideoDeleted, VideoFailed, VideoReady } from './videos.events.js';
+import { DownloadDecided, RunWithdrawn, VideoDeleted, VideoFailed, VideoReady } from './videos.events.js';
 import { canEdit, canWatch, type VideoVisibility } from './videos.policy.js';
 
 /** A row of `video` with the database's time at which it was read. */
@@ -143,6 +143,7 @@ export class VideosService {
       description?: string | null;
       visibility?: VideoVisibility | null;
       publishAt?: Date | null;
+      downloadable?: boolean | null;
     },
   ): Promise<Video> {
     const title = change.title == null ? null : VideosService.cleanTitle(change.title);
@@ -152,13 +153,22 @@ export class VideosService {
       // Whatever hides the video from somebody who could see it also ends the addresses they hold.
       const [row] = await tx.query<Video>(
         `UPDATE video v SET title = coalesce($2, title), description = coalesce($3, description),
-                visibility = coalesce($4, visibility), publish_at = CASE WHEN $5 THEN $6::timestamptz ELSE publish_at END,
+                visibility = coalesce($4, visibility), downloadable = coalesce($7, downloadable), publish_at = CASE WHEN $5 THEN $6::timestamptz ELSE publish_at END,
                 access_epoch = access_epoch + CASE WHEN ($4 = 'PRIVATE' AND visibility <> 'PRIVATE')
                                                      OR ($5 AND $6::timestamptz > now()) THEN 1 ELSE 0 END
          WHERE id = $1 AND deleted_at IS NULL RETURNING ${this.columns}`,
-        [id, title, description, change.visibility ?? null, change.publishAt !== undefined, change.publishAt ?? null],
+        [
+          id,
+          title,
+          description,
+          change.visibility ?? null,
+          change.publishAt !== undefined,
+          change.publishAt ?? null,
+          change.downloadable ?? null,
+        ],
       );
       if (!row) throw new NotFound('video', ['videoId']);
+      if (change.downloadable != null) await this.events.publish(tx, DownloadDecided, { videoId: id });
       tx.afterCommit(() => this.live.tick(videoTopic(id)));
       return row;
     });
