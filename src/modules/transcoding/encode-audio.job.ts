@@ -24,7 +24,7 @@ import { AUDIO_BITS_PER_SECOND, AUDIO_RENDITION } from './plan.js';
 import { Publisher } from './publisher.js';
 import { SourceFiles } from './source-files.js';
 import { PieceRefused } from './transcoding.errors.js';
-import { EncodeAudio } from './transcoding.jobs.js';
+import { EncodeAudio, EncodeFirstSound } from './transcoding.jobs.js';
 
 const LOOK_MS = 300;
 /** About 2 MB. */
@@ -42,6 +42,11 @@ export class EncodeAudioJob {
     private readonly results: PieceResults,
     private readonly publisher: Publisher,
   ) {}
+
+  @HandlesJob(EncodeFirstSound)
+  first(payload: { pieceId: string; segments?: number }, context: JobContext): Promise<void> {
+    return this.handle(payload, context);
+  }
 
   @HandlesJob(EncodeAudio)
   handle({ pieceId, segments }: { pieceId: string; segments?: number }, context: JobContext): Promise<void> {

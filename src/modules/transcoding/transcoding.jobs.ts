@@ -12,6 +12,12 @@ export const EncodePiece = defineJob<{ pieceId: string }>({ name: 'EncodePiece',
 /** `segments`: only so many for now, since more of the file has not arrived. */
 export const EncodeAudio = defineJob<{ pieceId: string; segments?: number }>({ name: 'EncodeAudio', queue: 'encode' });
 
+/** Nothing plays without the first seconds of sound: they wait for no piece either. */
+export const EncodeFirstSound = defineJob<{ pieceId: string; segments?: number }>({
+  name: 'EncodeFirstSound',
+  queue: 'first',
+});
+
 export const MakeStills = defineJob<{ pieceId: string }>({ name: 'MakeStills', queue: 'encode' });
 
 /** Makes the file that whoever may watch a video may save, or gives it up: whatever its owner has decided by then. */
@@ -37,7 +43,7 @@ const SOUND_MEGAPIXELS = 5;
  * Stills take next to nothing, and all is ready but for them: they are `next`.
  */
 export function jobOf(
-  piece: { kind: PieceKind; frameCount: number },
+  piece: { kind: PieceKind; frameCount: number; segments?: number },
   size: RunSize,
 ): { definition: JobDefinition<{ pieceId: string }>; cost: number; next?: boolean } {
   const megapixels = (pixels: readonly number[]) => (piece.frameCount * pixels.reduce((a, b) => a + b, 0)) / 1e6;
@@ -45,7 +51,10 @@ export function jobOf(
     case 'FIRST':
       return { definition: EncodeFirst, cost: megapixels(size.pixels.slice(0, 1)) };
     case 'AUDIO':
-      return { definition: EncodeAudio, cost: (SOUND_MEGAPIXELS * piece.frameCount) / size.framesPerSecond };
+      return {
+        definition: piece.segments === 1 ? EncodeFirstSound : EncodeAudio,
+        cost: (SOUND_MEGAPIXELS * piece.frameCount) / size.framesPerSecond,
+      };
     case 'STILLS':
       return { definition: MakeStills, cost: 0, next: true };
     case 'VIDEO':

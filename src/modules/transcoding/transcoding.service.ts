@@ -149,8 +149,11 @@ export class TranscodingService {
          RETURNING id, kind, number, frame_count AS "frameCount"`,
           [videoId, run, JSON.stringify(pieces)],
         );
-        const now = rows.filter((row) => !early && row.kind !== 'STILLS');
-        await this.publisher.ask(tx, videoId, run, now);
+        if (early) return true;
+        const now = rows.filter((row) => row.kind !== 'STILLS');
+        const sound = now.filter((row) => row.kind === 'AUDIO' && times.segmentCount > 1);
+        const first = sound.map((row) => ({ ...row, frameCount: times.segmentFrames, segments: 1 }));
+        await this.publisher.ask(tx, videoId, run, [...first, ...now]);
         return true;
       }),
     );
