@@ -151,7 +151,8 @@ class Sluice {
   ) {}
 
   static async start(place: Place, workers: number): Promise<Sluice> {
-    const env = { LOG_LEVEL: 'info', RATE_LIMIT_FACTOR: '0', UPLOAD_QUOTA_BYTES: '1000000000000000' };
+    const whole = { EARLY_PROCESSING: 'false', COPY_TOP_RUNG: 'false' };
+    const env = { ...whole, LOG_LEVEL: 'info', RATE_LIMIT_FACTOR: '0', UPLOAD_QUOTA_BYTES: '1000000000000000' };
     const first = await place.start('dist/main.js', '/readyz', { ...env, ROLE: workers > 0 ? 'api' : 'all' });
     const more = await Promise.all(
       Array.from({ length: workers }, () =>

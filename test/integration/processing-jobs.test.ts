@@ -46,7 +46,7 @@ it('shows the jobs of a video, page by page', async () => {
     (page) => page.nodes.every((job: { state: string }) => job.state === 'DONE'),
   );
   expect(nodes.map((job: { kind: string; number: number }) => `${job.kind} ${job.number}`).sort()).toEqual([
-    ...['AUDIO 0', 'FIRST 0', 'PROBE null', 'STILLS 0', 'VIDEO 0', 'VIDEO 1'],
+    ...['AUDIO 0', 'AUDIO 0', 'FIRST 0', 'PROBE null', 'STILLS 0', 'VIDEO 0', 'VIDEO 1'],
   ]);
   for (const job of nodes) {
     expect(job).toMatchObject({ attempts: 1, waitingSince: null, lastError: null, lastLog: null });

@@ -299,6 +299,7 @@ describe('a request for what is not made yet', () => {
       `INSERT INTO piece (video_id, run, kind, number, frame_count) VALUES ($1, 1, 'VIDEO', 0, 270) RETURNING id`,
       [videoId],
     );
+    await db.query(`INSERT INTO transcode_source (video_id, run, probe) VALUES ($1, 1, '{}')`, [videoId]);
     const [job] = await db.query<{ id: string }>(
       `INSERT INTO job (name, queue, payload, dedupe_key, priority) VALUES ('EncodePiece', 'encode', '{}', $1, 90) RETURNING id`,
       [`${PIECE_JOB_KEY}${piece?.id}`],

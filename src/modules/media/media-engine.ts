@@ -33,6 +33,9 @@ export interface MediaProgress {
 /** Why a run gave nothing. `exit`: ffmpeg gave up by itself; `output`: it wrote more than anyone reads; `start`: it could not be started. */
 export type MediaFailure = 'exit' | 'stalled' | 'timeout' | 'output' | 'aborted' | 'start';
 
+/** What a shell or bubblewrap answers for a program that a signal ended: 128 and KILL, TERM, XCPU, XFSZ. */
+const KILLED = new Set([137, 143, 152, 153]);
+
 export class MediaRunError extends Error {
   constructor(
     readonly failure: MediaFailure,
@@ -43,6 +46,17 @@ export class MediaRunError extends Error {
     readonly exitSignal: string | null = null,
   ) {
     super(`the media program ended without a result: ${failure}${exitSignal ? ` (${exitSignal})` : ''}`);
+  }
+
+  /** The machine's fault, not the file's. */
+  get isFullDisk(): boolean {
+    return /No space left on device|Disk quota exceeded/.test(this.log);
+  }
+
+  /** It read the file, and could make nothing of it. Who is killed, perhaps for the memory that others took, has given up nothing. */
+  get gaveUp(): boolean {
+    const isKilled = this.exitSignal !== null || KILLED.has(this.exitCode ?? 0);
+    return this.failure === 'exit' && !isKilled && !this.isFullDisk && !/Cannot allocate memory/.test(this.log);
   }
 }
 

@@ -73,11 +73,15 @@ export function frameTime(timing: Timing, frame: number): number {
   return (frame * timing.fpsDen) / timing.fpsNum;
 }
 
-/** Does every frame of the source become exactly one of the output? Then a doubled frame is a hole. */
+/**
+ * Does every frame of the source become exactly one of the output? Then a doubled frame is a hole. One frame that a recorder
+ * left out of many makes the average a little less.
+ */
 export function isConstantRate(probe: Probe, timing: Timing): boolean {
   const rates = [probe.video?.avgFrameRate, probe.video?.realFrameRate];
   const out = timing.fpsNum / timing.fpsDen;
-  return rates.every((rate) => rate && Math.abs(rate.num / rate.den / out - 1) < 0.0002);
+  const mostOff = Math.min(0.0002, 0.5 / timing.frames);
+  return rates.every((rate) => rate && Math.abs(rate.num / rate.den / out - 1) < mostOff);
 }
 
 function outputRate(average: Rational | null, real: Rational | null): Rational {

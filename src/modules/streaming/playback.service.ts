@@ -56,7 +56,7 @@ export class PlaybackService {
       `SELECT v.id, v.run,
          (SELECT coalesce(json_agg(json_build_object('kind', r.kind, 'codecs', r.codecs, 'started', EXISTS (
                    SELECT FROM segment s WHERE s.video_id = r.video_id AND s.run = r.run AND s.rendition = r.name AND s.number = 1
-                 ))), '[]')
+                 )) ORDER BY r.position), '[]')
           FROM rendition r WHERE r.video_id = v.id AND r.run = v.run) AS tracks,
          (SELECT coalesce(json_agg(json_build_object('kind', kind, 'number', number, 'atMs', at_ms, 'width', width, 'height', height)
                           ORDER BY at_ms, number), '[]')

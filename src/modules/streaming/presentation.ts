@@ -38,15 +38,20 @@ export interface Listed<T extends Start = Track> {
 
 /**
  * The tracks that a master lists: those whose first segment is there. A player stays with the master that it has loaded and
- * waits for whatever it chose, so nothing is offered before it can start. Null while nothing plays: no picture yet, or sound
- * is planned and has not begun.
+ * waits for whatever it chose, so nothing is offered before it can start. Null while nothing plays: the lowest rung has not
+ * begun, or sound is planned and has not.
+ *
+ * @param tracks the lowest first
  */
 export function listed<T extends Start>(tracks: readonly T[]): Listed<T> | null {
-  const started = tracks.filter((track) => track.started && track.codecs !== null);
+  const hasBegun = (track: T) => track.started && track.codecs !== null;
+  const started = tracks.filter(hasBegun);
   const video = started.filter((track) => track.kind === 'VIDEO');
   const audio = started.filter((track) => track.kind === 'AUDIO');
   const soundIsMissing = audio.length === 0 && tracks.some((track) => track.kind === 'AUDIO');
-  return video.length === 0 || soundIsMissing ? null : { video, audio };
+  // A copied rung is there before the lowest, which is what everybody's link carries.
+  const lowest = tracks.find((track) => track.kind === 'VIDEO');
+  return !lowest || !hasBegun(lowest) || soundIsMissing ? null : { video, audio };
 }
 
 /**

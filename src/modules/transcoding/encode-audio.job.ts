@@ -76,6 +76,7 @@ export class EncodeAudioJob {
     const last = plan.at(-1);
     const samples = segments !== null && last ? soundSamples(timing, last) : undefined;
     const made = await this.results.segmentsOf(work, AUDIO_RENDITION);
+    if (segments !== null && plan.every(({ number }) => made.has(number))) return;
     const stop = new AbortController();
     const running = this.engine.run({
       command: audioArguments({ path, audio, videoStart, timing, bitsPerSecond: AUDIO_BITS_PER_SECOND, samples }),

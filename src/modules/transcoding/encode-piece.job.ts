@@ -81,7 +81,7 @@ export class EncodePieceJob {
         })
         .catch((error: unknown) => {
           // ffmpeg gives up by itself when most of what it reads cannot be decoded.
-          const isSource = error instanceof MediaRunError && error.failure === 'exit' && damagedFrames(error.log) > 0;
+          const isSource = error instanceof MediaRunError && error.gaveUp && damagedFrames(error.log) > 0;
           if (!isSource) throw error;
           throw new SourceDamaged('ffmpeg gave up on the picture', { cause: error, log: error.log });
         });

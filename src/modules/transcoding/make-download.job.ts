@@ -63,8 +63,8 @@ export class MakeDownloadJob {
     try {
       await this.scratch.folder((folder) => this.make(wanted, folder, context));
     } catch (error) {
-      const refused = error instanceof MediaRunError && error.failure === 'exit' && !/No space left/.test(error.log);
-      if (!refused || context.attempt < MAX_REFUSALS) throw error;
+      const isHopeless = error instanceof MediaRunError && (error.gaveUp || error.failure === 'timeout');
+      if (!isHopeless || context.attempt < MAX_REFUSALS) throw error;
       this.logger.error(`video ${videoId}, run ${wanted.run}: no file to save could be made of it: ${error.log}`);
     }
   }
@@ -103,13 +103,20 @@ export class MakeDownloadJob {
 
   private async make(wanted: Wanted, folder: string, { lease, signal }: JobContext): Promise<void> {
     const { videoId, run, picture, hasSound } = wanted;
+    const [{ bytes } = { bytes: 0 }] = await this.db.query<{ bytes: number }>(
+      `SELECT coalesce(sum(byte_size), 0)::float8 AS bytes FROM segment
+       WHERE video_id = $1 AND run = $2 AND rendition = ANY($3::text[])`,
+      [videoId, run, [picture, AUDIO_RENDITION]],
+    );
+    await this.scratch.checkRoom(2 * bytes);
     const fetched = async (rendition: string) => {
       const path = join(folder, `${rendition}.mp4`);
       await pipeline(this.made.bytesOf(videoId, run, rendition, signal), createWriteStream(path));
       return path;
     };
     const command = downloadArguments(await fetched(picture), hasSound ? await fetched(AUDIO_RENDITION) : null);
-    await this.engine.run({ command, workDir: folder, timeoutMs: TIMEOUT_MS, signal });
+    // The index comes to the front in the end, and nothing is said while all moves back for it.
+    await this.engine.run({ command, workDir: folder, timeoutMs: TIMEOUT_MS, stallMs: TIMEOUT_MS, signal });
     const file = join(folder, DOWNLOAD_FILE);
     const { size: sizeBytes } = await stat(file);
     const key = `pieces/${videoId}/${run}/download/${lease}/${DOWNLOAD_FILE}`;

@@ -81,8 +81,8 @@ export class PieceAttempts {
    * One attempt at a piece. `make` commits what it made by itself, in a folder that is gone afterwards; nothing happens
    * when the run is over or the piece is done. Then whatever the piece makes possible is done.
    *
-   * @param isPart more of the piece follows another time, perhaps meanwhile: then bad ends are not counted here, and the
-   * job is given up by itself after three
+   * @param isPart more of the piece follows another time, perhaps meanwhile: that is tried once, and what came to nothing is left
+   * to the whole
    * @throws what `make` throws: to be tried again, until the input has ended three attempts
    */
   async attempt(
@@ -92,7 +92,7 @@ export class PieceAttempts {
     isPart = false,
   ): Promise<void> {
     const work = await this.load(pieceId);
-    if (!work || (isPart && context.attempt > MAX_STRIKES)) return;
+    if (!work || (isPart && (context.attempt > 1 || work.strikes > 0))) return;
     if (!work.done) {
       const verdict = isPart ? null : await this.begin(work);
       if (verdict !== null) return this.giveUp(work, verdict);
@@ -213,7 +213,13 @@ export class PieceAttempts {
     const isOver = await this.db.tx(async (tx) => {
       // Before the whole file is there and verified nothing is final: it is tried again as a whole then.
       await this.files.wantNothing(tx, videoId, run);
-      return !(await this.videos.withdraw(tx, videoId, run)) && this.videos.transition(tx, step);
+      if (await this.videos.withdraw(tx, videoId, run)) return false;
+      const [source] = await tx.query<{ early: boolean }>(
+        'SELECT early FROM transcode_source WHERE video_id = $1 AND run = $2',
+        [videoId, run],
+      );
+      if (source?.early) throw new Error('The whole file is there by now, and is looked at first.');
+      return this.videos.transition(tx, step);
     });
     if (isOver) videosEnded.inc({ outcome: 'failed', code });
   }
@@ -244,9 +250,7 @@ export class PieceAttempts {
 /** Not a full disk, a drain, a store that is away: those are tried again for as long as it takes. */
 function isFaultOfInput(error: unknown): boolean {
   if (error instanceof MediaRunError) {
-    return (
-      !['aborted', 'start'].includes(error.failure) && !/No space left on device|Disk quota exceeded/.test(error.log)
-    );
+    return !['aborted', 'start'].includes(error.failure) && !error.isFullDisk;
   }
   return error instanceof PieceRefused || error instanceof MalformedFragments;
 }

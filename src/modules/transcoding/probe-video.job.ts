@@ -137,8 +137,7 @@ export class ProbeVideoJob {
       try {
         await this.engine.run({ command, workDir: folder, timeoutMs: COPY_TIMEOUT_MS, signal });
       } catch (error) {
-        if (!(error instanceof MediaRunError && error.failure === 'exit') || /No space left/.test(error.log))
-          throw error;
+        if (!(error instanceof MediaRunError && error.gaveUp)) throw error;
         await this.corrupt(video);
         return;
       }
@@ -184,7 +183,7 @@ export class ProbeVideoJob {
         return made;
       } catch (error) {
         const isUnfit = error instanceof PieceRefused || error instanceof MalformedFragments;
-        if (!isUnfit && !(error instanceof MediaRunError && error.failure === 'exit')) throw error;
+        if (!isUnfit && !(error instanceof MediaRunError && error.gaveUp)) throw error;
         this.logger.log(`video ${videoId}, run ${run}: the picture is encoded, not copied: ${error.message}`);
         return null;
       }

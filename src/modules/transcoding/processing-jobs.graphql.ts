@@ -19,28 +19,35 @@ registerEnumType(ProcessingJobStateEnum, {
 });
 
 const KINDS: Record<string, string> = {
+  LookAhead: 'LOOK',
   ProbeVideo: 'PROBE',
   EncodeFirst: 'FIRST',
+  EncodeFirstSound: 'AUDIO',
   EncodePiece: 'VIDEO',
   EncodeAudio: 'AUDIO',
   MakeStills: 'STILLS',
+  MakeDownload: 'DOWNLOAD',
 };
 export const ProcessingJobKindEnum = {
+  LOOK: 'LOOK',
   PROBE: 'PROBE',
   FIRST: 'FIRST',
   VIDEO: 'VIDEO',
   AUDIO: 'AUDIO',
   STILLS: 'STILLS',
+  DOWNLOAD: 'DOWNLOAD',
 } as const;
 registerEnumType(ProcessingJobKindEnum, {
   name: 'ProcessingJobKind',
   description: 'What a job makes.',
   valuesMap: {
+    LOOK: { description: 'What of a file can be processed while it arrives.' },
     PROBE: { description: 'The verdict on a file, and the plan of its run.' },
     FIRST: { description: 'The first seconds of the lowest rung.' },
     VIDEO: { description: 'Some seconds of all rungs.' },
-    AUDIO: { description: 'The sound.' },
+    AUDIO: { description: 'The sound, or its first seconds.' },
     STILLS: { description: 'Poster, thumbnails and storyboard.' },
+    DOWNLOAD: { description: 'The file that may be saved.' },
   },
 });
 

@@ -20,6 +20,8 @@ import {
 import { processing, videosEnded } from './transcoding.metrics.js';
 
 const SWEEP_PAGE = 100;
+/** About. */
+const SEGMENT_SECONDS = 4;
 const PIECES_A_SWEEP = 500;
 const BEFORE_ALL = '00000000-0000-0000-0000-000000000000';
 /** Told in the log: of a run in which all is wrong these tell enough. */
@@ -153,7 +155,13 @@ export class Publisher {
       [videoId, run],
     );
     if (!size) return;
-    const requests = inOrder(pieces).map((piece) => ({
+    // Of sound that is longer, the first segment comes before the rest: nothing plays without it.
+    const segmentFrames = SEGMENT_SECONDS * size.framesPerSecond;
+    const all = pieces.flatMap((piece) => {
+      const isLong = piece.kind === 'AUDIO' && piece.segments !== 1 && piece.frameCount > segmentFrames;
+      return isLong ? [piece, { ...piece, frameCount: segmentFrames, segments: 1 }] : [piece];
+    });
+    const requests = inOrder(all).map((piece) => ({
       ...jobOf(piece, size),
       payload: { pieceId: piece.id, segments: piece.segments },
       dedupeKey: pieceJobKey(piece.id, piece.segments),
@@ -185,7 +193,13 @@ export class Publisher {
     );
     if (!source || source.early) {
       const verified = await tx.query('SELECT FROM video WHERE id = $1 AND verified_at IS NOT NULL', [videoId]);
-      if (verified.length > 0) await this.askForProbe(tx, videoId, run);
+      if (verified.length === 0) return;
+      await this.askForProbe(tx, videoId, run);
+      // A worker of the version before takes one to be done when there is a plan.
+      await tx.query(
+        `UPDATE job SET state = 'QUEUED', run_at = now(), finished_at = NULL WHERE dedupe_key = $1 AND state = 'DONE'`,
+        [probeJobKey(videoId, run)],
+      );
       return;
     }
     const pieces = await tx.query<{ id: string; kind: PieceKind; number: number; frameCount: number }>(

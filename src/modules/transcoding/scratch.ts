@@ -136,7 +136,8 @@ export class Scratch implements OnModuleInit, OnApplicationShutdown {
     await rm(file.value.path, { force: true });
   }
 
-  private async checkRoom(bytes: number): Promise<void> {
+  /** @throws when the disk has no room for so much more: to be tried again later */
+  async checkRoom(bytes: number): Promise<void> {
     const { bavail, bsize } = await statfs(this.own);
     const free = bavail * bsize - RESERVE_BYTES;
     if (free < bytes) throw new Error(`The scratch disk has ${free} bytes to spare, ${bytes} are needed.`);

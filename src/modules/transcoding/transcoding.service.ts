@@ -151,9 +151,7 @@ export class TranscodingService {
         );
         if (early) return true;
         const now = rows.filter((row) => row.kind !== 'STILLS');
-        const sound = now.filter((row) => row.kind === 'AUDIO' && times.segmentCount > 1);
-        const first = sound.map((row) => ({ ...row, frameCount: times.segmentFrames, segments: 1 }));
-        await this.publisher.ask(tx, videoId, run, [...first, ...now]);
+        await this.publisher.ask(tx, videoId, run, now);
         return true;
       }),
     );
@@ -183,10 +181,15 @@ export class TranscodingService {
   async confirm({ videoId, run }: { videoId: string; run: number }): Promise<void> {
     await this.db.tx(async (tx) => {
       await tx.query('UPDATE transcode_source SET early = false WHERE video_id = $1 AND run = $2', [videoId, run]);
+      // Those were of what had arrived.
+      await tx.query(
+        'UPDATE piece SET strikes = 0, fault = NULL WHERE video_id = $1 AND run = $2 AND done_at IS NULL',
+        [videoId, run],
+      );
       // A worker of the version before takes such a job to be over, since there was no master yet.
       await tx.query(
         `UPDATE job SET state = 'QUEUED', run_at = now(), finished_at = NULL FROM piece p
-         WHERE p.video_id = $1 AND p.run = $2 AND p.done_at IS NULL AND p.kind <> 'STILLS'
+         WHERE p.video_id = $1 AND p.run = $2 AND p.done_at IS NULL
            AND job.dedupe_key = $3 || p.id AND job.state = 'DONE'`,
         [videoId, run, PIECE_JOB_KEY],
       );

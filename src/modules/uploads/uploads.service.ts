@@ -6,7 +6,7 @@ import { columnsOf, Database, type Sql, type Tx } from '../../common/database/in
 import { DomainError, InvalidInput, NotFound } from '../../common/errors/index.js';
 import { OnEvent } from '../../common/events/index.js';
 import { decodeCursor, encodeCursor } from '../../common/graphql/index.js';
-import { Jobs, Periodically } from '../../common/jobs/index.js';
+import { Jobs, Periodically, type Share } from '../../common/jobs/index.js';
 import { Live } from '../../common/live/index.js';
 import type { RateLimit } from '../../common/rate-limits/index.js';
 import { beginUpload, traceUpload } from '../../common/tracing/index.js';
@@ -453,7 +453,11 @@ export class UploadsService {
   }
 
   async lookAhead(tx: Tx, sessionId: string): Promise<void> {
-    await this.jobs.enqueue(tx, LookAhead, { sessionId });
+    const [share] = await tx.query<Share>(
+      'SELECT owner_id AS owner, video_id AS subject FROM upload_session WHERE id = $1',
+      [sessionId],
+    );
+    await this.jobs.enqueue(tx, LookAhead, { sessionId }, { share });
   }
 
   tickAfter(tx: Tx, sessionId: string): void {
