@@ -27,6 +27,16 @@ export const selfContained: Plugin = {
   },
 };
 
+/** Notes for bundlers that would leave parts of it out: nobody wants less than all of it. */
+const withoutNotes: Plugin = {
+  name: 'without-notes',
+  generateBundle(_, bundle) {
+    for (const file of Object.values(bundle)) {
+      if (file.type === 'chunk') file.code = file.code.replaceAll('/* @__PURE__ */ ', '');
+    }
+  },
+};
+
 /**
  * `vite build client` makes the modules for browsers, `--mode node` the one for Node. Everything that they need is in
  * them, React and Uppy apart.
@@ -39,7 +49,7 @@ export default defineConfig(({ mode }) => {
   return {
     root: here('.'),
     publicDir: false,
-    plugins: [onTheClient, selfContained],
+    plugins: [onTheClient, selfContained, withoutNotes],
     build: {
       outDir: here(isNode ? 'dist/node' : 'dist/browser'),
       emptyOutDir: true,

@@ -91,7 +91,10 @@ export class AppendLane {
   private stalledAt: number | null = null;
   private knockedAt = Number.NEGATIVE_INFINITY;
   private stopKnocking: () => void = () => undefined;
-  /** Knocks that are to be answered: a browser delays them by seconds, once many failed for each that did not. */
+  /**
+   * Knocks that are to be answered: a browser delays them by seconds, once many failed for each that did not. One for eight, and
+   * some before the first hole; no more are caught up with than there are in a hole of 16 s.
+   */
   private owed = 4;
   private still = 0;
   private lastStill = -1;

@@ -73,11 +73,17 @@ const GUARDS = {
     'true',
   ],
   'the digest of a chunk is compared at its commit': [CHUNKS, `object.sha256 !== chunk.sha256`, 'false'],
-  'the size of a chunk is compared at its commit': [CHUNKS, `object.sizeBytes !== chunk.sizeBytes`, 'false'],
+  'the size of a chunk is compared at its commit': [
+    CHUNKS,
+    `object.sizeBytes !== chunk.sizeBytes`,
+    'false',
+    'test/integration/uploads.test.ts',
+  ],
   'a key that was given up is never signed again': [
     CHUNKS,
     `AND (o.state = 'PENDING' OR (o.state = 'KEPT' AND t.span <@ s.covered))`,
     '',
+    'test/integration/uploads.test.ts',
   ],
   'the fence is looked at': [LANE, `if (!(await this.writers.isIn(tx, id))) return 'FENCED';`, ''],
   'the fence is looked at under the lock': [

@@ -133,7 +133,12 @@ export async function startInstallation(
       },
       crashPostgres: async () => {
         const { pid } = JSON.parse(await readFile(join(dir, 'running'), 'utf8')) as { pid: number };
-        process.kill(pid, 'SIGQUIT');
+        try {
+          process.kill(pid, 'SIGQUIT');
+        } catch (error) {
+          // It has crashed a moment ago, and is not back yet.
+          if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+        }
       },
       clockOff: (ms) => ({ NODE_OPTIONS: `--require ${shim}`, CLOCK_OFF_MS: String(ms) }),
       remove,

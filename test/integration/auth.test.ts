@@ -380,6 +380,19 @@ describe('the access token', () => {
     );
   });
 
+  it.each([-2, 2])("goes by the database's clock: this machine's is %i h off", async (hours) => {
+    const { accessToken, viewer: me } = await signUp();
+    const here = Date.now;
+    const clock = jest.spyOn(Date, 'now').mockImplementation(() => here() + hours * 3_600_000);
+    try {
+      expect(await viewer(accessToken)).toEqual({ id: me.id });
+      const over = { ...(part(accessToken, 1) as object), exp: Math.floor(here() / 1000) - 1 };
+      expect(await viewer(await forge(part(accessToken, 0), over, 'right'))).toBe('UNAUTHENTICATED');
+    } finally {
+      clock.mockRestore();
+    }
+  });
+
   it('is forged well enough for these tests', async () => {
     const { accessToken, viewer: me } = await signUp();
     expect(await viewer(await forge(part(accessToken, 0), part(accessToken, 1), 'right'))).toEqual({ id: me.id });

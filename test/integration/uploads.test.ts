@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { ObjectStorage } from '../../src/modules/storage/index.js';
 import { makeClip } from '../support/clip.js';
 import { type Answer, ApiClient, chunkOf, put, sha256, startApp, type TestApp, until } from '../support/index.js';
 import { brokenInvariants, digestOf, storageOf, storeDifferences } from '../support/invariants.js';
@@ -114,6 +115,21 @@ describe('from chunks to a verified original', () => {
 });
 
 describe('what is refused changes nothing', () => {
+  it.each([
+    ['fewer bytes', file.subarray(0, 10), 'CHUNK_SIZE_MISMATCH'],
+    ['other bytes', file.subarray(1, MB + 1), 'CHUNK_DIGEST_MISMATCH'],
+  ])('a chunk of which the store has %s', async (_, stored, code) => {
+    const { session } = await begin({ next: [chunkOf(file, 0, MB)] });
+    const [row] = await app.database.query<{ key: string }>(
+      'SELECT object_key AS key FROM upload_target WHERE session_id = $1',
+      [uuidOf(session.id)],
+    );
+    await app.get(ObjectStorage).put(row?.key as string, stored);
+    const { results, session: now } = await ada.commit(session.id, { stored: [chunkOf(file, 0, MB)] });
+    expect(results).toMatchObject([{ outcome: 'REFUSED', code }]);
+    expect(now.committedBytes).toBe(0);
+  });
+
   it.each<[string, object, string]>([
     ['an empty file', { sizeBytes: 0 }, 'EMPTY_FILE'],
     ['a file that is too large', { sizeBytes: 50 * MB + 1 }, 'FILE_TOO_LARGE'],
