@@ -19,15 +19,15 @@ const TICK_MS = 200;
 
 interface Piece {
   readonly range: Range;
-  chunk: Chunk | null;
-  target: Target | null;
+  chunk?: Chunk;
+  target?: Target | undefined;
   state: 'hashing' | 'unsigned' | 'signed' | 'sending' | 'stored' | 'failed';
   attempts: number;
   /** A target that ran out is renewed once without counting. */
-  renewed: boolean;
+  renewed?: true;
   reason: string | null;
   notBefore: number;
-  sending: Sending | null;
+  sending?: Sending;
   movedAt: number;
 }
 
@@ -115,20 +115,16 @@ export class DirectLane {
         busy: union(this.busy(), this.how.busy(), ledger.theirs),
         others: ledger.others,
         at: 0,
-        wanted: [],
+        wanted: ledger.wanted,
         most: this.how.chunkBytes(),
       });
       if (!range) return;
       const piece: Piece = {
         range,
-        chunk: null,
-        target: null,
         state: 'hashing',
         attempts: 0,
-        renewed: false,
         reason: null,
         notBefore: 0,
-        sending: null,
         movedAt: 0,
       };
       this.pieces.push(piece);
@@ -184,11 +180,11 @@ export class DirectLane {
       this.pump();
     } else if (status === 403 && !piece.renewed) {
       piece.renewed = true;
-      piece.target = null;
+      piece.target = undefined;
       piece.state = 'unsigned';
       this.pump();
     } else {
-      if (status === 403) piece.target = null;
+      if (status === 403) piece.target = undefined;
       this.failed(piece, `The store answered ${status}.`);
     }
   }
@@ -235,7 +231,7 @@ export class DirectLane {
           this.committing = false;
           for (const [index, piece] of stored.entries()) this.counted(piece, results[index]);
           for (const [index, piece] of next.entries()) {
-            piece.target = targets[index] ?? null;
+            piece.target = targets[index];
             if (piece.target && piece.state === 'unsigned') piece.state = 'signed';
           }
           if (this.runs) this.pump();
@@ -254,7 +250,7 @@ export class DirectLane {
   private counted(piece: Piece, result: { outcome: string; code: string | null } | undefined): void {
     const [start, end] = piece.range;
     if (result?.outcome === 'REFUSED') {
-      piece.target = null;
+      piece.target = undefined;
       piece.state = 'sending';
       this.failed(piece, result.code ?? 'REFUSED');
       return;

@@ -71,8 +71,8 @@ const segmentsOf = (videoId: string) =>
     [videoId],
   );
 
-async function planned(): Promise<Uploaded & { piece(name: string): Piece }> {
-  const video = await uploaded(app, file, false);
+async function planned(source = file): Promise<Uploaded & { piece(name: string): Piece }> {
+  const video = await uploaded(app, source, false);
   await app.get(ProbeVideoJob).handle({ videoId: video.videoId, run: 1 }, context());
   const pieces = await piecesOf(video.videoId);
   return { ...video, piece: (name) => pieces.find((each) => `${each.kind} ${each.number}` === name) as Piece };
@@ -422,8 +422,10 @@ describe('scratch files', () => {
     expect(await readdir(root())).toEqual([alive]);
   });
 
-  it('hold one copy of a master that the store has no file of, for all its pieces', async () => {
-    const { videoId, masterKey, piece } = await planned();
+  it('hold one copy of a master that the store has no file of, and that cannot be read in parts, for all its pieces', async () => {
+    const { videoId, masterKey, piece } = await planned(
+      await clip(folder, 'a.mkv', { frames: 140, fps: '10', size: '64x48' }),
+    );
     const storage = app.get(ObjectStorage);
     jest.spyOn(storage, 'localPath').mockReturnValue(null);
     const reads = jest.spyOn(storage, 'read');
