@@ -6,8 +6,9 @@ import { measurePipeline, pipelineTable } from './pipeline.js';
 import { Place } from './place.js';
 import { measureRequests, requestsTable } from './requests.js';
 import { measureUploads, uploadsTable } from './uploads.js';
+import { measureVerdict, verdictTable } from './verdict.js';
 
-const HELP = `npm run bench -- requests | delivery | uploads | early | pipeline [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
+const HELP = `npm run bench -- requests | delivery | uploads | early | pipeline | verdict [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
 
 requests   processor time and latency of the server for { __typename }, a list of 20 videos and commitChunks of 100 chunks,
            beside a bare Nest + Apollo + Fastify server with the same SQL and beside node:http + pg
@@ -17,6 +18,7 @@ uploads    memory of the server while files are appended, and processor time a G
 early      seconds until the owner of a film sees its first frame, while it is sent over 4 Mbit/s and processed early or afterwards
 pipeline   from a file's last byte to its first playable rung and to READY, through the whole product, beside ffmpeg run
            for each rendition in turn and for all in one; then a new video beside a hundred queued ones of somebody else
+verdict    seconds until the owner of a broken or hostile file is told, and the memory that telling takes, beside one decode of it
 
 --rounds   how often each is measured, in random order (default 7; of uploads and early 3, of pipeline 5)
 --seconds  how long each time (default 2)
@@ -54,7 +56,7 @@ const { values, positionals } = parseArgs({
   },
 });
 const suite = positionals[0];
-if (values.help || !['requests', 'delivery', 'uploads', 'early', 'pipeline'].includes(suite ?? '')) {
+if (values.help || !['requests', 'delivery', 'uploads', 'early', 'pipeline', 'verdict'].includes(suite ?? '')) {
   process.stdout.write(HELP);
   process.exit(values.help ? 0 : 1);
 }
@@ -91,6 +93,7 @@ try {
     const [files = 0, mib = 0, largeMib = 0, roundMib = 0] = Object.values(sizes).map(Number);
     report(await measureUploads(place, { ...options, files, mib, largeMib, roundMib }), uploadsTable);
   } else if (suite === 'early') report(await measureEarly(place, options), earlyTable);
+  else if (suite === 'verdict') report(await measureVerdict(place, options), verdictTable);
   else if (suite === 'pipeline') {
     const clips = values.clips === 'none' ? [] : values.clips.split(',');
     const [workers, others] = [values.workers.split(',').map(Number), Number(values.others)];

@@ -1,24 +1,15 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { DiskStorage } from '../src/modules/storage/disk-storage.js';
-import { ApiClient, chunkOf, put, rowId, type Target } from '../test/support/client.js';
-import { family } from './cpu.js';
-import type { Place, Server } from './place.js';
+import type { Place } from './place.js';
+import { IDLE_MS, measure, type Rung, Sluice, tree } from './product.js';
 import { median, shuffled, spread, table } from './report.js';
 
 const run = promisify(execFile);
-const CHUNK = 32 * 1024 * 1024;
-const LOOK_MS = 20;
-const SAMPLE_MS = 50;
-const IDLE_MS = 200;
-const PAGE = 4096;
-const TICKS_A_SECOND = 100;
 /** A bitrate and a quality are the same within these. */
 const SAME_BITRATE = 0.05;
 const SAME_SSIM = 0.002;
@@ -65,74 +56,6 @@ export interface PipelineMeasured {
   fairness: { alone: number[]; beside: number[] } | null;
 }
 
-interface Rung {
-  name: string;
-  width: number;
-  height: number;
-  maxBitsPerSecond: number;
-}
-
-/** Processor time in seconds and resident MB of one process; null when it has ended. */
-function used(pid: number): { cpu: number; memory: number } | null {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      .replace(/^.*\) /s, '')
-      .split(' ')
-      .map(Number);
-    return {
-      cpu: ((fields[11] as number) + (fields[12] as number)) / TICKS_A_SECOND,
-      memory: ((fields[21] as number) * PAGE) / 1e6,
-    };
-  } catch (error) {
-    return ifGone(error, null);
-  }
-}
-
-function tree(pid: number): number[] {
-  try {
-    return family(pid);
-  } catch (error) {
-    return ifGone(error, []);
-  }
-}
-
-function ifGone<T>(error: unknown, value: T): T {
-  if (!['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-  return value;
-}
-
-/**
- * What `work` takes of the processes that `pids` names, looked at 20 times a second: nobody is told the times of what ran in a sandbox,
- * so of each that ends its last moment is missed, of ours and of the others.
- */
-async function measure<T>(
-  pids: () => readonly number[],
-  work: () => Promise<T>,
-): Promise<T & { cpu: number; memory: number }> {
-  const before = new Map(pids().map((pid) => [pid, used(pid)?.cpu ?? 0]));
-  const last = new Map<number, number>();
-  let memory = 0;
-  const look = () => {
-    let resident = 0;
-    for (const pid of pids()) {
-      const now = used(pid);
-      if (!now) continue;
-      last.set(pid, now.cpu);
-      resident += now.memory;
-    }
-    memory = Math.max(memory, resident);
-  };
-  const timer = setInterval(look, SAMPLE_MS);
-  try {
-    const result = await work();
-    look();
-    const cpu = [...last].reduce((sum, [pid, seconds]) => sum + seconds - (before.get(pid) ?? 0), 0);
-    return { ...result, cpu, memory };
-  } finally {
-    clearInterval(timer);
-  }
-}
-
 async function makeClip(file: string, { size, rate, seconds, gop }: typeof OTHERS): Promise<void> {
   await run('ffmpeg', [
     ...['-nostdin', '-v', 'error', '-y', '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}:duration=${seconds}`],
@@ -141,121 +64,6 @@ async function makeClip(file: string, { size, rate, seconds, gop }: typeof OTHER
     ...['-g', String(gop), '-keyint_min', String(gop), '-sc_threshold', '0', '-pix_fmt', 'yuv420p'],
     ...['-c:a', 'aac', '-b:a', '128k', '-movflags', '+faststart', file],
   ]);
-}
-
-/** The product: its processes, and who uploads to it. */
-class Sluice {
-  private constructor(
-    private readonly place: Place,
-    private readonly servers: readonly Server[],
-  ) {}
-
-  static async start(place: Place, workers: number): Promise<Sluice> {
-    const whole = { EARLY_PROCESSING: 'false', COPY_TOP_RUNG: 'false' };
-    const env = { ...whole, LOG_LEVEL: 'info', RATE_LIMIT_FACTOR: '0', UPLOAD_QUOTA_BYTES: '1000000000000000' };
-    const first = await place.start('dist/main.js', '/readyz', { ...env, ROLE: workers > 0 ? 'api' : 'all' });
-    const more = await Promise.all(
-      Array.from({ length: workers }, () =>
-        place.start('dist/main.js', '/readyz', { ...env, ROLE: 'worker', ENCODE_CONCURRENCY: '1' }),
-      ),
-    );
-    return new Sluice(place, [first, ...more]);
-  }
-
-  /** Its own processes, what they start, PostgreSQL and Redis. */
-  pids = (): number[] => tree(process.pid).filter((pid) => pid !== process.pid && !this.place.isLoader(pid));
-
-  signUp = (): Promise<ApiClient> => ApiClient.signUp((this.servers[0] as Server).url);
-
-  /** Sends all but the last word. @returns what completes it, at once */
-  async upload(
-    client: ApiClient,
-    channelId: string,
-    file: Buffer,
-  ): Promise<{ videoId: string; complete(): Promise<unknown> }> {
-    const { session } = await client.createSession({ channelId, sizeBytes: file.length });
-    const chunks = Array.from({ length: Math.ceil(file.length / CHUNK) }, (_, k) =>
-      chunkOf(file, k * CHUNK, Math.min(file.length, (k + 1) * CHUNK)),
-    );
-    const { targets } = await client.commit(session.id, { next: chunks });
-    const send = async (target: Target | undefined) => {
-      const status = target && (await put(target, file.subarray(target.offset, target.offset + target.sizeBytes)));
-      if (status !== 200) throw new Error(`The store answered ${status}.`);
-    };
-    const last = (targets as Target[]).pop();
-    for (const target of targets as Target[]) await send(target);
-    if (chunks.length > 1) await client.commit(session.id, { stored: chunks.slice(0, -1) });
-    await send(last);
-    return {
-      videoId: rowId(session.video.id),
-      complete: async () => {
-        await client.commit(session.id, { stored: chunks.slice(-1) });
-        await client.complete(session.id);
-      },
-    };
-  }
-
-  async state(videoId: string): Promise<string> {
-    const { rows } = await this.place.db.query('SELECT state, failure_message FROM video WHERE id = $1', [videoId]);
-    if (rows[0].state === 'FAILED') throw new Error(`The video failed: ${rows[0].failure_message}`);
-    return rows[0].state;
-  }
-
-  async until(videoId: string, states: readonly string[]): Promise<void> {
-    while (!states.includes(await this.state(videoId))) await pause(LOOK_MS);
-  }
-
-  /** Takes a video off, and waits until nothing is left to do for it. */
-  async remove(client: ApiClient, videoId: string): Promise<void> {
-    const id = Buffer.from(`Video:${videoId}`).toString('base64url');
-    await client.query('mutation ($input: DeleteVideoInput!) { deleteVideo(input: $input) { userErrors { code } } }', {
-      input: { videoId: id },
-    });
-    for (;;) {
-      const { rows } = await this.place.db.query(
-        `SELECT FROM job WHERE state <> 'DONE' AND run_at < now() + interval '1 min' LIMIT 1`,
-      );
-      if (rows.length === 0) return;
-      await pause(IDLE_MS);
-    }
-  }
-
-  async rungs(videoId: string): Promise<Rung[]> {
-    const { rows } = await this.place.db.query<Rung>(
-      `SELECT name, width, height, max_bits_per_second AS "maxBitsPerSecond" FROM rendition
-       WHERE video_id = $1 AND kind = 'VIDEO' ORDER BY position`,
-      [videoId],
-    );
-    return rows;
-  }
-
-  /** A rung as one file. @returns the bytes of its segments */
-  async join(videoId: string, rung: string, file: string): Promise<number> {
-    const storage = new DiskStorage({
-      ...{ root: join(this.place.folder, 'data', 'storage'), publicUrl: '', signingSecret: this.place.secret },
-    });
-    const of = [videoId, rung];
-    const { rows: inits } = await this.place.db.query(
-      'SELECT init FROM rendition WHERE video_id = $1 AND name = $2',
-      of,
-    );
-    const { rows } = await this.place.db.query(
-      `SELECT object_key AS key, byte_offset::int AS start, byte_size AS size FROM segment WHERE video_id = $1 AND rendition = $2 ORDER BY number`,
-      of,
-    );
-    const parts: Buffer[] = [inits[0].init];
-    for (const { key, start, size } of rows) {
-      const stream = await storage.read(key, { start, end: start + size });
-      parts.push(Buffer.concat(await stream.toArray()));
-    }
-    await writeFile(file, Buffer.concat(parts));
-    return rows.reduce((sum, { size }) => sum + size, 0);
-  }
-
-  async stop(): Promise<void> {
-    for (const { pid } of this.servers) process.kill(pid, 'SIGTERM');
-    for (const { pid } of this.servers) while (tree(pid).length > 0) await pause(LOOK_MS);
-  }
 }
 
 /** What our pieces are encoded with, as one run over a whole file has it; threads as x264 likes them best. */
