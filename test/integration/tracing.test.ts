@@ -185,7 +185,8 @@ describe('an upload whose parts two processes work on', () => {
         .map((span) => parentOf(span)?.name)
         .sort(),
     ).toEqual(['encode', 'encode first', 'encode sound', 'make stills']);
-    expect(named('ffprobe').map((span) => parentOf(span)?.name)).toEqual(['probe']);
+    // The header, then the packets.
+    expect(named('ffprobe').map((span) => parentOf(span)?.name)).toEqual(['probe', 'probe']);
     expect(named('plan').map((span) => parentOf(span)?.name)).toEqual(['probe']);
     expect(named('commitChunks').every((span) => parentOf(span)?.name === 'createUploadSession')).toBe(true);
   });
