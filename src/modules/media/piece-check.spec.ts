@@ -49,8 +49,9 @@ it.each([
 it('tells a fault of the source from one of the encoder', () => {
   const broken = '[h264 @ 0x1] error\nx.mp4: corrupt decoded frame in stream 0\n';
   expect(checkPiece(expected, good, broken.repeat(12) + log)).toEqual({ ok: true });
-  const faults = [broken.repeat(13) + log, line(230, 249, 0), line(280, 270, 1), line(0, 0, 0)];
+  const faults = [broken.repeat(13) + log, line(230, 249, 0), broken + line(280, 270, 1), line(0, 0, 0)];
   for (const said of faults) expect(checkPiece(expected, good, said)).toMatchObject({ ok: false, isSource: true });
+  expect(checkPiece(expected, good, line(280, 270, 1))).toMatchObject({ ok: false, isSource: false });
   const variable = { ...expected, constantRate: false };
   const undecodable = 'Error while decoding stream #0:0: Invalid data found when processing input\n'.repeat(13) + log;
   expect(checkPiece(variable, good, undecodable)).toMatchObject({ ok: false, isSource: true });
