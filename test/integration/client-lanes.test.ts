@@ -95,7 +95,8 @@ interface Seen {
 
 async function makeFile(sizeBytes: number): Promise<{ file: string; sha256: string }> {
   const bytes = randomBytes(sizeBytes);
-  const file = join(folder, `film-${files++}.mp4`);
+  // By its name it is no film: the server wants none of it first, and requests begin where the client's own plan has them.
+  const file = join(folder, `file-${files++}.bin`);
   await writeFile(file, bytes);
   return { file, sha256: createHash('sha256').update(bytes).digest('hex') };
 }
