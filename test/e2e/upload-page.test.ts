@@ -66,7 +66,8 @@ async function open(): Promise<Page> {
   page.on('pageerror', (error) => misdeeds.push(String(error)));
   page.on('console', (message) => {
     // What a cut link does to a request is told there as well.
-    if (message.type() === 'error' && !message.text().includes('net::ERR_')) misdeeds.push(message.text());
+    const isLink = /net::ERR_|closed before receiving a handshake/.test(message.text());
+    if (message.type() === 'error' && !isLink) misdeeds.push(message.text());
   });
   page.on('dialog', (dialog) => dialog.accept());
   await page.goto(`${link.url}/upload`);
