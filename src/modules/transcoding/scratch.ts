@@ -104,6 +104,11 @@ export class Scratch implements OnModuleInit, OnApplicationShutdown {
     }
   }
 
+  /** Whether `object` needs not fetch it. */
+  holds(key: string): boolean {
+    return this.fetched.has(key);
+  }
+
   /** A file for parts of another, empty at first; shared by all here that name the same, gone a minute after its last use. */
   async sparse<T>(name: string, sizeBytes: number, work: (file: SparseFile) => Promise<T>): Promise<T> {
     const parts = this.parts.get(name) ?? this.shareSparse(name, sizeBytes);

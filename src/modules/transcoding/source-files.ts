@@ -39,6 +39,9 @@ export class SourceFiles {
   ): Promise<T> {
     const local = file.masterKey && this.storage.localPath(file.masterKey);
     if (local) return work(local, true);
+    // The verdict on a file that is not large has read all of it.
+    if (file.masterKey && this.scratch.holds(file.masterKey))
+      return this.whole(file, signal, (path) => work(path, true));
     const index = await this.indexOf(file);
     const ranges = index && 'tracks' in index ? this.rangesOf(file, index, spans) : null;
     if (!ranges) return this.whole(file, signal, (path) => work(path, true));
