@@ -4,14 +4,16 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
+import { documentedExamples } from './documented-examples.js';
 
-export const PLAYERS = ['hls.js', 'shaka', 'dash.js'] as const;
+export const PLAYERS = ['hls.js', 'shaka', 'dash.js', 'video.js'] as const;
 export type PlayerName = (typeof PLAYERS)[number];
 
 const SCRIPTS: Record<PlayerName, string> = {
   'hls.js': 'hls.js/dist/hls.min.js',
   shaka: 'shaka-player/dist/shaka-player.compiled.js',
   'dash.js': 'dashjs/dist/modern/umd/dash.all.min.js',
+  'video.js': 'video.js/dist/video.min.js',
 };
 
 /** What the page saw by itself. */
@@ -75,17 +77,23 @@ export async function servePages(): Promise<{ url: string; close(): void }> {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close: () => server.close() };
 }
 
-/** Opens the page and begins to play, with the rung of `height` alone. */
+/**
+ * Opens the page and begins to play, with the rung of `height` alone. With none it chooses by itself, and takes the link for
+ * too slow for any picture at first.
+ */
 export async function play(
   browser: Browser,
   pages: string,
   player: PlayerName,
   manifest: string,
-  height: number,
+  height: number | null,
+  rate = 1,
 ): Promise<Page> {
   const page = await browser.newPage();
   await page.goto(`${pages}/${player}`);
-  await page.evaluate(`begin(${JSON.stringify(manifest)}, ${height})`);
+  // Shaka's errors are numbers, and what belongs to them.
+  const told = `({ message, code, data }) => { throw new Error(message + ' ' + (code ?? '') + ' ' + JSON.stringify(data ?? '')); }`;
+  await page.evaluate(`begin(${JSON.stringify(manifest)}, ${height}, ${rate}).catch(${told})`);
   return page;
 }
 
@@ -100,34 +108,49 @@ export async function seek(page: Page, to: number): Promise<void> {
   await page.evaluate(`seekTo(${to})`);
 }
 
-const BEGIN: Record<PlayerName, string> = {
+/** Has every further request go to another address of the same. */
+export async function renew(page: Page, manifest: string): Promise<void> {
+  await page.evaluate(`renew(${JSON.stringify(manifest)})`);
+}
+
+/** Plays another rung from now on, and waits until its picture is there. */
+export async function changeRung(page: Page, height: number): Promise<void> {
+  await page.evaluate(`change(${height})`);
+  await page.waitForFunction(`video.videoHeight === ${height}`, undefined, { timeout: 20_000 });
+}
+
+/** Each player begins as docs/playback.md says. What follows there, tests alone need. */
+const EXAMPLES = documentedExamples('playback.md');
+const HOOKS: Record<PlayerName, string> = {
   'hls.js': `
-    const hls = new Hls({ debug: false });
-    hls.on(Hls.Events.ERROR, (_, { type, details, fatal }) => playback.errors.push([type, details, fatal].join(' ')));
-    hls.on(Hls.Events.MANIFEST_PARSED, () => {
-      const level = hls.levels.findIndex((level) => level.height === height);
-      if (level < 0) playback.errors.push('no rung of this height');
-      hls.loadLevel = hls.nextLevel = hls.startLevel = level;
-    });
-    hls.loadSource(manifest);
-    hls.attachMedia(video);`,
+    player.on(Hls.Events.ERROR, (_, { type, details, fatal }) => playback.errors.push([type, details, fatal].join(' ')));
+    const level = (height) => player.levels.findIndex((level) => level.height === height);
+    change = (height) => { player.nextLevel = level(height); };
+    if (!height) player.bandwidthEstimate = SLOW;
+    else player.on(Hls.Events.MANIFEST_PARSED, () => {
+      player.loadLevel = player.nextLevel = player.startLevel = level(height);
+    });`,
   shaka: `
-    shaka.polyfill.installAll();
-    const player = new shaka.Player();
-    await player.attach(video);
     player.addEventListener('error', ({ detail }) => playback.errors.push('shaka ' + detail.code));
-    player.configure({ restrictions: { minHeight: height, maxHeight: height } });
-    await player.load(manifest);`,
+    change = (height) => {
+      player.configure({ abr: { enabled: false } });
+      player.selectVariantTrack(player.getVariantTracks().find((track) => track.height === height), true, 2);
+    };
+    if (height) change(height);`,
   'dash.js': `
-    const player = dashjs.MediaPlayer().create();
     player.on(dashjs.MediaPlayer.events.ERROR, ({ error }) => playback.errors.push('dash ' + (error.code ?? error) + ' ' + error.message));
-    player.updateSettings({ streaming: { abr: { autoSwitchBitrate: { video: false } } } });
-    player.on(dashjs.MediaPlayer.events.STREAM_INITIALIZED, () => {
-      const rung = player.getRepresentationsByType('video').find((rung) => rung.height === height);
-      if (!rung) return playback.errors.push('no rung of this height');
-      player.setRepresentationForTypeById('video', rung.id, true);
-    });
-    player.initialize(video, manifest, true);`,
+    change = (height) => {
+      player.updateSettings({ streaming: { abr: { autoSwitchBitrate: { video: false } } } });
+      player.setRepresentationForTypeById('video', player.getRepresentationsByType('video').find((rung) => rung.height === height).id, true);
+    };
+    player.on(dashjs.MediaPlayer.events.STREAM_INITIALIZED, () => height && change(height));`,
+  'video.js': `
+    player.on('error', () => playback.errors.push('video.js ' + player.error()?.code + ' ' + player.error()?.message));
+    const rungs = () => player.tech(true)?.vhs?.representations?.() ?? [];
+    change = (height) => rungs().forEach((rung) => rung.enabled(rung.height === height));
+    while (rungs().length === 0) await new Promise(requestAnimationFrame);
+    if (height) change(height);
+    else player.tech(true).vhs.bandwidth = SLOW;`,
 };
 
 function html(player: PlayerName): string {
@@ -136,13 +159,20 @@ function html(player: PlayerName): string {
 <script>
 const video = document.getElementById('video');
 const playback = { errors: [], stalls: 0 };
+const SLOW = 50_000;
 let begun = false;
+let change, renew;
 video.addEventListener('playing', () => { begun = true; });
 video.addEventListener('waiting', () => { if (begun && !video.seeking && !video.ended) playback.stalls++; });
 addEventListener('error', ({ message }) => playback.errors.push(message));
 video.addEventListener('error', () => playback.errors.push('video ' + video.error.code + ' ' + video.error.message));
-const begin = async (manifest, height) => {
-  ${BEGIN[player]}
+const begin = async (url, height, rate) => {
+  video.defaultPlaybackRate = video.playbackRate = rate;
+  ${EXAMPLES.get('renewed')}
+  renew = (to) => { newestUrl = to; };
+  ${EXAMPLES.get(player)}
+  ${HOOKS[player]}
+  video.playbackRate = rate;
   await video.play();
 };
 const state = () => {

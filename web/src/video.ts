@@ -1,4 +1,5 @@
 import { messageOf } from './page.js';
+import type { Rung } from './quality-menu.js';
 import { live, request } from './session.js';
 
 export type VideoState = 'UPLOADING' | 'PROCESSING' | 'PLAYABLE' | 'READY' | 'FAILED' | 'BLOCKED';
@@ -29,7 +30,8 @@ interface Failure {
 }
 export interface Playback {
   hlsUrl: string;
-  dashUrl: string;
+  plannedDashUrl: string;
+  mp4Url: string | null;
   posterUrl: string | null;
   expiresAt: string | null;
 }
@@ -49,7 +51,12 @@ export interface Progress {
   state: VideoState;
   failure: Failure | null;
   processing: { stage: string; progress: number; secondsLeft: number | null } | null;
-  renditions: { name: string; state: string }[];
+  renditions: Rendition[];
+}
+export interface Rendition {
+  name: string;
+  state: string;
+  progress: number;
 }
 export interface Video extends Progress {
   description: string;
@@ -60,32 +67,41 @@ export interface Video extends Progress {
   uploadSession: Upload | null;
 }
 
-const PROGRESS = `title state failure { code message retryable } processing { stage progress secondsLeft } renditions { name state }`;
-const PLAYBACK = `playback { hlsUrl dashUrl posterUrl expiresAt } storyboardUrl`;
+const MAKING = `failure { code message retryable } processing { stage progress secondsLeft } renditions { name state progress }`;
+const PLAYBACK = `playback { hlsUrl plannedDashUrl mp4Url posterUrl expiresAt } storyboardUrl`;
+const AGAIN_MS = 2_000;
 const UPLOAD = `id state progress sizeBytes committedBytes secondsLeft pausedAt failure { code message retryable }`;
 
 /** Null when it is missing, or not for this viewer. */
 export async function fetchVideo(id: string): Promise<Video | null> {
   const { video } = await request<{ video: Video | null }>(
     `query Watch($id: ID!) { video(id: $id) {
-      description visibility channel { name handle } ${PROGRESS} ${PLAYBACK} uploadSession { ${UPLOAD} } } }`,
+      description visibility channel { name handle } title state ${MAKING} ${PLAYBACK} uploadSession { ${UPLOAD} } } }`,
     { id },
   );
   return video;
 }
 
-/** Addresses that are good for longer. */
-export async function fetchPlayback(id: string): Promise<Pick<Video, 'playback' | 'storyboardUrl'>> {
+/** Addresses that are good for longer. Null when it is missing, or not for this viewer. */
+export async function fetchPlayback(id: string): Promise<Pick<Video, 'playback' | 'storyboardUrl'> | null> {
   const { video } = await request<{ video: Pick<Video, 'playback' | 'storyboardUrl'> | null }>(
     `query Playback($id: ID!) { video(id: $id) { ${PLAYBACK} } }`,
     { id },
   );
-  return video ?? { playback: null, storyboardUrl: null };
+  return video;
 }
 
-export async function* videoProgress(videoId: string, signal: AbortSignal): AsyncGenerator<Progress> {
-  const stream = live<{ videoProgress: Progress }>(
-    `subscription Progress($videoId: ID!) { videoProgress(videoId: $videoId) { ${PROGRESS} } }`,
+/** Ends when it is missing, or not for this viewer any more. */
+export const videoProgress = (videoId: string, signal: AbortSignal) =>
+  states<Progress>(`title state ${MAKING}`, videoId, signal);
+
+/** As `videoProgress`, of a video that is made: nobody counts its segments for each of its viewers. */
+export const videoState = (videoId: string, signal: AbortSignal) =>
+  states<Pick<Progress, 'title' | 'state'>>('title state', videoId, signal);
+
+async function* states<T>(fields: string, videoId: string, signal: AbortSignal): AsyncGenerator<T> {
+  const stream = live<{ videoProgress: T }>(
+    `subscription Progress($videoId: ID!) { videoProgress(videoId: $videoId) { ${fields} } }`,
     { videoId },
     signal,
   );
@@ -102,23 +118,52 @@ export async function* uploadProgress(sessionId: string, signal: AbortSignal): A
 }
 
 export const plays = (video: { state: VideoState }) => video.state === 'PLAYABLE' || video.state === 'READY';
-export const settled = (video: { state: VideoState }) => ['READY', 'FAILED', 'BLOCKED'].includes(video.state);
-/** How many rungs a manifest would list now. */
-export const rungs = (video: Progress) =>
-  video.renditions.filter(({ state }) => ['PLAYABLE', 'READY'].includes(state)).length;
+/** Nothing of it is being made, or will be by itself. */
+export const settled = ({ state, renditions }: Progress) =>
+  ['READY', 'FAILED', 'BLOCKED'].includes(state) &&
+  renditions.every(({ state }) => state === 'READY' || state === 'FAILED');
+export const isSending = (upload: Upload | null) => upload !== null && ['OPEN', 'COMPLETING'].includes(upload.state);
 
-/** Reads a stream into `take` until the returned function is called. The socket below comes back by itself after a cut. */
+/**
+ * What the viewer may choose from, the lowest first. Of what is being made, a rung plays that is made as far as the lowest:
+ * others would be waited for.
+ */
+export function offered({ renditions }: Progress): Rung[] {
+  const lowest = renditions[0]?.progress ?? 0;
+  return renditions
+    .filter(({ state }) => state !== 'FAILED')
+    .map((rendition) => ({
+      name: rendition.name,
+      playable: rendition.state === 'READY' || (rendition.state === 'PLAYABLE' && rendition.progress >= lowest),
+      note: noteOf(rendition),
+    }));
+}
+
+const NOTES: Record<string, string> = { PENDING: 'waiting', READY: '', FAILED: 'failed' };
+export const noteOf = ({ state, progress }: Rendition) => NOTES[state] ?? percent(progress);
+
+export const percent = (share: number) => `${Math.floor(share * 100)} %`;
+
+/**
+ * Reads a stream into `take` until the returned function is called. The socket below comes back by itself after a cut. One that
+ * ends is told to `ended`, and read again: a server that goes away ends what it sent, too.
+ */
 export function follow<T>(
   open: (signal: AbortSignal) => AsyncIterable<T>,
   take: (value: T) => void,
   tell: (problem: string) => void,
+  ended?: () => Promise<void>,
 ): () => void {
   const controller = new AbortController();
   const read = async () => {
-    for await (const value of open(controller.signal)) {
-      if (controller.signal.aborted) return;
-      take(value);
-    }
+    do {
+      for await (const value of open(controller.signal)) {
+        if (controller.signal.aborted) return;
+        take(value);
+      }
+      if (!controller.signal.aborted) await ended?.();
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    } while (ended && !controller.signal.aborted);
   };
   read().catch((error) => {
     if (!controller.signal.aborted) tell(messageOf(error));

@@ -7,10 +7,13 @@ import {
   fetchPlayback,
   fetchVideo,
   follow,
+  isSending,
+  noteOf,
+  offered,
   type Playback,
   type Progress,
+  percent,
   plays,
-  rungs,
   STAGE_WORDS,
   STATE_WORDS,
   settled,
@@ -18,6 +21,7 @@ import {
   uploadProgress,
   type Video,
   videoProgress,
+  videoState,
 } from './video.js';
 
 const RENEW_EARLY_MS = 5 * 60_000;
@@ -26,7 +30,11 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 const videoId = decodeURIComponent(window.location.pathname.split('/')[2] ?? '');
 
-type Sight = { kind: 'loading' } | { kind: 'none'; signedIn: boolean } | { kind: 'video'; video: Video };
+type Sight =
+  | { kind: 'loading' }
+  /** `seen`: until just now it was shown. */
+  | { kind: 'none'; signedIn: boolean; seen: boolean }
+  | { kind: 'video'; video: Video };
 
 function Watch() {
   const [sight, setSight] = useState<Sight>({ kind: 'loading' });
@@ -35,7 +43,12 @@ function Watch() {
   const load = useCallback(async () => {
     try {
       const video = await fetchVideo(videoId);
-      setSight(video ? { kind: 'video', video } : { kind: 'none', signedIn: (await session()) !== null });
+      const signedIn = (await session()) !== null;
+      const none = (before: Sight): Sight => {
+        const seen = before.kind === 'video' || (before.kind === 'none' && before.seen);
+        return { kind: 'none', signedIn, seen };
+      };
+      setSight(video ? { kind: 'video', video } : none);
       setProblem(null);
     } catch (error) {
       setProblem(messageOf(error));
@@ -46,10 +59,23 @@ function Watch() {
   if (problem) return <Notice title="That did not work">{<p role="alert">{problem}</p>}</Notice>;
   if (sight.kind === 'loading') return <p role="status">Loading …</p>;
   if (sight.kind === 'video') return <Theatre first={sight.video} onChange={load} />;
-  if (sight.signedIn) return <Notice title="Not found">There is no such video, or it is not yours to watch.</Notice>;
+  const ended = 'This video is not available any more';
+  if (sight.signedIn) {
+    return (
+      <Notice title={sight.seen ? ended : 'Not found'}>
+        {sight.seen
+          ? 'It was made private or taken off while you watched.'
+          : 'There is no such video, or it is not yours to watch.'}
+      </Notice>
+    );
+  }
   return (
     <>
-      <Notice title="This video is private, or does not exist">Sign in to find out.</Notice>
+      <Notice title={sight.seen ? ended : 'This video is private, or does not exist'}>
+        {sight.seen
+          ? 'It was made private or taken off while you watched. If it is yours, sign in to see it.'
+          : 'Sign in to find out.'}
+      </Notice>
       <Form
         title="Sign in"
         action="Sign in"
@@ -62,30 +88,45 @@ function Watch() {
 }
 
 /** One video that the viewer may see, from its first byte to its last frame. */
-function Theatre(props: { first: Video; onChange: () => void }) {
+function Theatre(props: { first: Video; onChange: () => Promise<void> }) {
   const { first, onChange } = props;
   const [progress, setProgress] = useState<Progress>(first);
   const [upload, setUpload] = useState<Upload | null>(first.uploadSession);
+  // A page that waited for its video begins to play; one that was opened on it waits for its viewer.
+  const [autoplay] = useState(!plays(first));
+  const [playback, setPlayback] = useState<Playback | null>(first.playback);
   const [problem, setProblem] = useState<string | null>(null);
-  const uploading = progress.state === 'UPLOADING' ? first.uploadSession?.id : undefined;
-  const watching = !settled(first);
+  const sending = isSending(upload) ? upload?.id : undefined;
+  const isMaking = !settled(progress);
 
   useEffect(() => {
     document.title = `${progress.title} · Sluice`;
   }, [progress.title]);
   useEffect(
-    () => (watching ? follow((signal) => videoProgress(videoId, signal), setProgress, setProblem) : undefined),
-    [watching],
+    () =>
+      follow(
+        (signal): AsyncIterable<Partial<Progress>> => (isMaking ? videoProgress : videoState)(videoId, signal),
+        (change) => setProgress((before) => ({ ...before, ...change })),
+        setProblem,
+        onChange,
+      ),
+    [isMaking, onChange],
   );
   useEffect(
-    () => (uploading ? follow((signal) => uploadProgress(uploading, signal), setUpload, setProblem) : undefined),
-    [uploading],
+    () => (sending ? follow((signal) => uploadProgress(sending, signal), setUpload, setProblem) : undefined),
+    [sending],
   );
 
   return (
     <>
       {plays(progress) ? (
-        <Screen first={first} progress={progress} autoplay={!plays(first)} onGone={onChange} onProblem={setProblem} />
+        <Screen
+          progress={progress}
+          autoplay={autoplay}
+          onPlayback={setPlayback}
+          onGone={onChange}
+          onProblem={setProblem}
+        />
       ) : (
         <div className="screen">
           <Waiting progress={progress} upload={upload} />
@@ -100,9 +141,16 @@ function Theatre(props: { first: Video; onChange: () => void }) {
       <p className="soft">
         {first.channel.name} @{first.channel.handle}
         {progress.state !== 'READY' && ` · ${STATE_WORDS[progress.state]}`}
-        {progress.state === 'PLAYABLE' && progress.processing && ` (${percent(progress.processing.progress)})`}
         {first.visibility !== 'PUBLIC' && ` · ${first.visibility === 'PRIVATE' ? 'Private' : 'Unlisted'}`}
       </p>
+      {progress.state === 'PLAYABLE' && <Making progress={progress} upload={upload} />}
+      {playback?.mp4Url && (
+        <p>
+          <a href={playback.mp4Url} download>
+            Download as MP4
+          </a>
+        </p>
+      )}
       {first.description && <p className="description">{first.description}</p>}
     </>
   );
@@ -148,33 +196,71 @@ function Waiting(props: { progress: Progress; upload: Upload | null }) {
   );
 }
 
+/** What is still being made of a video that plays already. */
+function Making(props: { progress: Progress; upload: Upload | null }) {
+  const { progress, upload } = props;
+  const secondsLeft = progress.processing?.secondsLeft;
+  return (
+    <section className="card making" aria-label="Being made">
+      {upload && isSending(upload) && (
+        <label>
+          <span>{upload.pausedAt ? 'Upload, paused' : 'Upload'}</span>
+          <progress max={1} value={upload.progress} />
+          <span>{percent(upload.progress)}</span>
+        </label>
+      )}
+      {progress.renditions.map((rendition) => (
+        <label key={rendition.name}>
+          <span>{rendition.name}</span>
+          <progress max={1} value={rendition.progress} />
+          <span>{noteOf(rendition) || 'ready'}</span>
+        </label>
+      ))}
+      {typeof secondsLeft === 'number' && <p className="soft">About {durationText(secondsLeft)} left</p>}
+    </section>
+  );
+}
+
 function Screen(props: {
-  first: Video;
   progress: Progress;
   autoplay: boolean;
+  onPlayback: (playback: Playback) => void;
   onGone: () => void;
   onProblem: (message: string | null) => void;
 }) {
-  const { progress, autoplay, onGone, onProblem } = props;
+  const { progress, autoplay, onPlayback, onGone, onProblem } = props;
   const container = useRef<HTMLDivElement>(null);
   const element = useRef<HTMLVideoElement>(null);
+  const gone = useRef(onGone);
   const [player, setPlayer] = useState<Player | null>(null);
-  const available = rungs(progress);
+  const hasBegun = offered(progress).some(({ playable }) => playable);
+  const isReady = progress.state === 'READY';
 
   // One player for as long as the page shows this video.
   useEffect(() => {
     if (!container.current || !element.current) return;
-    const made = new Player(container.current, element.current, { failed: onProblem, gone: onGone });
+    const made = new Player(container.current, element.current, { failed: onProblem, gone: () => gone.current() });
     const opened = made.open().then(() => setPlayer(made), report(onProblem));
     return () => void opened.then(() => made.close()).catch(report(onProblem));
-  }, [onGone, onProblem]);
+  }, [onProblem]);
 
-  // A player reads the list of rungs once, so it loads again when there are more. The first load may begin to play.
+  // Further rungs are taken up in passing: what plays goes on.
+  useEffect(() => player?.offer(offered(progress)), [player, progress]);
+
   useEffect(() => {
-    if (!player || available === 0) return;
+    if (!player || !isReady) return;
+    fetchPlayback(videoId)
+      .then((found) => player.preview(found?.storyboardUrl ?? null))
+      .catch(report(onProblem));
+  }, [player, isReady, onProblem]);
+
+  useEffect(() => {
+    if (!player || !hasBegun) return;
     let timer: ReturnType<typeof setTimeout> | undefined;
     let over = false;
+    let lookedAt = Number.NEGATIVE_INFINITY;
     const later = (work: () => Promise<void>, ms: number) => {
+      clearTimeout(timer);
       if (!over) timer = setTimeout(() => attempt(work), Math.min(LONGEST_TIMER_MS, ms));
     };
     const attempt = (work: () => Promise<void>) => {
@@ -186,29 +272,49 @@ function Screen(props: {
         },
       );
     };
-    const renewBeforeEnd = ({ expiresAt }: Playback) => {
-      if (expiresAt) later(renew, Math.max(AGAIN_MS, Date.parse(expiresAt) - Date.now() - RENEW_EARLY_MS));
-    };
-    const renew = async () => {
-      const { playback } = await fetchPlayback(videoId);
-      if (!playback) return onGone();
-      player.renew(playback);
-      renewBeforeEnd(playback);
-    };
-    const start = async () => {
-      const { playback, storyboardUrl } = await fetchPlayback(videoId);
+    /** Does `take` with the addresses of now, and comes back before they end. */
+    const withAddresses = (take: (playback: Playback, storyboardUrl: string | null) => Promise<void>) => async () => {
+      const found = await fetchPlayback(videoId);
       if (over) return;
-      if (!playback) return onGone();
-      await player.load({ playback, storyboardUrl });
-      renewBeforeEnd(playback);
-      if (autoplay && element.current?.currentTime === 0) await player.play();
+      if (!found) return onGone();
+      const { playback, storyboardUrl } = found;
+      if (!playback) return later(start, AGAIN_MS);
+      onPlayback(playback);
+      await take(playback, storyboardUrl);
+      if (!playback.expiresAt) return;
+      const left = Date.parse(playback.expiresAt) - Date.now();
+      // Never in haste: the clocks may differ. A refusal has it ask at once.
+      later(renew, Math.max(AGAIN_MS, left - Math.min(RENEW_EARLY_MS, left / 3)));
+    };
+    const renew = withAddresses(async (playback, storyboardUrl) => {
+      player.renew(playback);
+      await player.preview(storyboardUrl);
+    });
+    const renewRefused = withAddresses(async (playback, storyboardUrl) => {
+      if (player.renew(playback)) return player.preview(storyboardUrl);
+      // The addresses are as they were, and still nothing is there: it was processed anew, and is another now.
+      await player.load(playback, storyboardUrl);
+    });
+    const start = withAddresses(async (playback, storyboardUrl) => {
+      const video = element.current;
+      // The first load may begin to play, with its first segment: the end of the load may wait for the second.
+      if (autoplay && video?.currentTime === 0) {
+        video.addEventListener('canplay', () => void player.play().catch(report(onProblem)), { once: true });
+      }
+      await player.load(playback, storyboardUrl);
+    });
+    gone.current = () => {
+      if (performance.now() - lookedAt < AGAIN_MS) return;
+      lookedAt = performance.now();
+      attempt(renewRefused);
     };
     attempt(start);
     return () => {
       over = true;
+      gone.current = onGone;
       clearTimeout(timer);
     };
-  }, [player, available, autoplay, onGone, onProblem]);
+  }, [player, hasBegun, autoplay, onPlayback, onGone, onProblem]);
 
   return (
     <div className="screen" ref={container}>
@@ -219,7 +325,6 @@ function Screen(props: {
 }
 
 const report = (tell: (message: string) => void) => (error: unknown) => tell(messageOf(error));
-const percent = (share: number) => `${Math.floor(share * 100)} %`;
 show(
   <Page wide>
     <Watch />

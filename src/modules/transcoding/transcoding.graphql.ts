@@ -68,6 +68,9 @@ export class Rendition {
 
   @Field(() => RenditionStateEnum, { description: 'How much of it is there.' })
   state: RenditionState;
+
+  @Field(() => Float, { description: '0 to 1: the share of its segments that are there.' })
+  progress: number;
 }
 
 @ObjectType({ description: 'How far the making of the renditions is.' })

@@ -26,6 +26,7 @@ export interface RenditionView {
   codecs: string;
   averageBitsPerSecond: number;
   state: RenditionState;
+  progress: number;
 }
 
 /** Sums over the pieces of a video's run, and how long they have been worked on. */
@@ -289,7 +290,7 @@ export class TranscodingService {
   /** The video rungs of the videos' runs, the lowest first. */
   async renditionsOf(videoIds: readonly string[]): Promise<Map<string, RenditionView[]>> {
     const rows = await this.db.query<
-      Omit<RenditionView, 'state'> & {
+      Omit<RenditionView, 'state' | 'progress'> & {
         videoId: string;
         segments: number;
         segmentCount: number;
@@ -308,7 +309,9 @@ export class TranscodingService {
        WHERE r.video_id = ANY($1::uuid[]) AND r.kind = 'VIDEO' ORDER BY r.position`,
       [videoIds],
     );
-    return byVideo(rows.map((row) => ({ ...row, state: renditionState(row) })));
+    return byVideo(
+      rows.map((row) => ({ ...row, state: renditionState(row), progress: row.segments / row.segmentCount })),
+    );
   }
 
   async progressOf(videoIds: readonly string[]): Promise<Map<string, RunProgress>> {
