@@ -23,11 +23,15 @@ export interface StoreFront {
   /** So many PUTs of clients come after their signature's end. */
   expireTargets(count: number): void;
   cut(): void;
+  /** Nothing that was asked for is still to come. */
+  calm(): void;
 }
 
 export interface Installation {
   /** Where clients go: a bad link to whichever api process is up. */
   readonly link: BadLink;
+  /** The same past the link: for what is no part of a schedule. */
+  readonly front: string;
   readonly apis: readonly ServerProcess[];
   readonly worker: ServerProcess;
   readonly database: TestDatabase;
@@ -102,6 +106,7 @@ export async function startInstallation(bytesPerSecond: number): Promise<Install
     removals.push(() => storage.onApplicationShutdown());
     return {
       link,
+      front: `http://127.0.0.1:${frontPort}`,
       apis,
       worker,
       redis,
@@ -220,6 +225,10 @@ async function startStoreFront(store: string): Promise<StoreFront & { stop(): vo
       expired += count;
     },
     cut: () => server.closeAllConnections(),
+    calm: () => {
+      lost = 0;
+      expired = 0;
+    },
     stop: () => {
       server.close();
       server.closeAllConnections();
