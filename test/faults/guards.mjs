@@ -54,6 +54,7 @@ const GUARDS = {
      WHERE id = $1 AND state = 'COMPLETING' AND epoch = $2`,
     `expires_at = now() + interval '7 days'
      WHERE id = $1 AND state = 'COMPLETING' AND $2::int > 0`,
+    'test/integration/upload-ledger.test.ts',
   ],
   'only a COMPLETING session is finished': [
     LEDGER,
@@ -61,11 +62,13 @@ const GUARDS = {
      WHERE id = $1 AND state = 'COMPLETING' AND epoch = $2`,
     `completed_at = now()
      WHERE id = $1 AND $2::int > 0`,
+    'test/integration/upload-ledger.test.ts',
   ],
   'a merge takes the place of chunks that are all still there': [
     LEDGER,
     `HAVING count(*) = cardinality($2::text[]) AND range_agg(span) = int8multirange($3::int8range)`,
     'HAVING count(*) > 0',
+    'test/integration/upload-ledger.test.ts',
   ],
   'the digest of the master is compared': [
     `${UPLOADS}/assemble.job.ts`,
@@ -96,6 +99,7 @@ const GUARDS = {
       [sessionId],
     );
     if (open?.state`,
+    'test/integration/uploads-append.test.ts',
   ],
   'whoever evicts fences off who does not answer': [
     WRITERS,

@@ -210,6 +210,19 @@ it('asks for another token when the last one is not taken any more', async () =>
   expect(asked).toEqual([false, true]);
 });
 
+it('asks again for a token when none comes, as over a connection that a hole has swallowed', async () => {
+  const { setTimeout: real } = globalThis;
+  // What it waits, at once.
+  jest
+    .spyOn(globalThis, 'setTimeout')
+    .mockImplementation(((call: () => void, ms?: number) => real(call, ms === 30_000 ? 100 : ms)) as typeof setTimeout);
+  let asked = 0;
+  const token = () => (++asked === 1 ? new Promise<never>(() => undefined) : (ada.token as string));
+  await expectWhole(uploadOf(await makeFile(1 * MB), { token }));
+  expect(asked).toBe(2);
+  jest.restoreAllMocks();
+});
+
 it('says what is final, with its code', async () => {
   const made = await makeFile(1 * MB);
   await expect(uploadOf(made, { token: 'gone' }).upload.start()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
