@@ -44,9 +44,9 @@ beforeAll(async () => {
 afterAll(() => installation?.remove());
 
 type Fault = (draw: Draw) => Promise<unknown>;
-const turns = new Map<ServerProcess, Promise<unknown>>();
-/** What happens to one process happens in turn: two would start it twice at one port. */
-const inTurn = (who: ServerProcess, fault: () => Promise<void>): Promise<void> => {
+const turns = new Map<object, Promise<unknown>>();
+/** What happens to one process happens in turn: two would start it twice at one port. So does what closes the link. */
+const inTurn = (who: object, fault: () => Promise<void>): Promise<void> => {
   const done = (turns.get(who) ?? Promise.resolve()).then(fault);
   turns.set(who, done);
   return done;
@@ -98,7 +98,15 @@ const FAULTS: Record<string, Fault> = {
   'connections to the store are cut': async () => installation.store.cut(),
   'the link is cut': async () => installation.link.cut(),
   'nothing passes the link': (draw) => awhile(draw, () => installation.link.hole()),
-  'the link refuses': (draw) => awhile(draw, () => installation.link.refuse()),
+  'the link refuses': (draw) => {
+    const { link } = installation;
+    return inTurn(link, () =>
+      awhile(draw, () => {
+        link.stop();
+        return link.start;
+      }),
+    );
+  },
   'tokens are revoked': () =>
     installation.database.query('UPDATE login_session SET revoked_at = now() WHERE revoked_at IS NULL'),
 };

@@ -8,25 +8,31 @@ import {
   type UploadOptions,
   type UploadState,
 } from '../../client/src/node.js';
-import { freePort } from '../support/app.js';
-import { type BadLink, startBadLink } from '../support/bad-link.js';
-import { ApiClient, rowId, startApp, type TestApp, temporaryFolder, until } from '../support/index.js';
+import {
+  ApiClient,
+  type Link,
+  rowId,
+  startApp,
+  startLink,
+  type TestApp,
+  temporaryFolder,
+  until,
+} from '../support/index.js';
 import { brokenInvariants, storageOf, storeDifferences } from '../support/invariants.js';
 
 /** The client in Node against the real server, over a link that does what bad links do. */
 
 const MB = 1_000_000;
 let app: TestApp;
-let link: BadLink;
+let link: Link;
 let ada: ApiClient;
 let channelId: string;
 let folder: string;
 let files = 0;
 
 beforeAll(async () => {
-  const port = await freePort();
-  app = await startApp({ publicUrl: `http://127.0.0.1:${port}` });
-  link = await startBadLink(port, app.config.port);
+  link = await startLink(() => app.url, { bytesPerSecond: 4 * MB });
+  app = await startApp({ publicUrl: link.url });
   ada = await ApiClient.signUp(app.url);
   channelId = await ada.createChannel();
   folder = await temporaryFolder();
@@ -125,13 +131,13 @@ it('waits while nothing listens, and goes on by itself', async () => {
   const before = link.bytes;
   const done = seen.upload.start();
   await link.reached(before + 2 * MB);
-  const listen = await link.refuse();
+  link.stop();
   await until(
     async () => seen.states,
     (states) => states.includes('waiting'),
     20,
   );
-  await listen();
+  await link.start();
   await done;
   await expectWhole(seen);
 });
