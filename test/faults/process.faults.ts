@@ -62,6 +62,13 @@ const startAgain = async (who: ServerProcess): Promise<void> => {
     }
   }
 };
+const startWith = (apis: readonly ServerProcess[], env?: Record<string, string>) =>
+  Promise.all(
+    apis.map(async (api) => {
+      await api.drain();
+      await api.start(env);
+    }),
+  );
 const restart = (what: 'kill' | 'drain', draw: Draw, who: ServerProcess) =>
   inTurn(who, async () => {
     await who[what]();
@@ -143,10 +150,7 @@ async function schedule(seed: number): Promise<{ broken: string[]; faults: strin
   const clockOff = draw.chance(0.1) ? draw.of([-2, 2]) * 3_600_000 : 0;
   if (clockOff !== 0) {
     faults.push(`the clock of the api is ${clockOff / 3_600_000} h off`);
-    for (const api of apis) {
-      await api.drain();
-      await api.start(installation.clockOff(clockOff));
-    }
+    await startWith(apis, installation.clockOff(clockOff));
     await signIn(front);
   }
   let expired = draw.chance(0.2);
@@ -200,8 +204,10 @@ async function schedule(seed: number): Promise<{ broken: string[]; faults: strin
   const late = pause(PATIENCE_MS, undefined, { ref: false }).then(() => {
     throw new Error(`not done after ${PATIENCE_MS} ms: ${JSON.stringify(first.snapshot)}`);
   });
+  const begun = performance.now();
   try {
     await Promise.race([Promise.all(ends), late]);
+    faults.push(`the upload is done after ${Math.round(performance.now() - begun)} ms`);
     await injected;
   } catch (error) {
     broken.push((error as Error).stack ?? String(error));
@@ -209,10 +215,7 @@ async function schedule(seed: number): Promise<{ broken: string[]; faults: strin
     await injected;
     if (first.snapshot.sessionId === null) return { broken, faults };
   }
-  for (const api of clockOff === 0 ? [] : apis) {
-    await api.drain();
-    await api.start();
-  }
+  if (clockOff !== 0) await startWith(apis);
   const id = rowId(first.snapshot.sessionId as string);
   const ask = () =>
     until(
