@@ -140,11 +140,13 @@ const GUARDS = {
     'src/modules/users/users.service.ts',
     `AND used_bytes + $2::bigint <= $3::bigint RETURNING id`,
     `AND $3::bigint > 0 RETURNING id`,
+    'test/integration/uploads-abuse.test.ts',
   ],
   'who reserves of the installation waits for others who do': [
     'src/modules/users/users.service.ts',
     `await tx.query('SELECT pg_advisory_xact_lock($1)', [HOLDINGS_LOCK]);`,
     '',
+    'test/integration/uploads-abuse.test.ts',
   ],
   'the collector takes only what nobody keeps': [
     OBJECTS,
@@ -155,6 +157,7 @@ const GUARDS = {
     OBJECTS,
     `WHERE key IN (SELECT key FROM n) AND state = 'PENDING' ORDER BY`,
     `WHERE key IN (SELECT key FROM n) ORDER BY`,
+    'test/integration/storage-objects.test.ts',
   ],
   'a put that slept through its grace leaves nothing': [
     OBJECTS,

@@ -216,6 +216,19 @@ it('asks for another token when the last one is not taken any more', async () =>
   expect(asked).toEqual([false, true]);
 });
 
+it('asks for another token as often as it takes, also for what ran out while nobody was reached', async () => {
+  const asked: boolean[] = [];
+  const token = ({ expired }: { expired: boolean }) => {
+    if (asked.push(expired) === 2) {
+      link.stop();
+      setTimeout(link.start, 500);
+    }
+    return asked.length < 4 ? 'gone' : (ada.token as string);
+  };
+  await expectWhole(uploadOf(await makeFile(1 * MB), { token }));
+  expect(asked).toEqual([false, true, true, true]);
+});
+
 it('asks again for a token when none comes, as over a connection that a hole has swallowed', async () => {
   const { setTimeout: real } = globalThis;
   // What it waits, at once.
@@ -231,7 +244,8 @@ it('asks again for a token when none comes, as over a connection that a hole has
 
 it('says what is final, with its code', async () => {
   const made = await makeFile(1 * MB);
-  await expect(uploadOf(made, { token: 'gone' }).upload.start()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  for (const token of ['gone', () => 'gone'])
+    await expect(uploadOf(made, { token }).upload.start()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
   const nowhere = Buffer.from('Channel:00000000-0000-4000-8000-000000000000').toString('base64url');
   await expect(uploadOf(made, { channelId: nowhere }).upload.start()).rejects.toMatchObject({ code: 'NOT_FOUND' });
   const missing = createUpload(join(folder, 'nothing'), { endpoint: link.url, token: 'any', channelId });
