@@ -164,6 +164,7 @@ const GUARDS = {
     `    await this.storage.delete([key]);
     throw`,
     `    throw`,
+    'test/integration/storage-objects.test.ts',
   ],
   'the row stays while a straggler may land': [OBJECTS, `[keysOf(true)]`, `[claimed.map((row) => row.key)]`],
   'an object on disk is written once': [

@@ -119,13 +119,13 @@ const FAULTS: Record<string, Fault> = {
 };
 
 /** As an application does it over the same bad link: what is not answered is given up, and its connection with it. */
-async function signIn(url = installation.link.url): Promise<string> {
+async function signIn(url = installation.link.url, patienceMs = 5_000): Promise<string> {
   const { data } = await graphql<Answer>(
     url,
     'mutation ($input: LoginInput!) { login(input: $input) { session { accessToken } } }',
     { input: { email: ada.email, password: 'correct horse battery' } },
     undefined,
-    AbortSignal.timeout(5_000),
+    AbortSignal.timeout(patienceMs),
   );
   ada.token = data.login.session.accessToken;
   return data.login.session.accessToken;
@@ -146,12 +146,12 @@ async function schedule(seed: number): Promise<{ broken: string[]; faults: strin
   const broken: string[] = [];
   const faults: string[] = [];
   store.calm();
-  await signIn(front);
+  await signIn(front, PATIENCE_MS);
   const clockOff = draw.chance(0.1) ? draw.of([-2, 2]) * 3_600_000 : 0;
   if (clockOff !== 0) {
     faults.push(`the clock of the api is ${clockOff / 3_600_000} h off`);
     await startWith(apis, installation.clockOff(clockOff));
-    await signIn(front);
+    await signIn(front, PATIENCE_MS);
   }
   let expired = draw.chance(0.2);
   const begin = (lane: 'auto' | 'append' | 'direct', sessionId?: string): Upload => {
@@ -237,7 +237,7 @@ async function schedule(seed: number): Promise<{ broken: string[]; faults: strin
   for (const difference of await storeDifferences(database, storage))
     broken.push(`store: ${JSON.stringify(difference)}`);
   // Nothing of it is left to encode while the next one uploads.
-  await signIn(front);
+  await signIn(front, PATIENCE_MS);
   await ada.query('mutation ($input: DeleteVideoInput!) { deleteVideo(input: $input) { userErrors { code } } }', {
     input: { videoId: first.snapshot.videoId },
   });
