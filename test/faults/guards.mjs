@@ -166,7 +166,12 @@ const GUARDS = {
     `    throw`,
     'test/integration/storage-objects.test.ts',
   ],
-  'the row stays while a straggler may land': [OBJECTS, `[keysOf(true)]`, `[claimed.map((row) => row.key)]`],
+  'the row stays while a straggler may land': [
+    OBJECTS,
+    `[keysOf(true)]`,
+    `[claimed.map((row) => row.key)]`,
+    'test/integration/storage-objects.test.ts',
+  ],
   'an object on disk is written once': [
     'src/modules/storage/disk-storage.ts',
     `if (codeOf(error) === 'ENOTEMPTY' || codeOf(error) === 'EEXIST') throw new ObjectExists(key);`,
