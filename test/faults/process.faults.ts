@@ -146,6 +146,8 @@ async function schedule(seed: number): Promise<{ broken: string[]; faults: strin
   const broken: string[] = [];
   const faults: string[] = [];
   store.calm();
+  // What an earlier one has left down is no part of this one.
+  for (const who of [...apis, installation.worker]) if (who.hasEnded()) await startAgain(who);
   await signIn(front, PATIENCE_MS);
   const clockOff = draw.chance(0.1) ? draw.of([-2, 2]) * 3_600_000 : 0;
   if (clockOff !== 0) {
