@@ -157,43 +157,44 @@ export class Api {
   }
 
   private async ask<Data>(query: string, variables: object): Promise<Data> {
-    let expired = false;
+    let renewals = 0;
     const begunAt = performance.now();
     for (let attempt = 0; ; attempt++) {
       let reached = false;
       let leastMs = 0;
       try {
-        this.token ??= await this.newToken(expired);
+        this.token ??= await this.newToken(renewals > 0);
         const answer = await this.post(
           { query, variables },
           this.token,
           PATIENCE_MS[Math.min(attempt, PATIENCE_MS.length - 1)] as number,
         );
         const said = jsonOf<{ data?: Data; errors?: Failed[] }>(answer.body);
-        if (!said?.data && !said?.errors?.[0]) {
+        const data = said?.data;
+        const error = said?.errors?.[0];
+        if (!data && !error) {
           // A proxy's page while the server starts, or a portal's: final only where there never was a server.
           if (answer.status >= 500 || this.isReached || performance.now() - begunAt < FOREIGN_MS)
             throw new ConnectionLost();
           const { code, message } = foreign(answer.status);
           throw new UploadError(code, message);
         }
-        const { data, errors } = said;
         reached = true;
         this.isReached = true;
-        const { code, retryAfterMs } = errors?.[0]?.extensions ?? {};
-        leastMs = retryAfterMs ?? 0;
-        if (code === 'UNAUTHENTICATED' && !expired && typeof this.tokenOf !== 'string') {
-          expired = true;
+        const { code = 'INTERNAL', retryAfterMs = 0 } = error?.extensions ?? {};
+        leastMs = retryAfterMs;
+        // One that has just been given may be taken back while its request is under way.
+        if (code === 'UNAUTHENTICATED' && renewals++ < 2 && typeof this.tokenOf !== 'string') {
           this.token = null;
           continue;
         }
         this.onReach(true);
-        if (errors?.[0] && !PASSING.has(code ?? 'INTERNAL')) {
-          throw new UploadError(code ?? 'INTERNAL', errors[0].message);
-        }
-        if (data && !errors?.[0]) return data;
+        if (!error) return data as Data;
+        if (!PASSING.has(code)) throw new UploadError(code, error.message);
       } catch (error) {
         if (!(error instanceof ConnectionLost)) throw error;
+        // By the time that somebody is reached it may have run out again.
+        if (this.token) renewals = 0;
       }
       if (!reached) {
         this.platform.forget();

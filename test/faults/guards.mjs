@@ -54,6 +54,7 @@ const GUARDS = {
      WHERE id = $1 AND state = 'COMPLETING' AND epoch = $2`,
     `expires_at = now() + interval '7 days'
      WHERE id = $1 AND state = 'COMPLETING' AND $2::int > 0`,
+    'test/integration/upload-ledger.test.ts',
   ],
   'only a COMPLETING session is finished': [
     LEDGER,
@@ -61,11 +62,13 @@ const GUARDS = {
      WHERE id = $1 AND state = 'COMPLETING' AND epoch = $2`,
     `completed_at = now()
      WHERE id = $1 AND $2::int > 0`,
+    'test/integration/upload-ledger.test.ts',
   ],
   'a merge takes the place of chunks that are all still there': [
     LEDGER,
     `HAVING count(*) = cardinality($2::text[]) AND range_agg(span) = int8multirange($3::int8range)`,
     'HAVING count(*) > 0',
+    'test/integration/upload-ledger.test.ts',
   ],
   'the digest of the master is compared': [
     `${UPLOADS}/assemble.job.ts`,
@@ -96,6 +99,7 @@ const GUARDS = {
       [sessionId],
     );
     if (open?.state`,
+    'test/integration/uploads-append.test.ts',
   ],
   'whoever evicts fences off who does not answer': [
     WRITERS,
@@ -136,11 +140,13 @@ const GUARDS = {
     'src/modules/users/users.service.ts',
     `AND used_bytes + $2::bigint <= $3::bigint RETURNING id`,
     `AND $3::bigint > 0 RETURNING id`,
+    'test/integration/uploads-abuse.test.ts',
   ],
   'who reserves of the installation waits for others who do': [
     'src/modules/users/users.service.ts',
     `await tx.query('SELECT pg_advisory_xact_lock($1)', [HOLDINGS_LOCK]);`,
     '',
+    'test/integration/uploads-abuse.test.ts',
   ],
   'the collector takes only what nobody keeps': [
     OBJECTS,
@@ -151,14 +157,21 @@ const GUARDS = {
     OBJECTS,
     `WHERE key IN (SELECT key FROM n) AND state = 'PENDING' ORDER BY`,
     `WHERE key IN (SELECT key FROM n) ORDER BY`,
+    'test/integration/storage-objects.test.ts',
   ],
   'a put that slept through its grace leaves nothing': [
     OBJECTS,
     `    await this.storage.delete([key]);
     throw`,
     `    throw`,
+    'test/integration/storage-objects.test.ts',
   ],
-  'the row stays while a straggler may land': [OBJECTS, `[keysOf(true)]`, `[claimed.map((row) => row.key)]`],
+  'the row stays while a straggler may land': [
+    OBJECTS,
+    `[keysOf(true)]`,
+    `[claimed.map((row) => row.key)]`,
+    'test/integration/storage-objects.test.ts',
+  ],
   'an object on disk is written once': [
     'src/modules/storage/disk-storage.ts',
     `if (codeOf(error) === 'ENOTEMPTY' || codeOf(error) === 'EEXIST') throw new ObjectExists(key);`,

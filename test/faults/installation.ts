@@ -1,6 +1,6 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
-import { connect, createServer, type Server } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import pg from 'pg';
 import { readSettings } from '../../src/common/config/index.js';
@@ -8,8 +8,14 @@ import { migrate } from '../../src/common/database/migrations.js';
 import { startPostgres } from '../../src/embedded/index.js';
 import { S3Storage } from '../../src/modules/storage/s3-storage.js';
 import { freePort } from '../support/app.js';
-import { type BadLink, startBadLink } from '../support/bad-link.js';
-import { type TestDatabase, type TestRedis, temporaryFolder, testRedis } from '../support/index.js';
+import {
+  type Link,
+  startLink,
+  type TestDatabase,
+  type TestRedis,
+  temporaryFolder,
+  testRedis,
+} from '../support/index.js';
 import { startStore } from '../support/object-store.js';
 import { type ServerProcess, serverProcess, sharedOptions } from '../support/server-process.js';
 
@@ -23,11 +29,15 @@ export interface StoreFront {
   /** So many PUTs of clients come after their signature's end. */
   expireTargets(count: number): void;
   cut(): void;
+  /** Nothing that was asked for is still to come. */
+  calm(): void;
 }
 
 export interface Installation {
   /** Where clients go: a bad link to whichever api process is up. */
-  readonly link: BadLink;
+  readonly link: Link;
+  /** The same past the link: for what is no part of a schedule. */
+  readonly front: string;
   readonly apis: readonly ServerProcess[];
   /** The first of the workers. */
   readonly worker: ServerProcess;
@@ -76,11 +86,10 @@ export async function startInstallation(
     const store = await startStoreFront(minio.url);
     removals.push(() => store.stop());
 
-    const [linkPort, frontPort] = [await freePort(), await freePort()];
     const ports = [await freePort(), await freePort()];
-    const front = await startFront(frontPort, ports);
-    removals.push(() => front.close());
-    const link = await startBadLink(linkPort, frontPort, bytesPerSecond);
+    const front = await startFront(ports);
+    removals.push(() => front.stop());
+    const link = await startLink(front.url, { bytesPerSecond });
     removals.push(() => link.stop());
 
     const shim = join(folder, 'clock.cjs');
@@ -118,6 +127,7 @@ export async function startInstallation(
     removals.push(() => storage.onApplicationShutdown());
     return {
       link,
+      front: front.url,
       apis,
       worker: workers[0] as ServerProcess,
       workers,
@@ -157,7 +167,7 @@ globalThis.Date = class Date extends Right {
 };`;
 
 /** Each connection goes to the next api process that takes it. */
-async function startFront(port: number, to: readonly number[]): Promise<Server> {
+async function startFront(to: readonly number[]): Promise<{ url: string; stop(): void }> {
   let turn = 0;
   const server = createServer((client) => {
     const first = turn++;
@@ -178,8 +188,12 @@ async function startFront(port: number, to: readonly number[]): Promise<Server> 
     };
     through(0);
   });
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-  return server;
+  return { url: await listen(server), stop: () => server.close() };
+}
+
+async function listen(server: Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 async function startStoreFront(store: string): Promise<StoreFront & { stop(): void }> {
@@ -222,9 +236,8 @@ async function startStoreFront(store: string): Promise<StoreFront & { stop(): vo
     request.on('error', () => upstream.destroy());
     request.pipe(upstream);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
-    url: `http://127.0.0.1:${(server.address() as { port: number }).port}`,
+    url: await listen(server),
     refuse: (status) => {
       refusals = [...refusals, status];
       return () => {
@@ -238,6 +251,10 @@ async function startStoreFront(store: string): Promise<StoreFront & { stop(): vo
       expired += count;
     },
     cut: () => server.closeAllConnections(),
+    calm: () => {
+      lost = 0;
+      expired = 0;
+    },
     stop: () => {
       server.close();
       server.closeAllConnections();

@@ -8,25 +8,31 @@ import {
   type UploadOptions,
   type UploadState,
 } from '../../client/src/node.js';
-import { freePort } from '../support/app.js';
-import { type BadLink, startBadLink } from '../support/bad-link.js';
-import { ApiClient, rowId, startApp, type TestApp, temporaryFolder, until } from '../support/index.js';
+import {
+  ApiClient,
+  type Link,
+  rowId,
+  startApp,
+  startLink,
+  type TestApp,
+  temporaryFolder,
+  until,
+} from '../support/index.js';
 import { brokenInvariants, storageOf, storeDifferences } from '../support/invariants.js';
 
 /** The client in Node against the real server, over a link that does what bad links do. */
 
 const MB = 1_000_000;
 let app: TestApp;
-let link: BadLink;
+let link: Link;
 let ada: ApiClient;
 let channelId: string;
 let folder: string;
 let files = 0;
 
 beforeAll(async () => {
-  const port = await freePort();
-  app = await startApp({ publicUrl: `http://127.0.0.1:${port}` });
-  link = await startBadLink(port, app.config.port);
+  link = await startLink(() => app.url, { bytesPerSecond: 4 * MB });
+  app = await startApp({ publicUrl: link.url });
   ada = await ApiClient.signUp(app.url);
   channelId = await ada.createChannel();
   folder = await temporaryFolder();
@@ -125,13 +131,13 @@ it('waits while nothing listens, and goes on by itself', async () => {
   const before = link.bytes;
   const done = seen.upload.start();
   await link.reached(before + 2 * MB);
-  const listen = await link.refuse();
+  link.stop();
   await until(
     async () => seen.states,
     (states) => states.includes('waiting'),
     20,
   );
-  await listen();
+  await link.start();
   await done;
   await expectWhole(seen);
 });
@@ -210,9 +216,36 @@ it('asks for another token when the last one is not taken any more', async () =>
   expect(asked).toEqual([false, true]);
 });
 
+it('asks for another token as often as it takes, also for what ran out while nobody was reached', async () => {
+  const asked: boolean[] = [];
+  const token = ({ expired }: { expired: boolean }) => {
+    if (asked.push(expired) === 2) {
+      link.stop();
+      setTimeout(link.start, 500);
+    }
+    return asked.length < 4 ? 'gone' : (ada.token as string);
+  };
+  await expectWhole(uploadOf(await makeFile(1 * MB), { token }));
+  expect(asked).toEqual([false, true, true, true]);
+});
+
+it('asks again for a token when none comes, as over a connection that a hole has swallowed', async () => {
+  const { setTimeout: real } = globalThis;
+  // What it waits, at once.
+  jest
+    .spyOn(globalThis, 'setTimeout')
+    .mockImplementation(((call: () => void, ms?: number) => real(call, ms === 30_000 ? 100 : ms)) as typeof setTimeout);
+  let asked = 0;
+  const token = () => (++asked === 1 ? new Promise<never>(() => undefined) : (ada.token as string));
+  await expectWhole(uploadOf(await makeFile(1 * MB), { token }));
+  expect(asked).toBe(2);
+  jest.restoreAllMocks();
+});
+
 it('says what is final, with its code', async () => {
   const made = await makeFile(1 * MB);
-  await expect(uploadOf(made, { token: 'gone' }).upload.start()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  for (const token of ['gone', () => 'gone'])
+    await expect(uploadOf(made, { token }).upload.start()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
   const nowhere = Buffer.from('Channel:00000000-0000-4000-8000-000000000000').toString('base64url');
   await expect(uploadOf(made, { channelId: nowhere }).upload.start()).rejects.toMatchObject({ code: 'NOT_FOUND' });
   const missing = createUpload(join(folder, 'nothing'), { endpoint: link.url, token: 'any', channelId });

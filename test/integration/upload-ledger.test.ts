@@ -239,3 +239,24 @@ it('merges only what is all still there, and counts as verified what all were', 
   ).toEqual([{ object_key: rest.key, span: '[0,16)', verified: false, sha256: '11'.repeat(32) }]);
   expect(await ledger.parts(sql, id)).toEqual([{ key: rest.key, start: 0, end: 16 }]);
 });
+
+it('lets a completion be ended and taken back by its own verdict alone, once', async () => {
+  const id = await openSession();
+  const chunk = { range: { start: 0, end: SIZE }, key: `incoming/${id}/a`, sha256: '00'.repeat(32) };
+  const master = `masters/${id}/a`;
+  await sql.query('INSERT INTO stored_object (key) VALUES ($1), ($2)', [chunk.key, master]);
+  const finish = (epoch: number) => ledger.finish(sql, id, epoch, master);
+  const reopen = (epoch: number) => ledger.reopen(sql, id, epoch, { code: 'FILE_DIGEST_MISMATCH', message: '' });
+  await ledger.commit(sql, id, [chunk]);
+  const first = (await ledger.complete(sql, id, null)) as number;
+  expect(await reopen(first)).toBe(true);
+  expect([await finish(first), await reopen(first)]).toEqual([false, false]);
+  // A worker that slept since then knows only the first one.
+  const second = (await ledger.complete(sql, id, null)) as number;
+  expect([await finish(first), await reopen(first)]).toEqual([false, false]);
+  expect(await finish(second)).toBe(true);
+  expect([await finish(second), await reopen(second)]).toEqual([false, false]);
+  expect(await sql.query('SELECT state, master_key FROM upload_session WHERE id = $1', [id])).toEqual([
+    { state: 'COMPLETED', master_key: master },
+  ]);
+});

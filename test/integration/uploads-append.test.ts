@@ -1,12 +1,16 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type http from 'node:http';
 import { connect } from 'node:net';
+import { Readable } from 'node:stream';
 import { Upload } from 'tus-js-client';
 import { Live } from '../../src/common/live/index.js';
+import { IncomingBytes } from '../../src/modules/uploads/incoming-bytes.js';
 import { TusIngress } from '../../src/modules/uploads/tus-ingress.js';
+import { UploadWriters } from '../../src/modules/uploads/upload-writers.service.js';
+import { type UploadSessionRow, UploadsService } from '../../src/modules/uploads/uploads.service.js';
 import { ask, BYTES, offsetAt, open, patch, type Reply, replyTo } from '../support/append.js';
 import { makeClip } from '../support/clip.js';
-import { type Answer, ApiClient, sha256, startApp, type TestApp, testRedis, until } from '../support/index.js';
+import { type Answer, ApiClient, rowId, sha256, startApp, type TestApp, testRedis, until } from '../support/index.js';
 import { brokenInvariants, digestOf, storageOf, storeDifferences } from '../support/invariants.js';
 
 /** The append lane over real sockets: what tus 1.0 asks of a server, and that no byte that arrived is lost. */
@@ -491,6 +495,36 @@ describe('what arrived', () => {
     await ada.move('cancel', id);
   });
 
+  it('lets one of those write who come to one place at once, and the others not begin', async () => {
+    const { id } = await begin(1_000_000);
+    const session = (await app.get(UploadsService).byId(rowId(id))) as UploadSessionRow;
+    let entered = 0;
+    let all: () => void = () => undefined;
+    const decided = new Promise<void>((resolve) => {
+      all = resolve;
+    });
+    let undecided = 6;
+    const isDecided = () => --undecided === 0 && all();
+    const outcomes = await Promise.all(
+      Array.from({ length: 6 }, async (_, k) => {
+        const bytes = new IncomingBytes(Readable.from([]));
+        const outcome = await (k % 2 ? app : other)
+          .get(UploadWriters)
+          .during(session, { start: 0, end: 10 }, bytes, async () => {
+            entered++;
+            isDecided();
+            await decided;
+            return 'WRITTEN';
+          });
+        if (outcome === 'FENCED') isDecided();
+        return outcome;
+      }),
+    );
+    expect(entered).toBe(1);
+    expect(outcomes.toSorted()).toEqual([...Array(5).fill('FENCED'), 'WRITTEN']);
+    await ada.move('cancel', id);
+  });
+
   it('completes the upload also when the last hole was filled another way', async () => {
     const { url, id } = await begin(10);
     await patch(`${url}/ranges/4`, 0, Buffer.from('efghij'));
@@ -510,6 +544,40 @@ describe('what arrived', () => {
     await ada.move('cancel', id);
   });
 
+  it('has counted before who evicts its writer goes on, where it was at it', async () => {
+    const { url, id } = await begin(1_000_000);
+    const writers = app.get(UploadWriters);
+    const isIn = writers.isIn.bind(writers);
+    let counts = false;
+    let evicted = false;
+    let evicting: Promise<void> | undefined;
+    jest.spyOn(writers, 'isIn').mockImplementationOnce(async (sql, writerId) => {
+      const standing = await isIn(sql, writerId);
+      evicting = other
+        .get(UploadWriters)
+        .evict(rowId(id), { start: 0, end: 1 })
+        .then(async () => {
+          evicted = true;
+          counts = (await committed(id)).length > 0;
+        });
+      // Until it has taken the row away, or waits until it may.
+      await until(
+        () =>
+          app.database.query(
+            `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+          ),
+        (waiting) => evicted || waiting.length > 0,
+        20,
+      );
+      return standing;
+    });
+    await patch(url, 0, file.subarray(0, 100_000));
+    await evicting;
+    expect({ evicted, counts }).toEqual({ evicted: true, counts: true });
+    jest.restoreAllMocks();
+    await ada.move('cancel', id);
+  });
+
   it('is refused once the session was cancelled under way', async () => {
     const { url, id } = await begin(1_000_000);
     const request = await halfPatch(url, 0, 1_000_000, file.subarray(0, 300_000));
@@ -517,6 +585,25 @@ describe('what arrived', () => {
     request.end(file.subarray(300_000, 1_000_000));
     expect((await replyTo(request)).status).toBe(410);
   });
+});
+
+it('completes in the transaction that counts its last byte, so that no crash comes in between', async () => {
+  // Looks when a transaction is about to commit.
+  await app.database.query(`
+    CREATE FUNCTION whole_and_open() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      IF EXISTS (SELECT FROM upload_session WHERE id = NEW.id AND state = 'OPEN' AND covered = int8multirange(int8range(0, size_bytes)))
+        THEN RAISE EXCEPTION 'whole, and open'; END IF;
+      RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER whole_and_open AFTER UPDATE ON upload_session DEFERRABLE INITIALLY DEFERRED
+      FOR EACH ROW EXECUTE FUNCTION whole_and_open()`);
+  try {
+    const { url, id } = await begin(10);
+    expect((await patch(url, 0, Buffer.from('abcd'))).status).toBe(204);
+    expect((await patch(url, 4, Buffer.from('efghij'))).status).toBe(204);
+    expect((await ada.session(id)).state).not.toBe('OPEN');
+  } finally {
+    await app.database.query('DROP TRIGGER whole_and_open ON upload_session; DROP FUNCTION whole_and_open');
+  }
 });
 
 it('completes with its last byte, once, and becomes a video', async () => {

@@ -9,6 +9,7 @@ export async function graphql<Data = Record<string, unknown>>(
   query: string,
   variables: Record<string, unknown> = {},
   accessToken?: string,
+  signal?: AbortSignal,
 ): Promise<GraphqlAnswer<Data>> {
   const response = await fetch(`${url}/graphql`, {
     method: 'POST',
@@ -17,6 +18,7 @@ export async function graphql<Data = Record<string, unknown>>(
       ...(accessToken ? { authorization: `Bearer ${accessToken}` } : {}),
     },
     body: JSON.stringify({ query, variables }),
+    ...(signal && { signal }),
   });
   return (await response.json()) as GraphqlAnswer<Data>;
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { Transform } from 'node:stream';
+import { until } from './client.js';
 
 export interface Link {
   readonly url: string;
@@ -12,6 +13,10 @@ export interface Link {
   bytesPerSecond: number;
   /** Cuts every connection whenever that many more bytes came from clients. */
   cutEveryBytes: number;
+  /** Resolves when so many bytes have come from clients. */
+  reached(bytes: number): Promise<unknown>;
+  /** Turns one bit over in what comes from a client next. */
+  flip(): void;
   /** Cuts every connection; new ones are taken. */
   cut(): void;
   /**
@@ -37,8 +42,20 @@ export async function startLink(
   let freeAt = 0;
   let sinceCut = 0;
   let isHole = false;
+  let flips = false;
   const lost = new WeakSet<Socket>();
-  const link = { url: '', bytes: 0, cuts: 0, bytesPerSecond, cutEveryBytes, cut, hole, stop, start };
+  const link = { url: '', bytes: 0, cuts: 0, bytesPerSecond, cutEveryBytes, reached, flip, cut, hole, stop, start };
+
+  function reached(bytes: number): Promise<unknown> {
+    return until(
+      async () => link.bytes,
+      (now) => now >= bytes,
+      5,
+    );
+  }
+  function flip(): void {
+    flips = true;
+  }
 
   function cut(): void {
     link.cuts++;
@@ -64,6 +81,11 @@ export async function startLink(
     await once(server, 'listening');
   }
   const pass = (chunk: Buffer, done: () => void): void => {
+    if (flips) {
+      flips = false;
+      const at = Math.floor(chunk.length / 2);
+      chunk.writeUInt8(chunk.readUInt8(at) ^ 1, at);
+    }
     link.bytes += chunk.length;
     sinceCut += chunk.length;
     if (sinceCut >= link.cutEveryBytes) {

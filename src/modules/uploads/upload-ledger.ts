@@ -1,5 +1,5 @@
 /*
- * The statements that decide what counts of an upload; docs/upload-ledger.md says why they are as they are.
+ * The statements that decide what counts of an upload; docs/uploads-ledger.md says why they are as they are.
  * Each is one statement on one session's row, locked FOR NO KEY UPDATE: a weaker lock would let chunks in after the end.
  */
 import type { Sql } from '../../common/database/index.js';
