@@ -2,7 +2,7 @@
  * Does the runner see when a guard is missing? `node test/faults/guards.mjs [--seeds 120] [NAME…]`
  *
  * Each guard below is taken away alone, in a copy of the tree, and the schedules of ledger.faults.ts (or the test that is named)
- * are run on it: CAUGHT when they fail. Takes some 20 minutes; not a part of CI. Ends with 1 when one is missed.
+ * are run on it: CAUGHT when they fail. Takes some 25 minutes; not a part of CI. Ends with 1 when one is missed.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -17,6 +17,9 @@ const WRITERS = `${UPLOADS}/upload-writers.service.ts`;
 const LANE = `${UPLOADS}/append-lane.service.ts`;
 const CHUNKS = `${UPLOADS}/chunks.service.ts`;
 const OBJECTS = 'src/modules/storage/stored-objects.service.ts';
+const CHECKS = 'src/modules/media/piece-check.ts';
+const CHECKED = 'src/modules/media/piece-check.spec.ts';
+const RESULTS = 'src/modules/transcoding/piece-results.ts';
 
 /** name: [file, what stands there, what is put in its place, the test that must fail, where it is not the runner] */
 const GUARDS = {
@@ -189,6 +192,64 @@ const GUARDS = {
     `    await this.syncUpwards(parent);\n`,
     '',
     'test/faults/power.test.ts',
+  ],
+
+  'a piece has an init': [CHECKS, `if (!read.init) return fault('there is no init segment');`, '', CHECKED],
+  'its init is that of the other pieces': [
+    CHECKS,
+    `expected.initSha256 !== null && read.init.sha256 !== expected.initSha256`,
+    'false',
+    CHECKED,
+  ],
+  'its timescale is the plan’s': [CHECKS, `read.init.timescale !== timing.timescale`, 'false', CHECKED],
+  'it has all of its segments': [CHECKS, `read.fragments.length !== segments`, 'false', CHECKED],
+  'a segment has all of its frames': [CHECKS, `fragment.samples !== count`, 'false', CHECKED],
+  'a segment begins at its time': [
+    CHECKS,
+    `fragment.decodeTime !== at) return fault(\`segment`,
+    'false) return fault(`segment',
+    CHECKED,
+  ],
+  'a segment is as long as its frames': [
+    CHECKS,
+    `fragment.duration !== count * timing.frameDuration`,
+    'false',
+    CHECKED,
+  ],
+  'ffmpeg said how many frames it read': [
+    CHECKS,
+    `if (input === undefined) return fault('the log does not say how many frames were read');`,
+    '',
+    CHECKED,
+  ],
+  'something was read': [CHECKS, `if (Number(input) === 0) return sourceFault('no frame was read');`, '', CHECKED],
+  'few frames are damaged': [CHECKS, `damaged > frames * MAX_DAMAGED_SHARE`, 'false', CHECKED],
+  'the end is no row of clones': [CHECKS, `!isLast && Number(output) < frames`, 'false', CHECKED],
+  'no frame is doubled at a constant rate': [CHECKS, `Number(duplicated) > 0`, 'false', CHECKED],
+  'a segment of sound has no gap': [
+    CHECKS,
+    `fragment.decodeTime !== at) return fault(\`starts`,
+    'false) return fault(`starts',
+    CHECKED,
+  ],
+  'a segment of sound is as long as planned': [CHECKS, `length === expected.duration`, 'length > 0', CHECKED],
+  'all pieces of a rendition have one init': [
+    RESULTS,
+    `if (!first?.same) throw`,
+    'if (!first) throw',
+    'test/integration/transcoding-attempts.test.ts',
+  ],
+  'a result counts in its own run alone': [
+    RESULTS,
+    `WHERE id = $1 AND run = $2 AND deleted_at IS NULL AND state IN ('PROCESSING', 'PLAYABLE') FOR SHARE`,
+    `WHERE id = $1 AND $2::int > 0 FOR SHARE`,
+    'test/integration/transcoding-attempts.test.ts',
+  ],
+  'the whole is looked at before READY': [
+    'src/modules/transcoding/publisher.ts',
+    `presentationFaults(await this.made.read(videoId, run))`,
+    `presentationFaults(await this.made.read(videoId, run)).slice(0, 0)`,
+    'test/integration/publish.test.ts',
   ],
 };
 

@@ -55,6 +55,7 @@ it('tells a fault of the source from one of the encoder', () => {
   const variable = { ...expected, constantRate: false };
   const undecodable = 'Error while decoding stream #0:0: Invalid data found when processing input\n'.repeat(13) + log;
   expect(checkPiece(variable, good, undecodable)).toMatchObject({ ok: false, isSource: true });
+  expect(checkPiece(variable, good, line(0, 0, 0))).toMatchObject({ ok: false, isSource: true });
   expect(checkPiece(expected, { ...good, init: null }, log)).toMatchObject({ ok: false, isSource: false });
 });
 
@@ -72,6 +73,7 @@ it('passes sound in several fragments, without gaps', () => {
   });
   expect(checkAudio(plan, { init: null, fragments: [part(1000, 200), part(1200, 100)] })).toEqual({ ok: true });
   expect(checkAudio(plan, { init: null, fragments: [part(1000, 200), part(1201, 99)] })).toMatchObject({ ok: false });
+  expect(checkAudio(plan, { init: null, fragments: [part(1000, 200), part(1201, 100)] })).toMatchObject({ ok: false });
   expect(checkAudio(plan, { init: null, fragments: [part(1000, 200)] })).toMatchObject({ ok: false });
   expect(checkAudio(plan, { init: null, fragments: [] })).toMatchObject({ ok: false });
 });
