@@ -125,7 +125,8 @@ const HOOKS: Record<PlayerName, string> = {
   'hls.js': `
     player.on(Hls.Events.ERROR, (_, { type, details, fatal }) => playback.errors.push([type, details, fatal].join(' ')));
     const level = (height) => player.levels.findIndex((level) => level.height === height);
-    change = (height) => { player.nextLevel = level(height); };
+    // Not nextLevel: that changes nothing where all was loaded before it had measured a fast link.
+    change = (height) => { player.currentLevel = level(height); };
     if (!height) player.bandwidthEstimate = SLOW;
     else player.on(Hls.Events.MANIFEST_PARSED, () => {
       player.loadLevel = player.nextLevel = player.startLevel = level(height);
@@ -148,6 +149,8 @@ const HOOKS: Record<PlayerName, string> = {
     player.on('error', () => playback.errors.push('video.js ' + player.error()?.code + ' ' + player.error()?.message));
     const rungs = () => player.tech(true)?.vhs?.representations?.() ?? [];
     change = (height) => rungs().forEach((rung) => rung.enabled(rung.height === height));
+    // Where all is loaded it may change its rung without playing it: who plays slowly at first, to see a change, loads little ahead.
+    if (rate < 1) videojs.Vhs.GOAL_BUFFER_LENGTH = videojs.Vhs.MAX_GOAL_BUFFER_LENGTH = 3;
     while (rungs().length === 0) await new Promise(requestAnimationFrame);
     if (height) change(height);
     else player.tech(true).vhs.bandwidth = SLOW;`,
