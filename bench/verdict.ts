@@ -48,7 +48,8 @@ export async function measureVerdict(place: Place, { only }: { only?: string | u
       await complete();
       return sluice.verdict(videoId);
     });
-    await sluice.remove(client, videoId);
+    // It would be made further beside the next ones.
+    if (ours.outcome === 'PLAYABLE') await sluice.remove(client, videoId);
     const theirs = await measure(readers, async () => {
       const start = performance.now();
       const args = ['-nostdin', '-v', 'quiet', '-i', path, '-f', 'null', '-'];
