@@ -31,13 +31,27 @@ export async function withFile<T>(path: string, use: (source: ByteSource) => Pro
   }
 }
 
-/** The boxes that stand in a file from `start` to `end`, in order: the outermost ones by default. Reads 16 bytes of each; ends at the first that cannot be one. */
+const HEADER_BYTES = 16;
+/** Read at once behind a box that is smaller: a file may have tens of thousands of such. */
+const WINDOW_BYTES = 4096;
+
+/** The boxes that stand in a file from `start` to `end`, in order: the outermost ones by default. Reads the header of each; ends at the first that cannot be one. */
 export async function* boxesOf(source: ByteSource, start = 0, end = source.sizeBytes): AsyncGenerator<Box> {
+  let window: { offset: number; bytes: Buffer } = { offset: start, bytes: Buffer.alloc(0) };
+  const headerAt = async (offset: number, length: number): Promise<Buffer> => {
+    const known = window.bytes.subarray(offset - window.offset, offset - window.offset + HEADER_BYTES);
+    if (known.length === HEADER_BYTES) return known;
+    window = { offset, bytes: await source.read(offset, length) };
+    // Of a file that still arrives, so much may not be there.
+    return window.bytes.length > 0 || length === HEADER_BYTES ? window.bytes : headerAt(offset, HEADER_BYTES);
+  };
+  let length = HEADER_BYTES;
   for (let offset = start; offset + 8 <= end; ) {
-    const box = boxAt(await source.read(offset, 16), offset, end);
+    const box = boxAt((await headerAt(offset, length)).subarray(0, HEADER_BYTES), offset, end);
     if (!box) return;
     yield box;
     offset += box.size;
+    length = box.size < WINDOW_BYTES ? WINDOW_BYTES : HEADER_BYTES;
   }
 }
 
