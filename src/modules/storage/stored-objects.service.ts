@@ -81,12 +81,12 @@ export class StoredObjects {
 
   /**
    * `register` and `put`. The row stays PENDING: whoever names the object in the database keeps it in that transaction.
+   * @param body opened only when it is read: nobody would look after a stream until the row is there
    * @throws what `put` does; OBJECT_EXISTS also for a key that was kept or given up, before or meanwhile
    */
-  async write(key: string, body: Readable | Buffer, options?: PutOptions): Promise<StoredBytes> {
-    if (await this.mayWrite(key)) return this.stored(key, this.storage.put(key, body, options));
-    if (!Buffer.isBuffer(body)) body.destroy();
-    throw new ObjectExists(key);
+  async write(key: string, body: (() => Readable) | Buffer, options?: PutOptions): Promise<StoredBytes> {
+    if (!(await this.mayWrite(key))) throw new ObjectExists(key);
+    return this.stored(key, this.storage.put(key, Buffer.isBuffer(body) ? body : body(), options));
   }
 
   /** `register` and `compose`, as `write` is for `put`. */

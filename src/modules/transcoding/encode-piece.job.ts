@@ -100,10 +100,8 @@ export class EncodePieceJob {
       const key = `pieces/${work.videoId}/${work.run}/${work.id}/${lease}/${rung.name}.mp4`;
       const { start, ...segments } = madeSegments(rung.name, read, key, firstFrame / timing.segmentFrames + 1);
       const { sizeBytes } = segments;
-      await this.objects.write(key, createReadStream(file, { start, end: start + sizeBytes - 1 }), {
-        sizeBytes,
-        signal,
-      });
+      const body = () => createReadStream(file, { start, end: start + sizeBytes - 1 });
+      await this.objects.write(key, body, { sizeBytes, signal });
       made.push(segments);
     }
     return made;

@@ -120,7 +120,7 @@ export class MakeDownloadJob {
     const file = join(folder, DOWNLOAD_FILE);
     const { size: sizeBytes } = await stat(file);
     const key = `pieces/${videoId}/${run}/download/${lease}/${DOWNLOAD_FILE}`;
-    await this.objects.write(key, createReadStream(file), { sizeBytes, signal });
+    await this.objects.write(key, () => createReadStream(file), { sizeBytes, signal });
     await this.commit(wanted, { key, sizeBytes });
   }
 

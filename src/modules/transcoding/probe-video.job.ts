@@ -147,7 +147,7 @@ export class ProbeVideoJob {
         return;
       }
       const key = `pieces/${video.videoId}/${video.run}/picture/${lease}/${file}`;
-      const body = createReadStream(join(folder, file));
+      const body = () => createReadStream(join(folder, file));
       const { sizeBytes } = await this.objects.write(key, body, { sizeBytes: copy.sizeBytes, signal });
       await this.transcoding.planRun(video, { probe, picture: { probe: copy, key, sizeBytes } });
     });
@@ -177,9 +177,8 @@ export class ProbeVideoJob {
         const key = `pieces/${videoId}/${run}/copy/${lease}/${rung.name}.mp4`;
         const { start, ...made } = madeSegments(rung.name, read, key, 1);
         const { sizeBytes } = made;
-        await this.objects.write(key, createReadStream(file, { start, end: start + sizeBytes - 1 }), {
-          ...{ sizeBytes, signal },
-        });
+        const body = () => createReadStream(file, { start, end: start + sizeBytes - 1 });
+        await this.objects.write(key, body, { sizeBytes, signal });
         return made;
       } catch (error) {
         const isUnfit = error instanceof PieceRefused || error instanceof MalformedFragments;

@@ -215,7 +215,7 @@ export class AppendLane {
       all(taken);
     };
     const written = this.objects
-      .write(key, Readable.from(body(), { objectMode: false }))
+      .write(key, () => Readable.from(body(), { objectMode: false }))
       .then(({ sizeBytes, sha256 }) => ({ range: { start: at, end: at + sizeBytes }, key, sha256 }))
       // What fails early reads no more.
       .finally(() => all(taken));
