@@ -47,10 +47,10 @@ const ask = (owner: Owner, wanted: readonly string[], options: EnqueueOptions = 
   );
 /** As a worker does it. */
 async function claim(): Promise<{ id: string; name: string } | null> {
-  const { claim: next } = worker as unknown as {
+  const { claim } = worker as unknown as {
     claim(queue: string): Promise<{ id: string; payload: { name: string } } | undefined>;
   };
-  const job = await next.call(worker, 'encode');
+  const job = await claim.call(worker, 'encode');
   return job ? { id: job.id, name: job.payload.name } : null;
 }
 const finish = (id: string) =>

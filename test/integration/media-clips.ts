@@ -113,7 +113,7 @@ export async function makePiece(
   const workDir = await workFolder(dir);
   const command = pieceArguments({
     ...{ path, video: probe.video, timing, firstFrame, frames, rungs },
-    preset: 'ultrafast',
+    ...{ preset: 'ultrafast', crf: 23 },
   });
   const { log } = await engine.run({ command, workDir, timeoutMs: 60_000 });
   const files = await Promise.all(rungs.map((rung) => readFragments(join(workDir, `${rung.name}.mp4`))));

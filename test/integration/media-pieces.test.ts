@@ -355,7 +355,7 @@ async function encodeSound(
   if (!audio || !original.video) throw new Error('no sound');
   const workDir = await folder();
   const { startTime: videoStart } = original.video;
-  const command = audioArguments({ path, audio, videoStart, timing });
+  const command = audioArguments({ path, audio, videoStart, timing, bitsPerSecond: 128_000 });
   await engine.run({ command, workDir, timeoutMs: 60_000 });
   return { files: finishedAudio(await readFile(join(workDir, 'ff.m3u8'), 'utf8')), workDir, timing };
 }
@@ -370,7 +370,10 @@ async function together(workDir: string, files: string[]): Promise<string> {
 async function pictures(source: Source, firstFrame: number, frames: number): Promise<string[]> {
   const { path, probe, timing } = source;
   if (!probe.video) throw new Error('no picture');
-  const { inputs } = pieceArguments({ path, video: probe.video, timing, firstFrame, frames, rungs: RUNGS.slice(0, 1) });
+  const { inputs } = pieceArguments({
+    ...{ path, video: probe.video, timing, firstFrame, frames, rungs: RUNGS.slice(0, 1) },
+    ...{ preset: 'veryfast', crf: 23 },
+  });
   const workDir = await folder();
   const outputs = [{ options: ['-map', '[v0]', '-f', 'framemd5'], path: 'md5' }];
   await engine.run({ command: { inputs, outputs }, workDir, timeoutMs: 60_000 });

@@ -20,10 +20,10 @@ export function audioArguments(options: {
   audio: AudioStream;
   videoStart: number;
   timing: Timing;
-  bitsPerSecond?: number;
+  bitsPerSecond: number;
   samples?: number | undefined;
 }): FfmpegCommand {
-  const { path, audio, videoStart, timing, bitsPerSecond = 128_000, samples = audioSamples(timing) } = options;
+  const { path, audio, videoStart, timing, bitsPerSecond, samples = audioSamples(timing) } = options;
   const filter = [
     `asetpts=PTS-(${decimal(videoStart)})/TB`,
     `aresample=async=1000:first_pts=0:osr=${AUDIO_RATE}`,

@@ -1,7 +1,6 @@
 export {
   AUDIO_INIT,
   AUDIO_PLAYLIST,
-  type AudioSegment,
   audioArguments,
   audioPlan,
   finishedAudio,
@@ -10,11 +9,8 @@ export { type ByteSource, withFile } from './boxes.js';
 export { readContainer } from './container.js';
 export { DOWNLOAD_FILE, downloadArguments } from './download-arguments.js';
 export { examine } from './examine.js';
-export type { FfmpegCommand } from './ffmpeg-command.js';
 export { FfmpegEngine, findMediaPrograms } from './ffmpeg-engine.js';
 export {
-  codecsOf,
-  type Fragment,
   type FragmentedFile,
   type Init,
   initOf,
@@ -24,29 +20,24 @@ export {
 export { MediaModule } from './media.module.js';
 export {
   MediaEngine,
-  type MediaFailure,
-  type MediaJob,
   type MediaProgress,
   MediaRunError,
-  type SandboxLevel,
 } from './media-engine.js';
 export { NEEDED_PARTS } from './needed-parts.js';
-export { ALL_PACKETS_BYTES, type Packets } from './packets.js';
+export { ALL_PACKETS_BYTES } from './packets.js';
 export { type CopyCandidate, copyArguments, hasPlainKeys, whyNotCopy } from './picture-copy.js';
-export { type PieceOptions, pieceArguments, pieceWindow, type Rung } from './piece-arguments.js';
+export { pieceArguments, pieceWindow, type Rung } from './piece-arguments.js';
 export {
   type CheckResult,
   checkAudio,
   checkPiece,
   checkSegments,
   damagedFrames,
-  type PieceExpected,
 } from './piece-check.js';
-export { type AudioStream, mainAudio, type Probe, type Rational, type VideoStream } from './probe.js';
+export { mainAudio, type Probe } from './probe.js';
 export { needsRemux, remuxArguments } from './remux-arguments.js';
 export {
   firstShown,
-  merged,
   openingSpans,
   pictureSpans,
   readSampleIndex,
@@ -55,4 +46,4 @@ export {
 } from './sample-index.js';
 export { type Still, stillsArguments, stillsPlan } from './stills-arguments.js';
 export { AUDIO_RATE, audioSamples, frameTime, isConstantRate, type Timing, timing } from './timing.js';
-export { packetVerdict, type RefusalCode, type Verdict, verdict } from './verdict.js';
+export { type RefusalCode, type Verdict, verdict } from './verdict.js';

@@ -1,7 +1,7 @@
 import type { ByteSource } from './boxes.js';
 import { CLEAN_OUTPUT, decimal, type FfmpegCommand, GLOBAL } from './ffmpeg-command.js';
 import type { Packets, PicturePacket } from './packets.js';
-import type { Rung } from './piece-arguments.js';
+import { fragmentOptions, type Rung } from './piece-arguments.js';
 import type { Probe } from './probe.js';
 import { frameTime, type Timing } from './timing.js';
 
@@ -100,7 +100,6 @@ function isPlainKey(bytes: Buffer, size: number): boolean {
 
 /** The whole picture as one file like that of a piece, without encoding: the same boxes, grid and times. */
 export function copyArguments(path: string, probe: Probe, timing: Timing, rung: Rung): FfmpegCommand {
-  const segmentMicros = Math.round(frameTime(timing, timing.segmentFrames) * 1e6);
   return {
     inputs: [{ options: [...GLOBAL, ...['-threads', '1'], '-copyts'], path }],
     outputs: [
@@ -108,9 +107,8 @@ export function copyArguments(path: string, probe: Probe, timing: Timing, rung: 
         options: [
           ...['-map', `0:${probe.video?.index ?? 0}`, '-c', 'copy', ...CLEAN_OUTPUT],
           ...['-video_track_timescale', String(timing.timescale)],
-          ...['-output_ts_offset', decimal(-timing.videoStart), '-avoid_negative_ts', 'disabled', '-f', 'mp4'],
-          ...['-movflags', '+cmaf+frag_keyframe+delay_moov+frag_discont+skip_trailer'],
-          ...['-fragment_index', '1', '-min_frag_duration', String(segmentMicros - 100_000)],
+          ...['-output_ts_offset', decimal(-timing.videoStart), '-avoid_negative_ts', 'disabled'],
+          ...fragmentOptions(timing, 1),
         ],
         path: `${rung.name}.mp4`,
       },

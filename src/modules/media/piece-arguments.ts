@@ -19,8 +19,8 @@ export interface PieceOptions {
   readonly frames: number;
   /** Highest first: each is scaled from the one before it. */
   readonly rungs: readonly Rung[];
-  readonly preset?: string;
-  readonly crf?: number;
+  readonly preset: string;
+  readonly crf: number;
 }
 
 /** Before the wanted frame: decoders land on a key frame at or before it, and time stamps are never exact. */
@@ -83,8 +83,7 @@ function filterGraph({ video, timing, firstFrame, frames, rungs }: PieceOptions)
 }
 
 function rungOptions(options: PieceOptions, rung: Rung, k: number): string[] {
-  const { timing, firstFrame, frames, preset = 'veryfast', crf = 23 } = options;
-  const segmentMicros = Math.round(frameTime(timing, timing.segmentFrames) * 1e6);
+  const { timing, firstFrame, frames, preset, crf } = options;
   return [
     ...['-map', `[v${k}]`, '-frames:v', String(frames)],
     ...['-c:v', 'libx264', '-preset', preset, '-crf', String(crf)],
@@ -94,9 +93,16 @@ function rungOptions(options: PieceOptions, rung: Rung, k: number): string[] {
     ...['-color_primaries', 'bt709', '-color_trc', 'bt709', '-colorspace', 'bt709', '-color_range', 'tv'],
     ...CLEAN_OUTPUT,
     ...['-flags:v', '+bitexact', '-video_track_timescale', String(timing.timescale)],
-    ...['-output_ts_offset', decimal(frameTime(timing, firstFrame)), '-f', 'mp4'],
-    ...['-movflags', '+cmaf+frag_keyframe+delay_moov+frag_discont+skip_trailer'],
-    ...['-fragment_index', String(firstFrame / timing.segmentFrames + 1)],
-    ...['-min_frag_duration', String(segmentMicros - 100_000)],
+    ...['-output_ts_offset', decimal(frameTime(timing, firstFrame))],
+    ...fragmentOptions(timing, firstFrame / timing.segmentFrames + 1),
+  ];
+}
+
+/** One fragment a segment, counted from this number, and an init that is the same whatever follows it. */
+export function fragmentOptions(timing: Timing, firstSegment: number): string[] {
+  const segmentMicros = Math.round(frameTime(timing, timing.segmentFrames) * 1e6);
+  return [
+    ...['-f', 'mp4', '-movflags', '+cmaf+frag_keyframe+delay_moov+frag_discont+skip_trailer'],
+    ...['-fragment_index', String(firstSegment), '-min_frag_duration', String(segmentMicros - 100_000)],
   ];
 }

@@ -70,6 +70,7 @@ export class StoredObjects {
    * swept again an hour after the last signing, or after `sweepAfterSeconds` where that is later.
    */
   async drop(tx: Tx, keys: readonly string[], options: { sweepAfterSeconds?: number } = {}): Promise<void> {
+    if (keys.length === 0) return;
     await tx.query(
       `WITH o AS MATERIALIZED (SELECT key FROM stored_object WHERE key = ANY($1::text[]) ORDER BY key FOR NO KEY UPDATE)
        UPDATE stored_object s

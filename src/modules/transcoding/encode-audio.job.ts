@@ -10,6 +10,7 @@ import {
   audioPlan,
   checkAudio,
   finishedAudio,
+  frameTime,
   type Init,
   MediaEngine,
   mainAudio,
@@ -81,7 +82,7 @@ export class EncodeAudioJob {
     const running = this.engine.run({
       command: audioArguments({ path, audio, videoStart, timing, bitsPerSecond: AUDIO_BITS_PER_SECOND, samples }),
       workDir: folder,
-      timeoutMs: LEAST_TIMEOUT_MS + 1000 * (timing.frames / (timing.fpsNum / timing.fpsDen)),
+      timeoutMs: LEAST_TIMEOUT_MS + 1000 * frameTime(timing, timing.frames),
       signal: AbortSignal.any([context.signal, stop.signal]),
       onProgress: this.attempts.progress(work),
     });

@@ -232,7 +232,7 @@ export class AppendLane {
       const result = await this.countIn(tx, writer, pieces, verified);
       const counted = new Set(typeof result === 'string' ? [] : result.contributing);
       const rest = pieces.flatMap(({ key }) => (counted.has(key) ? [] : [key]));
-      if (rest.length > 0) await this.objects.drop(tx, rest);
+      await this.objects.drop(tx, rest);
       if (typeof result === 'string') return result;
       this.uploads.tickAfter(tx, writer.sessionId);
       return result.covered;
