@@ -1,6 +1,9 @@
 /** The queues; each process bounds how many jobs of one queue it runs at once. */
-export const QUEUES = ['default', 'events', 'assemble', 'probe', 'first', 'encode'] as const;
+export const QUEUES = ['default', 'events', 'assemble', 'probe', 'first', 'encode', 'spare'] as const;
 export type QueueName = (typeof QUEUES)[number];
+
+/** A queue without slots of its own: its jobs get those of this one, but the last, while nothing is due there. */
+export const BEHIND: { readonly [Queue in QueueName]?: QueueName } = { spare: 'encode' };
 
 export interface JobDefinition<Payload> {
   readonly name: string;

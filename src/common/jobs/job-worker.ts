@@ -7,7 +7,7 @@ import { runWithLogContext } from '../logging/index.js';
 import { gauge, histogram, OnScrape, replace } from '../metrics/index.js';
 import { backoffMs } from './backoff.js';
 import { decoratedMethods, type Handler } from './decorated-methods.js';
-import { definedJobs, type JobDefinition, QUEUES, type QueueName } from './define-job.js';
+import { BEHIND, definedJobs, type JobDefinition, QUEUES, type QueueName } from './define-job.js';
 import { HANDLES_JOB, PERIODICALLY } from './handles-job.js';
 import { WakeUps } from './wake-ups.js';
 
@@ -42,18 +42,31 @@ interface ClaimedJob {
   lease: string;
   waitedSeconds: number;
 }
+interface Slots {
+  readonly limit: number;
+  used: number;
+  /** By jobs of the queue behind: all but one, so that what comes next finds one. */
+  behind: number;
+  readonly waiting: (() => void)[];
+}
 interface RunningJob {
+  readonly queue: QueueName;
   abort: AbortController;
   /** On this process's monotonic clock: past it another worker may have the job. */
   leaseEnds: number;
 }
 
-class Draining extends Error {}
+/** Why a job was stopped, through no fault of its own: its attempt does not count. */
+class Interrupted extends Error {}
+const OTHER_WORK = 'Other work is due.';
 
 /** Of why an attempt failed, and of the end of what its program said. */
 const KEPT_CHARACTERS = 4_096;
 /** What a text column takes. */
 const storable = (text: string) => text.replaceAll('\0', '');
+
+/** Where a job of the queue behind has the only slot, what is due comes beside it, and has it interrupted. */
+const hasRoom = ({ limit, used, behind }: Slots) => used < limit || (used === limit && behind === limit);
 
 type PeriodicTask = (signal: AbortSignal) => Promise<void>;
 
@@ -67,7 +80,7 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly handlers = new Map<string, Handler>();
   private readonly running = new Map<string, RunningJob>();
   private readonly working = new Set<Promise<void>>();
-  private readonly slots = new Map<QueueName, { limit: number; used: number; waiting: (() => void)[] }>();
+  private readonly slots = new Map<QueueName, Slots>();
   private readonly timers: NodeJS.Timeout[] = [];
   private readonly drained = new AbortController();
   /** For operators: the process, and where it runs. */
@@ -96,10 +109,11 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     if (this.config.role === 'api') return;
 
     for (const queue of QUEUES) {
-      this.slots.set(queue, { limit: this.concurrency(queue), used: 0, waiting: [] });
+      const slots = BEHIND[queue] ?? queue;
+      if (slots === queue) this.slots.set(queue, { limit: this.concurrency(queue), used: 0, behind: 0, waiting: [] });
       this.wakeUps.listen(queue, async () => {
-        await this.roomIn(queue);
-        this.pump(queue);
+        await this.roomIn(slots);
+        this.pump(slots);
       });
     }
     for (const found of decoratedMethods<number>(this.discovery, this.scanner, PERIODICALLY)) {
@@ -115,7 +129,7 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** Resolves once nothing of this process is under way any more: jobs, and periodic tasks. */
   async onModuleDestroy(): Promise<void> {
-    this.drained.abort(new Draining('The process is stopping.'));
+    this.drained.abort(new Interrupted('The process is stopping.'));
     for (const timer of this.timers) clearInterval(timer);
     for (const slot of this.slots.values()) for (const resume of slot.waiting.splice(0)) resume();
     const grace = setTimeout(() => {
@@ -131,7 +145,9 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   private concurrency(queue: QueueName): number {
-    return { default: 4, events: 8, assemble: 2, probe: 2, first: 1, encode: this.config.encodeConcurrency }[queue];
+    const encode = this.config.encodeConcurrency;
+    const slots: { [Queue in QueueName]?: number } = { default: 4, events: 8, assemble: 2, probe: 2, first: 1, encode };
+    return slots[queue] ?? 0;
   }
 
   private every(milliseconds: number, task: PeriodicTask): void {
@@ -152,16 +168,16 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
 
   private roomIn(queue: QueueName): Promise<void> {
     const slot = this.slots.get(queue);
-    if (!slot || this.drained.signal.aborted || slot.used < slot.limit) return Promise.resolve();
+    if (!slot || this.drained.signal.aborted || hasRoom(slot)) return Promise.resolve();
     return new Promise((resolve) => slot.waiting.push(resolve));
   }
 
   /** Fills the queue's free slots with due jobs; each that ends looks for the next. */
   private pump(queue: QueueName): void {
     const slot = this.slots.get(queue);
-    if (!slot || this.drained.signal.aborted || slot.used >= slot.limit) return;
+    if (!slot || this.drained.signal.aborted || !hasRoom(slot)) return;
     slot.used++;
-    const working = this.work(queue).then((more) => {
+    const working = this.work(queue, slot).then((more) => {
       this.working.delete(working);
       slot.used--;
       slot.waiting.shift()?.();
@@ -171,21 +187,46 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /** @returns whether there was something to do */
-  private async work(queue: QueueName): Promise<boolean> {
+  private async work(queue: QueueName, slot: Slots): Promise<boolean> {
     try {
       const job = await this.claim(queue);
-      if (!job) return false;
-      if (this.drained.signal.aborted) {
-        await this.putBack(job, this.drained.signal.reason);
-        return false;
-      }
-      this.pump(queue);
-      await this.run(job);
+      if (!job) return await this.workBehind(queue, slot);
+      if (slot.used > slot.limit) this.interrupt(queue);
+      await this.begin(job, queue);
       return true;
     } catch (error) {
       this.logger.warn(`jobs: ${(error as Error).message}`);
       return false;
     }
+  }
+
+  /** Of the queue behind, where nothing is due in this one. */
+  private async workBehind(queue: QueueName, slot: Slots): Promise<boolean> {
+    const behind = QUEUES.find((other) => BEHIND[other] === queue);
+    if (!behind || slot.behind >= Math.max(1, slot.limit - 1)) return false;
+    slot.behind++;
+    try {
+      const job = await this.claim(behind);
+      // Other work may have come while this was claimed, when there was nothing to interrupt yet.
+      if (job && slot.used > slot.limit) await this.putBack(job, new Interrupted(OTHER_WORK));
+      else if (job) await this.begin(job, queue);
+      return job !== undefined;
+    } finally {
+      slot.behind--;
+    }
+  }
+
+  /** What runs of the queue behind gives its place to what is due in this one. */
+  private interrupt(queue: QueueName): void {
+    for (const job of this.running.values()) {
+      if (BEHIND[job.queue] === queue) job.abort.abort(new Interrupted(OTHER_WORK));
+    }
+  }
+
+  private async begin(job: ClaimedJob, queue: QueueName): Promise<void> {
+    if (this.drained.signal.aborted) return this.putBack(job, this.drained.signal.reason);
+    this.pump(queue);
+    await this.run(job);
   }
 
   private async claim(queue: QueueName): Promise<ClaimedJob | undefined> {
@@ -216,7 +257,7 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
       this.logger.debug({ job: job.name, attempt, ms: Math.round(ms) }, `job ${outcome}`);
     };
     this.logger.debug({ jobId, job: job.name, attempt, lease }, 'job claimed');
-    this.running.set(lease, { abort, leaseEnds: performance.now() + LEASE_SECONDS * 1000 });
+    this.running.set(lease, { queue: job.queue, abort, leaseEnds: performance.now() + LEASE_SECONDS * 1000 });
     await runWithLogContext({ jobId }, () =>
       handler(job.payload, context)
         .then(() => this.finish(job))
@@ -239,9 +280,10 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   private async putBack(job: ClaimedJob, error: Error): Promise<void> {
-    const drained = error instanceof Draining;
+    const interrupted = error instanceof Interrupted;
     const { log } = error as { log?: unknown };
-    if (!drained) this.logger.warn({ jobId: job.id, job: job.name, attempt: job.attempts, err: error }, 'job failed');
+    if (!interrupted)
+      this.logger.warn({ jobId: job.id, job: job.name, attempt: job.attempts, err: error }, 'job failed');
     await this.db.query(
       `UPDATE job SET state = 'QUEUED', lease = NULL, lease_until = NULL, attempts = attempts - $5,
               run_at = now() + $3 * interval '1 ms', last_error = $4, last_log = coalesce($6, last_log)
@@ -249,9 +291,9 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
       [
         job.id,
         job.lease,
-        drained ? 0 : backoffMs(job.attempts, Math.random()),
+        interrupted ? 0 : backoffMs(job.attempts, Math.random()),
         storable(String(error.message)).slice(0, KEPT_CHARACTERS),
-        drained ? 1 : 0,
+        interrupted ? 1 : 0,
         typeof log === 'string' ? storable(log).slice(-KEPT_CHARACTERS) : null,
       ],
     );
