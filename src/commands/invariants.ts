@@ -7,9 +7,13 @@ import type { Sql } from '../common/database/index.js';
 const QUESTIONS: Record<string, string> = {
   'a READY video lacks a segment, an init or a piece': `
     SELECT v.id FROM video v JOIN rendition r ON r.video_id = v.id AND r.run = v.run
-    WHERE v.state = 'READY' AND (r.init IS NULL OR r.codecs IS NULL OR r.segment_count <>
+    WHERE v.state = 'READY' AND coalesce(r.on_demand, 'MADE') = 'MADE' AND (r.init IS NULL OR r.codecs IS NULL OR r.segment_count <>
       (SELECT count(*) FROM segment s WHERE s.video_id = v.id AND s.run = v.run AND s.rendition = r.name))
-    UNION SELECT v.id FROM video v JOIN piece p ON p.video_id = v.id AND p.run = v.run WHERE v.state = 'READY' AND p.done_at IS NULL`,
+    UNION SELECT v.id FROM video v JOIN piece p ON p.video_id = v.id AND p.run = v.run WHERE v.state = 'READY' AND p.done_at IS NULL AND p.kind <> 'RUNG'`,
+  'a rung that waits to be asked for, or was given up, has something': `
+    SELECT r.video_id, r.name FROM rendition r WHERE r.on_demand IN ('ABSENT', 'FAILED') AND (r.init IS NOT NULL
+      OR EXISTS (SELECT FROM segment s WHERE s.video_id = r.video_id AND s.run = r.run AND s.rendition = r.name)
+      OR EXISTS (SELECT FROM piece p WHERE p.video_id = r.video_id AND p.run = r.run AND p.rendition = r.name))`,
   'a video can be watched whose upload was not verified': `
     SELECT id FROM video WHERE verified_at IS NULL AND (state = 'READY' OR published_at IS NOT NULL)`,
   'a segment, a still or a download names an object that is not kept, or reaches beyond it': `
@@ -55,6 +59,11 @@ const QUESTIONS: Record<string, string> = {
     WHERE v.state IN ('PROCESSING', 'PLAYABLE') AND v.deleted_at IS NULL AND p.done_at IS NULL AND p.kind <> 'STILLS'
       -- Before the whole file was looked at, pieces wait for their bytes.
       AND NOT EXISTS (SELECT FROM transcode_source t WHERE t.video_id = v.id AND t.run = v.run AND t.early)
+      AND NOT EXISTS (SELECT FROM job WHERE dedupe_key = 'piece:' || p.id AND state <> 'DONE')
+    UNION SELECT v.id FROM video v JOIN rendition r ON r.video_id = v.id AND r.run = v.run AND r.on_demand = 'ASKED'
+    -- One without pieces is found by the next sweep.
+    JOIN piece p ON p.video_id = v.id AND p.run = v.run AND p.rendition = r.name
+    WHERE v.state = 'READY' AND v.deleted_at IS NULL AND p.done_at IS NULL
       AND NOT EXISTS (SELECT FROM job WHERE dedupe_key = 'piece:' || p.id AND state <> 'DONE')`,
 };
 

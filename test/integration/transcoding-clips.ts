@@ -61,8 +61,8 @@ export async function uploaded(app: TestApp, file: string, publish = true): Prom
     const id = await videos.create(tx, { channelId, ownerId, title: 'A', description: '', visibility: 'PRIVATE' });
     await app.get(StoredObjects).keep(tx, [{ key: masterKey, sizeBytes: bytes.length }]);
     const [session] = await tx.query<{ id: string }>(
-      `INSERT INTO upload_session (owner_id, channel_id, video_id, file_name, size_bytes, idempotency_key, input_hash, state, master_key)
-       VALUES ($1, $2, $3, 'a.mp4', $4, $5, $6, 'COMPLETED', $7) RETURNING id`,
+      `INSERT INTO upload_session (owner_id, channel_id, video_id, file_name, size_bytes, idempotency_key, input_hash, state, master_key, covered)
+       VALUES ($1, $2, $3, 'a.mp4', $4, $5, $6, 'COMPLETED', $7, int8multirange(int8range(0, $4))) RETURNING id`,
       [ownerId, channelId, id, bytes.length, randomUUID(), createHash('sha256').digest(), masterKey],
     );
     await tx.query('UPDATE app_user SET used_bytes = used_bytes + $2 WHERE id = $1', [ownerId, bytes.length]);

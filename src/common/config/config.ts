@@ -90,6 +90,12 @@ export interface Config {
   readonly ladder: readonly { readonly shortSide: number; readonly maxBitsPerSecond: number }[];
   readonly segmentsPerPiece: number;
   readonly copyTopRung: boolean;
+  /** Of its short side, in pixels: rungs above it are made when they are asked for. */
+  readonly onDemandAbove: number;
+  /** Rungs of videos that nobody watched for so long are given up; 0: never. */
+  readonly onDemandAfterDays: number;
+  /** Of its short side, in pixels: rungs up to it are never given up. */
+  readonly onDemandKeep: number;
   readonly sandbox: 'auto' | 'strict';
   readonly ffmpegPath: string;
   readonly graphqlIntrospection: boolean;
@@ -183,6 +189,9 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     ladder: Object.freeze(o.LADDER),
     segmentsPerPiece: o.PIECE_SEGMENTS,
     copyTopRung: o.COPY_TOP_RUNG,
+    onDemandAbove: o.ON_DEMAND_ABOVE,
+    onDemandAfterDays: o.ON_DEMAND_AFTER_DAYS,
+    onDemandKeep: o.ON_DEMAND_KEEP,
     sandbox: o.SANDBOX,
     ffmpegPath: o.FFMPEG_PATH,
     graphqlIntrospection: o.GRAPHQL_INTROSPECTION,

@@ -299,6 +299,20 @@ export const options = z.object({
     description: 'Whether the highest rendition is the picture as it was uploaded, where that can be played as it is.',
     accepts: 'true or false',
   }),
+  ON_DEMAND_ABOVE: option(whole(100, 4320).default(1080), {
+    description:
+      'Rungs of a larger short side than this are made when somebody first asks for one (docs/operations/on-demand.md), unless they are copied.',
+    accepts: 'a whole number of pixels from 100 to 4320',
+  }),
+  ON_DEMAND_AFTER_DAYS: option(whole(0, 36_500).default(0), {
+    description:
+      'When nobody has watched a video for so many days, its larger rungs are deleted, and made again when somebody asks for one. 0: never.',
+    accepts: 'a whole number of days from 0 to 36500',
+  }),
+  ON_DEMAND_KEEP: option(whole(0, 4320).default(480), {
+    description: 'Rungs up to this short side are never deleted so, nor is the lowest, nor one that was copied.',
+    accepts: 'a whole number of pixels from 0 to 4320',
+  }),
   SANDBOX: option(z.enum(['auto', 'strict']).default('auto'), {
     description:
       'How ffmpeg is confined: by the strongest means that work here, or by bubblewrap and no start without it.',

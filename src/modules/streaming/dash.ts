@@ -44,8 +44,8 @@ function representation(run: number, track: Track): string {
 ${track.kind === 'AUDIO' ? stereo : ''}        <SegmentTemplate${attributes({
     timescale: track.timescale,
     startNumber: 1,
-    initialization: trackPath(run, '$RepresentationID$', 'init.mp4'),
-    media: trackPath(run, '$RepresentationID$', '$Number$.m4s'),
+    initialization: trackPath(run, track.address, 'init.mp4'),
+    media: trackPath(run, track.address, '$Number$.m4s'),
   })}>
           <SegmentTimeline>
 ${timeline(track)}          </SegmentTimeline>

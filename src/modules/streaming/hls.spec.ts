@@ -3,6 +3,7 @@ import { listed, type Track } from './presentation.js';
 
 const RUNG: Track = {
   name: '240p',
+  address: '240p',
   kind: 'VIDEO',
   width: 426,
   height: 240,
@@ -20,6 +21,7 @@ const RUNG: Track = {
 const HIGHER: Track = {
   ...RUNG,
   name: '720p',
+  address: '720p',
   width: 1280,
   height: 720,
   maxBitsPerSecond: 2_800_000,
@@ -28,6 +30,7 @@ const HIGHER: Track = {
 const SOUND: Track = {
   ...RUNG,
   name: 'audio',
+  address: 'audio',
   kind: 'AUDIO',
   width: null,
   height: null,

@@ -21,7 +21,7 @@ export function masterPlaylist(run: number, { video, audio }: Listed): string {
         DEFAULT: isDefault,
         AUTOSELECT: 'YES',
         CHANNELS: quoted('2'),
-        URI: quoted(trackPath(run, track.name, 'index.m3u8')),
+        URI: quoted(trackPath(run, track.address, 'index.m3u8')),
       })}`,
     );
   }
@@ -35,7 +35,7 @@ export function masterPlaylist(run: number, { video, audio }: Listed): string {
         'FRAME-RATE': track.frameRate && (track.frameRate.num / track.frameRate.den).toFixed(3),
         AUDIO: sound && quoted(AUDIO_GROUP),
       })}`,
-      trackPath(run, track.name, 'index.m3u8'),
+      trackPath(run, track.address, 'index.m3u8'),
     );
   }
   // For links that carry no picture. Players that have both drop it, or come to it last: it stands behind all rungs.
@@ -47,7 +47,7 @@ export function masterPlaylist(run: number, { video, audio }: Listed): string {
         CODECS: quoted(sound.codecs ?? ''),
         AUDIO: quoted(AUDIO_GROUP),
       })}`,
-      trackPath(run, sound.name, 'index.m3u8'),
+      trackPath(run, sound.address, 'index.m3u8'),
     );
   }
   const [lowest] = video;
@@ -57,7 +57,7 @@ export function masterPlaylist(run: number, { video, audio }: Listed): string {
         BANDWIDTH: peakOfKeys(lowest, lowest.keyBytes),
         CODECS: quoted(lowest.codecs ?? ''),
         RESOLUTION: resolution(lowest),
-        URI: quoted(trackPath(run, lowest.name, 'iframes.m3u8')),
+        URI: quoted(trackPath(run, lowest.address, 'iframes.m3u8')),
       })}`,
     );
   }

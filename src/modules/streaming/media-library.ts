@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import { CONFIG, type Config } from '../../common/config/index.js';
 import { Database } from '../../common/database/index.js';
 import { ObjectStorage } from '../storage/index.js';
-import { RATES } from '../transcoding/index.js';
+import { ADDRESS_NAME, RATES } from '../transcoding/index.js';
 import { HotSegments } from './hot-segments.js';
 import type { MediaResource } from './media-resource.js';
 import type { Track } from './presentation.js';
@@ -17,8 +18,10 @@ export interface MediaBytes {
   readonly etag: string;
   /** What to save it as; null: it is not for saving. */
   readonly fileName: string | null;
-  /** A half-open range of them. */
-  open(start: number, end: number, gone: () => AbortSignal): Promise<OpenBytes>;
+  /** Of a rung that might as well not be there: it was asked for, or is given up when nobody watches. */
+  readonly isOnDemand: boolean;
+  /** A half-open range of them. Null: they were given up since. */
+  open(start: number, end: number, gone: () => AbortSignal): Promise<OpenBytes | null>;
 }
 
 /** Where bytes come from: memory, which is given back; a part of a file, which the caller closes; or the store's stream. */
@@ -29,6 +32,8 @@ export type OpenBytes =
 
 /** In the plan, and not made yet. */
 export const PLANNED = Symbol('planned');
+/** In the plan, and not made before somebody asks for it; or asked for, and nothing of it was made yet. */
+export const ABSENT = Symbol('absent');
 
 const MADE_KEPT = 10_000;
 
@@ -37,31 +42,33 @@ type Timed = Extract<MediaResource, { kind: 'segment' | 'init' }>;
 /** Reads what transcoding has written down: renditions, their segments, stills. */
 @Injectable()
 export class MediaLibrary {
-  /** What is made of a run stays as it is, so it is asked for once; whether it may be seen is not decided here. */
+  /** What is made of a run stays as it is for as long as it is there, so it is asked for once; whether it may be seen is not decided here. */
   private readonly made = new Map<string, MediaBytes>();
   private readonly hot = new HotSegments();
 
   constructor(
     private readonly db: Database,
     private readonly storage: ObjectStorage,
+    @Inject(CONFIG) private readonly config: Config,
   ) {}
 
-  /** All planned renditions of a run, the lowest first. */
+  /** All planned renditions of a run, the lowest first. What is made on demand begins for players when it is there as a whole. */
   async tracks(videoId: string, run: number): Promise<Track[]> {
     const rows = await this.db.query<TrackRow>(
-      `SELECT r.name, r.kind, r.width, r.height, r.frame_rate_num AS num, r.frame_rate_den AS den, r.timescale, r.codecs,
+      `SELECT r.name, ${ADDRESS_NAME} AS address, r.kind, r.width, r.height, r.frame_rate_num AS num, r.frame_rate_den AS den, r.timescale, r.codecs,
               r.max_bits_per_second AS max, r.segment_count AS count, r.segment_duration AS segment, r.total_duration AS total,
-              coalesce(s.started, false) AS started, s.made = r.segment_count AS complete,
+              coalesce(s.started AND coalesce(r.on_demand, 'MADE') = 'MADE', false) AS started, s.made = r.segment_count AS complete,
               ceil(coalesce(s.peak, s.average))::float8 AS peak, round(s.average)::float8 AS average,
               CASE WHEN r.position = 0 AND s.made = r.segment_count THEN (
                 SELECT array_agg(key_bytes ORDER BY number) FROM segment
                 WHERE video_id = r.video_id AND run = r.run AND rendition = r.name HAVING count(key_bytes) = count(*)) END AS keys
        FROM rendition r CROSS JOIN LATERAL (${RATES}) s
-       WHERE r.video_id = $1 AND r.run = $2 ORDER BY r.position`,
+       WHERE r.video_id = $1 AND r.run = $2 AND r.on_demand IS DISTINCT FROM 'FAILED' ORDER BY r.position`,
       [videoId, run],
     );
     return rows.map((row) => ({
       name: row.name,
+      address: row.address,
       kind: row.kind,
       width: row.width,
       height: row.height,
@@ -87,14 +94,24 @@ export class MediaLibrary {
   }
 
   /** Null when it is not in the plan. */
-  async timed(videoId: string, { run, rendition, ...part }: Timed): Promise<MediaBytes | typeof PLANNED | null> {
+  async timed(
+    videoId: string,
+    { run, rendition, ...part }: Timed,
+  ): Promise<MediaBytes | typeof PLANNED | typeof ABSENT | null> {
     const number = part.kind === 'segment' ? part.number : null;
     const key = `${videoId}/${run}/${rendition}/${number}`;
     const known = this.made.get(key);
     if (known) return known;
     const found = await this.readTimed(videoId, run, rendition, number);
-    if (found !== null && found !== PLANNED) {
-      this.made.set(key, found);
+    if (found !== null && found !== PLANNED && found !== ABSENT) {
+      const open: MediaBytes['open'] = (start, end, gone) =>
+        found.open(start, end, gone).catch(async (error: unknown) => {
+          this.made.delete(key);
+          const now = await this.readTimed(videoId, run, rendition, number);
+          if (now === null || now === ABSENT) return null;
+          throw error;
+        });
+      this.made.set(key, { ...found, open });
       const [oldest] = this.made.keys();
       if (oldest !== undefined && this.made.size > MADE_KEPT) this.made.delete(oldest);
     }
@@ -106,25 +123,33 @@ export class MediaLibrary {
     run: number,
     rendition: string,
     number: number | null,
-  ): Promise<MediaBytes | typeof PLANNED | null> {
+  ): Promise<MediaBytes | typeof PLANNED | typeof ABSENT | null> {
     const [row] = await this.db.query<{
       kind: Track['kind'];
       planned: boolean;
+      onDemand: string | null;
+      hasInit: boolean;
+      isOnDemand: boolean | null;
       init: Buffer | null;
       key: string | null;
       offset: string;
       size: number;
     }>(
-      `SELECT r.kind, $4::int IS NULL OR $4 <= r.segment_count AS planned, CASE WHEN $4 IS NULL THEN r.init END AS init,
+      `SELECT r.kind, $4::int IS NULL OR $4 <= r.segment_count AS planned, r.on_demand AS "onDemand", r.init IS NOT NULL AS "hasInit",
+              r.on_demand IS NOT NULL OR (r.position > 0 AND NOT r.copied AND least(r.width, r.height) > $5) AS "isOnDemand", CASE WHEN $4 IS NULL THEN r.init END AS init,
               s.object_key AS key, s.byte_offset AS offset, s.byte_size AS size
        FROM rendition r LEFT JOIN segment s ON s.video_id = r.video_id AND s.run = r.run AND s.rendition = r.name AND s.number = $4
-       WHERE r.video_id = $1 AND r.run = $2 AND r.name = $3`,
-      [videoId, run, rendition, number],
+       WHERE r.video_id = $1 AND r.run = $2 AND ${ADDRESS_NAME} = $3 AND r.on_demand IS DISTINCT FROM 'FAILED'`,
+      [videoId, run, rendition, number, this.config.onDemandAfterDays === 0 ? null : this.config.onDemandKeep],
     );
     if (!row?.planned) return null;
+    // Whoever were held for what waits behind all other work would be so again and again.
+    if (row.onDemand === 'ABSENT' || (row.onDemand === 'ASKED' && !row.hasInit)) return ABSENT;
     const contentType = row.kind === 'AUDIO' ? 'audio/mp4' : 'video/mp4';
-    if (row.init) return this.inMemory(row.init, contentType);
-    return row.key === null ? PLANNED : this.stored(row.key, Number(row.offset), row.size, contentType);
+    const isOnDemand = row.isOnDemand ?? false;
+    if (row.init) return { ...this.inMemory(row.init, contentType), isOnDemand };
+    if (row.key === null) return PLANNED;
+    return { ...this.stored(row.key, Number(row.offset), row.size, contentType), isOnDemand };
   }
 
   async still(
@@ -166,6 +191,7 @@ export class MediaLibrary {
       sizeBytes,
       etag,
       fileName: null,
+      isOnDemand: false,
       open: async (start, end, gone) => {
         const before = askedAt;
         askedAt = performance.now();
@@ -185,6 +211,7 @@ export class MediaLibrary {
       sizeBytes: bytes.length,
       etag: etagOf(bytes),
       fileName: null,
+      isOnDemand: false,
       open: async (start, end) => ({ from: 'memory', bytes: bytes.subarray(start, end) }),
     };
   }
@@ -192,6 +219,7 @@ export class MediaLibrary {
 
 interface TrackRow {
   name: string;
+  address: string;
   kind: Track['kind'];
   width: number | null;
   height: number | null;

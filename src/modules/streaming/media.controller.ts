@@ -1,17 +1,18 @@
 import { pipeline, Readable, Transform } from 'node:stream';
 import { Controller, Get, Logger, type OnModuleDestroy, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { DomainError, Refusal } from '../../common/errors/index.js';
 import { addressBlock } from '../../common/http/index.js';
 import { Live } from '../../common/live/index.js';
 import { counter } from '../../common/metrics/index.js';
 import { Recent } from '../../common/recent/index.js';
-import { segmentTopic, TranscodingService } from '../transcoding/index.js';
+import { OnDemandRungs, onDemandAsks, segmentTopic, TranscodingService } from '../transcoding/index.js';
 import { attachment } from './attachment.js';
 import { select } from './conditional.js';
 import { dashManifest } from './dash.js';
 import { keyPlaylist, masterPlaylist, mediaPlaylist } from './hls.js';
 import { Holds } from './holds.js';
-import { type MediaBytes, MediaLibrary, PLANNED } from './media-library.js';
+import { ABSENT, type MediaBytes, MediaLibrary, PLANNED } from './media-library.js';
 import { type MediaResource, mediaResource } from './media-resource.js';
 import { type OpenVideo, PlaybackService } from './playback.service.js';
 import { listed, planned, type Track } from './presentation.js';
@@ -60,6 +61,7 @@ export class MediaController implements OnModuleDestroy {
     private readonly library: MediaLibrary,
     private readonly live: Live,
     private readonly transcoding: TranscodingService,
+    private readonly onDemand: OnDemandRungs,
   ) {}
 
   /** Whoever is held gets an answer at once and asks another process next. */
@@ -85,6 +87,8 @@ export class MediaController implements OnModuleDestroy {
     };
     const video = await open();
     if (!video || !resource) return this.notFound(reply);
+    // Where an edge keeps segments it still comes for each manifest.
+    if (['master', 'manifest', 'segment'].includes(resource.kind)) this.playback.noteWatched(videoId);
 
     switch (resource.kind) {
       case 'segment':
@@ -95,7 +99,12 @@ export class MediaController implements OnModuleDestroy {
         const asked = `${videoId}/${resource.run}/${resource.rendition}/${number}`;
         const bytes = await this.held(find, asked, addressBlock(request.ip), reply);
         if (reply.raw.closed) return;
-        if (bytes === PLANNED) return this.later(reply);
+        if (bytes === ABSENT)
+          await this.askFor({ videoId, run: video.run }, resource.rendition, addressBlock(request.ip));
+        if (bytes === PLANNED || bytes === ABSENT) return this.later(reply);
+        // A player asks for the init once, when it takes the rung up.
+        const takesUp = resource.kind === 'init' && request.method === 'GET';
+        if (bytes?.isOnDemand && takesUp) onDemandAsks.inc({ outcome: 'hit' });
         return bytes ? this.send(bytes, request, reply) : this.notFound(reply);
       }
       case 'still': {
@@ -125,7 +134,7 @@ export class MediaController implements OnModuleDestroy {
     }
     const tracks = await this.plans.get(`${videoId}/${run}`);
     if (resource.kind === 'playlist' || resource.kind === 'keys') {
-      const track = tracks.find(({ name }) => name === resource.rendition);
+      const track = tracks.find(({ address }) => address === resource.rendition);
       return track ? (resource.kind === 'keys' ? keyPlaylist(track) : mediaPlaylist(track)) : null;
     }
     const playing = resource.kind === 'manifest' && resource.planned ? planned(tracks) : listed(tracks);
@@ -136,6 +145,16 @@ export class MediaController implements OnModuleDestroy {
   private readPlan(key: string): Promise<Track[]> {
     const [videoId = '', run] = key.split('/');
     return this.library.tracks(videoId, Number(run));
+  }
+
+  /** Whoever loads of a rung that waits to be asked for asks for it; they are not held, so that they play another one. */
+  private async askFor(run: { videoId: string; run: number }, rendition: string, viewer: string): Promise<void> {
+    try {
+      await this.onDemand.ask(run, rendition, viewer);
+    } catch (error) {
+      if (!(error instanceof DomainError || error instanceof Refusal)) throw error;
+      this.logger.debug(`${rendition} of video ${run.videoId} is not made: ${error.message}`);
+    }
   }
 
   private async hurry(asked: string): Promise<void> {
@@ -200,7 +219,8 @@ export class MediaController implements OnModuleDestroy {
     // Fastify leaves the length that a GET would have as it is where an empty stream answers a HEAD. Bytes are asked for
     // before anything is said of them: where the store fails, so does the answer, and nobody keeps it.
     const wanted = request.method !== 'HEAD';
-    const opened = wanted ? await bytes.open(start, end, () => goneOf(reply)) : null;
+    const opened = wanted ? await bytes.open(start, end, () => goneOf(reply)) : undefined;
+    if (opened === null) return this.notFound(reply);
     reply
       .code(status)
       .headers(kept)

@@ -1,10 +1,10 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { Actor } from '../../common/access/index.js';
 import { CONFIG, type Config } from '../../common/config/index.js';
 import { Database } from '../../common/database/index.js';
 import { Recent } from '../../common/recent/index.js';
 import type { ChannelRole } from '../channels/index.js';
-import { canWatch, type VideoRow } from '../videos/index.js';
+import { canWatch, type VideoRow, VideosService } from '../videos/index.js';
 import { downloadPath, type StillKind, stillPath } from './media-resource.js';
 import { expiryFor, type PlaybackGrant, readToken, signToken } from './playback-token.js';
 import { listed, type Start } from './presentation.js';
@@ -27,15 +27,20 @@ export interface Watchable {
 /** How old the answer to "may this be watched" can be. Closing a video takes effect within this time on every process. */
 const ACCESS_LIFE_MS = 2_000;
 const TOKENS_KEPT = 10_000;
+/** That a video is watched is written down to the hour. */
+const WATCHED_LIFE_MS = 10 * 60_000;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 @Injectable()
 export class PlaybackService {
+  private readonly logger = new Logger(PlaybackService.name);
   private readonly tokens = new Map<string, string>();
   private readonly access = new Recent(ACCESS_LIFE_MS, (videoId) => this.readAccess(videoId));
+  private readonly watched = new Recent(WATCHED_LIFE_MS, (videoId) => this.videos.noteWatched(videoId));
 
   constructor(
     private readonly db: Database,
+    private readonly videos: VideosService,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -48,6 +53,11 @@ export class PlaybackService {
     if (!access || access.epoch !== grant.epoch) return null;
     const now = access.now + (performance.now() - access.readAt) / 1000;
     return now < grant.expiresAt ? access : null;
+  }
+
+  /** Somebody loads it to play it. Nobody waits until that is written down. */
+  noteWatched(videoId: string): void {
+    this.watched.get(videoId).catch((error: Error) => this.logger.debug(`not noted as watched: ${error.message}`));
   }
 
   /** Videos of which something may be there to see. */

@@ -2,6 +2,7 @@ import { expectedCodecs, listed, peakBitsPerSecond, planned, segmentDurations, t
 
 const VIDEO: Track = {
   name: '360p',
+  address: '360p',
   kind: 'VIDEO',
   width: 640,
   height: 360,
@@ -19,6 +20,7 @@ const VIDEO: Track = {
 const AUDIO: Track = {
   ...VIDEO,
   name: 'audio',
+  address: 'audio',
   kind: 'AUDIO',
   width: null,
   height: null,

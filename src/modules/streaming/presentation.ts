@@ -1,6 +1,8 @@
 /** One planned rendition, as manifests need it. Durations are in its own timescale. */
 export interface Track {
   readonly name: string;
+  /** Its name in addresses: another one each time it is made anew. */
+  readonly address: string;
   readonly kind: 'VIDEO' | 'AUDIO';
   readonly width: number | null;
   readonly height: number | null;

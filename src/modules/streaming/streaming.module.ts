@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { ChannelsModule } from '../channels/index.js';
 import { StorageModule } from '../storage/index.js';
 import { TranscodingModule } from '../transcoding/index.js';
+import { VideosModule } from '../videos/index.js';
 import { MediaController } from './media.controller.js';
 import { MediaAccessController } from './media-access.controller.js';
 import { MediaLibrary } from './media-library.js';
@@ -9,7 +10,7 @@ import { PlaybackService } from './playback.service.js';
 import { VideoPlaybackResolver } from './streaming.resolver.js';
 
 @Module({
-  imports: [ChannelsModule, StorageModule, TranscodingModule],
+  imports: [ChannelsModule, StorageModule, VideosModule, TranscodingModule],
   controllers: [MediaController, MediaAccessController],
   providers: [PlaybackService, MediaLibrary, VideoPlaybackResolver],
 })

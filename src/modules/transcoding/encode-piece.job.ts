@@ -5,6 +5,7 @@ import { HandlesJob, type JobContext } from '../../common/jobs/index.js';
 import {
   checkPiece,
   damagedFrames,
+  frameTime,
   isConstantRate,
   MediaEngine,
   MediaRunError,
@@ -20,7 +21,7 @@ import { rungsOf } from './plan.js';
 import { Scratch } from './scratch.js';
 import { SourceFiles } from './source-files.js';
 import { PieceRefused, SourceDamaged } from './transcoding.errors.js';
-import { EncodeFirst, EncodePiece } from './transcoding.jobs.js';
+import { EncodeFirst, EncodePiece, EncodeRung } from './transcoding.jobs.js';
 
 /** Slower than 1/150 of a video's speed is no encoder at work; the start of a program on a busy machine is none of it. */
 const MS_A_SECOND = 150_000;
@@ -47,6 +48,11 @@ export class EncodePieceJob {
     return this.encode(pieceId, context);
   }
 
+  @HandlesJob(EncodeRung)
+  rung({ pieceId }: { pieceId: string }, context: JobContext): Promise<void> {
+    return this.encode(pieceId, context);
+  }
+
   private encode(pieceId: string, context: JobContext): Promise<void> {
     return this.attempts.attempt(pieceId, context, async (work, folder) => {
       const made = await this.make(work, folder, context);
@@ -65,7 +71,7 @@ export class EncodePieceJob {
   private async make(work: PieceWork, folder: string, { lease, signal }: JobContext): Promise<MadeSegments[]> {
     const { timing, firstFrame, frameCount: frames, picture } = work;
     const rungs = rungsOf(work.kind, work.rungs);
-    const seconds = (frames * timing.fpsDen) / timing.fpsNum;
+    const seconds = frameTime(timing, frames);
     const { log } = await this.reading(work, signal, (path) => {
       if (!picture.video) throw new Error('A probe without a picture was accepted.');
       const command = pieceArguments({

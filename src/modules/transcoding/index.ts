@@ -1,5 +1,6 @@
-export { RATES } from './made-renditions.js';
+export { ADDRESS_NAME, RATES } from './made-renditions.js';
+export { OnDemandRungs } from './on-demand.js';
 export { segmentTopic } from './piece-results.js';
-export { AUDIO_RENDITION } from './plan.js';
+export { onDemandAsks } from './transcoding.metrics.js';
 export { TranscodingModule } from './transcoding.module.js';
 export { TranscodingService } from './transcoding.service.js';

@@ -1,5 +1,5 @@
 import { readSettings } from '../../common/config/index.js';
-import { ladder as ladderOf } from './ladder.js';
+import { ladder as ladderOf, onDemandRungs } from './ladder.js';
 
 const { ladder: rungs } = readSettings({});
 const ladder = (source: { width: number; height: number }, framesPerSecond: number) =>
@@ -54,4 +54,12 @@ describe('ladder', () => {
     expect(names(2560, 1440).at(-1)).toBe('1440p 9000000');
     expect(names(72, 72)).toEqual(['72p 64000']);
   });
+});
+
+it('onDemandRungs are those above a side, never the lowest, never what was copied', () => {
+  const portrait = ladder({ width: 1080, height: 1920 }, 30);
+  expect(onDemandRungs(portrait, 480)).toEqual(['720p', '1080p']);
+  expect(onDemandRungs(portrait, 480, '1080p')).toEqual(['720p']);
+  expect(onDemandRungs(portrait, 100)).toEqual(['360p', '480p', '720p', '1080p']);
+  expect(onDemandRungs(portrait, 1080)).toEqual([]);
 });

@@ -41,6 +41,16 @@ export function ladder(
   return [rung(own, Math.max(LEAST_BITS_PER_SECOND, lowest.maxBitsPerSecond * share))];
 }
 
+/**
+ * The rungs that are made only when somebody asks for them: those of a larger short side than `above`, but for the lowest,
+ * which all plays with, and the one that was copied at next to no cost.
+ */
+export function onDemandRungs(rungs: readonly Rung[], above: number, copied?: string): string[] {
+  return rungs
+    .filter(({ name, width, height }, index) => index > 0 && name !== copied && Math.min(width, height) > above)
+    .map(({ name }) => name);
+}
+
 /** The next even number below; 4:2:0 pictures have at least two rows and columns. */
 function even(pixels: number): number {
   return Math.max(2, Math.floor(pixels / 2) * 2);

@@ -15,7 +15,7 @@ import {
 } from '../media/index.js';
 import { type ByteRange, LookAhead, type UploadedFile, UploadedFiles } from '../uploads/index.js';
 import { BEGINNING_SECONDS, soundSteps, soundUntil } from './early-plan.js';
-import type { PieceKind } from './plan.js';
+import type { RunPieceKind } from './plan.js';
 import { Publisher } from './publisher.js';
 import { SourceFiles } from './source-files.js';
 import { PIECE_JOB_KEY } from './transcoding.jobs.js';
@@ -84,7 +84,7 @@ export class LookAheadJob {
   private async askFor(file: UploadedFile, timing: Timing): Promise<ByteRange[] | null> {
     const pieces = await this.db.query<{
       id: string;
-      kind: PieceKind;
+      kind: RunPieceKind;
       number: number;
       firstFrame: number;
       frameCount: number;

@@ -20,6 +20,12 @@ export const RATES = `
                greatest(1, round(r.segment_duration::numeric / r.timescale)) * r.timescale AS target
         FROM segment WHERE video_id = r.video_id AND run = r.run AND rendition = r.name) each`;
 
+/**
+ * The name of rendition `r` in addresses: another one each time it is made anew, since its segments are kept for good by whoever
+ * loaded them.
+ */
+export const ADDRESS_NAME = `r.name || CASE WHEN r.edition > 1 THEN 'v' || r.edition ELSE '' END`;
+
 /** What a run has made: the rows, the bytes, and what the store says of each object. */
 @Injectable()
 export class MadeRenditions {
@@ -28,20 +34,25 @@ export class MadeRenditions {
     private readonly storage: ObjectStorage,
   ) {}
 
-  /** @throws when the store is away */
-  async read(videoId: string, run: number): Promise<MadeRendition[]> {
+  /**
+   * What is complete, or should be.
+   * @param asked only this rung, that was asked for and is not listed yet, and the lowest, which all others go with
+   * @throws when the store is away
+   */
+  async read(videoId: string, run: number, asked: string | null = null): Promise<MadeRendition[]> {
     const rows = await this.db.query<Omit<MadeRendition, 'init' | 'segments'> & { init: Buffer | null }>(
       `SELECT r.name, r.kind, r.timescale, r.segment_count AS "segmentCount", r.segment_duration::float8 AS "segmentDuration",
               r.total_duration::float8 AS "totalDuration", r.codecs, r.init,
               ceil(coalesce(s.peak, s.average))::float8 AS "peakBitsPerSecond", round(s.average)::float8 AS "averageBitsPerSecond"
-       FROM rendition r CROSS JOIN LATERAL (${RATES}) s WHERE r.video_id = $1 AND r.run = $2 ORDER BY r.position`,
-      [videoId, run],
+       FROM rendition r CROSS JOIN LATERAL (${RATES}) s WHERE r.video_id = $1 AND r.run = $2
+         AND CASE WHEN $3::text IS NULL THEN coalesce(r.on_demand, 'MADE') = 'MADE' ELSE r.name = $3 OR r.position = 0 END ORDER BY r.position`,
+      [videoId, run, asked],
     );
     const parts = await this.db.query<Omit<MadePart, 'objectBytes'> & { rendition: string; key: string }>(
       `SELECT rendition, number, decode_time::float8 AS "decodeTime", duration::float8 AS duration,
               byte_offset::float8 AS "byteOffset", byte_size AS "byteSize", object_key AS key
-       FROM segment WHERE video_id = $1 AND run = $2 ORDER BY number`,
-      [videoId, run],
+       FROM segment WHERE video_id = $1 AND run = $2 AND rendition = ANY($3) ORDER BY number`,
+      [videoId, run, rows.map(({ name }) => name)],
     );
     const sizes = await this.sizesOf(new Set(parts.map(({ key }) => key)));
     return rows.map(({ init, ...rendition }) => ({

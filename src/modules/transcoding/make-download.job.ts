@@ -80,7 +80,6 @@ export class MakeDownloadJob {
          RETURNING d.object_key AS key`,
         [videoId],
       );
-      if (gone.length === 0) return;
       const keys = gone.map(({ key }) => key);
       await this.objects.drop(tx, keys);
     });
@@ -93,7 +92,7 @@ export class MakeDownloadJob {
               EXISTS (SELECT FROM rendition r WHERE r.video_id = v.id AND r.run = v.run AND r.name = $2) AS "hasSound"
        FROM video v CROSS JOIN LATERAL (
          SELECT name FROM rendition r WHERE r.video_id = v.id AND r.run = v.run AND r.kind = 'VIDEO'
-           AND (r.position = 0 OR least(r.width, r.height) <= $3) ORDER BY r.position DESC LIMIT 1) picture
+           AND coalesce(r.on_demand, 'MADE') = 'MADE' AND (r.position = 0 OR least(r.width, r.height) <= $3) ORDER BY r.position DESC LIMIT 1) picture
        WHERE v.id = $1 AND v.state = 'READY' AND v.downloadable AND v.deleted_at IS NULL
          AND NOT EXISTS (SELECT FROM download d WHERE d.video_id = v.id AND d.run = v.run)`,
       [videoId, AUDIO_RENDITION, HIGHEST_RUNG],

@@ -4,6 +4,7 @@ import { type JobContext, jobAttributes } from '../../common/jobs/index.js';
 import { Live } from '../../common/live/index.js';
 import { traceUpload } from '../../common/tracing/index.js';
 import {
+  frameTime,
   MalformedFragments,
   type MediaProgress,
   MediaRunError,
@@ -14,6 +15,7 @@ import {
 } from '../media/index.js';
 import { type UploadedFile, UploadedFiles } from '../uploads/index.js';
 import { VideosService, videoTopic } from '../videos/index.js';
+import { OnDemandRungs } from './on-demand.js';
 import { type PieceKind, type RunSettings, rungsOf } from './plan.js';
 import { Publisher } from './publisher.js';
 import { Scratch } from './scratch.js';
@@ -27,6 +29,8 @@ export interface PieceWork {
   readonly videoId: string;
   readonly run: number;
   readonly kind: PieceKind;
+  /** Of a RUNG: which. */
+  readonly rendition: string | null;
   readonly number: number;
   readonly firstFrame: number;
   readonly frameCount: number;
@@ -51,9 +55,16 @@ const MAX_STRIKES = 3;
 /** Attempts after which a source is known to be broken, and not only a worker's copy of it. */
 const DAMAGE_STRIKES = 2;
 const PROGRESS_MS = 1_000;
-const SPANS = { FIRST: 'encode first', VIDEO: 'encode', AUDIO: 'encode sound', STILLS: 'make stills' } as const;
+const SPANS = {
+  FIRST: 'encode first',
+  VIDEO: 'encode',
+  AUDIO: 'encode sound',
+  STILLS: 'make stills',
+  RUNG: 'encode rung',
+} as const;
 /** Why an attempt ended that never said why. */
 const WORKER_KILLED = 'WORKER_KILLED';
+const GONE = Symbol('gone');
 const MESSAGES: Record<string, string> = {
   [WORKER_KILLED]:
     'Processing this file stopped its worker several times: save it again in another program and upload it anew.',
@@ -75,6 +86,7 @@ export class PieceAttempts {
     private readonly publisher: Publisher,
     private readonly scratch: Scratch,
     private readonly transcoding: TranscodingService,
+    private readonly onDemand: OnDemandRungs,
   ) {}
 
   /**
@@ -95,10 +107,12 @@ export class PieceAttempts {
     if (!work || (isPart && (context.attempt > 1 || work.strikes > 0))) return;
     if (!work.done) {
       const verdict = isPart ? null : await this.begin(work);
+      if (verdict === GONE) return;
       if (verdict !== null) return this.giveUp(work, verdict);
       await this.measured(work, context, isPart, () => this.scratch.folder((folder) => make(work, folder)));
     }
-    await this.publisher.advance(work.videoId, work.run);
+    if (work.kind === 'RUNG') await this.onDemand.advance(work);
+    else await this.publisher.advance(work.videoId, work.run);
   }
 
   private async measured(
@@ -120,7 +134,7 @@ export class PieceAttempts {
     try {
       await traceUpload(work.videoId, SPANS[kind], attributes, make);
       pieces.inc({ kind, outcome: 'done' });
-      const seconds = (work.frameCount * timing.fpsDen) / timing.fpsNum;
+      const seconds = frameTime(timing, work.frameCount);
       if (!isPart) encodeSpeed.observe({ kind }, (seconds * 1000) / (performance.now() - begun));
     } catch (error) {
       if (!(await this.endBadly(work, error, isPart, context.signal))) throw error;
@@ -131,8 +145,8 @@ export class PieceAttempts {
 
   /** To be called as often as one likes: writes at most once a second. */
   progress(work: PieceWork): (progress: MediaProgress) => void {
-    const wholeMs = (work.frameCount * 1000 * work.timing.fpsDen) / work.timing.fpsNum;
-    const startMs = (work.firstFrame * 1000 * work.timing.fpsDen) / work.timing.fpsNum;
+    const wholeMs = 1000 * frameTime(work.timing, work.frameCount);
+    const startMs = 1000 * frameTime(work.timing, work.firstFrame);
     let next = 0;
     return ({ frames, outputMs }) => {
       if (performance.now() < next) return;
@@ -148,13 +162,14 @@ export class PieceAttempts {
     };
   }
 
-  /** Null when the run is over. */
+  /** Null when the run is over, or nobody waits for the rung any more. */
   private async load(pieceId: string): Promise<PieceWork | null> {
     const [row] = await this.db.query<{
       id: string;
       videoId: string;
       run: number;
       kind: PieceKind;
+      rendition: string | null;
       number: number;
       firstFrame: number;
       frameCount: number;
@@ -165,27 +180,30 @@ export class PieceAttempts {
       pictureKey: string | null;
       pictureBytes: string | null;
       settings: RunSettings;
-      rungs: Rung[];
+      rungs: Rung[] | null;
     }>(
-      `SELECT p.id, p.video_id AS "videoId", p.run, p.kind, p.number, p.first_frame AS "firstFrame",
+      `SELECT p.id, p.video_id AS "videoId", p.run, p.kind, p.rendition, p.number, p.first_frame AS "firstFrame",
               p.frame_count AS "frameCount", p.done_at IS NOT NULL AS done, p.strikes,
               t.probe, t.picture, t.settings, t.picture_key AS "pictureKey", o.size_bytes AS "pictureBytes",
               (SELECT json_agg(json_build_object('name', r.name, 'width', r.width, 'height', r.height,
                                                  'maxBitsPerSecond', r.max_bits_per_second) ORDER BY r.position)
-               FROM rendition r WHERE r.video_id = p.video_id AND r.run = p.run AND r.kind = 'VIDEO' AND NOT r.copied) AS rungs
+               FROM rendition r WHERE r.video_id = p.video_id AND r.run = p.run AND r.kind = 'VIDEO' AND NOT r.copied
+                 AND CASE WHEN p.kind = 'RUNG' THEN r.name = p.rendition AND r.on_demand = 'ASKED' ELSE r.on_demand IS NULL END) AS rungs
        FROM piece p
-       JOIN video v ON v.id = p.video_id AND v.run = p.run AND v.deleted_at IS NULL AND v.state IN ('PROCESSING', 'PLAYABLE')
+       JOIN video v ON v.id = p.video_id AND v.run = p.run AND v.deleted_at IS NULL
+         AND CASE WHEN p.kind = 'RUNG' THEN v.state = 'READY' ELSE v.state IN ('PROCESSING', 'PLAYABLE') END
        JOIN transcode_source t ON t.video_id = p.video_id AND t.run = p.run
        LEFT JOIN stored_object o ON o.key = t.picture_key
        WHERE p.id = $1`,
       [pieceId],
     );
     const file = row && (await this.files.ofVideo(row.videoId));
-    if (!row || file?.run !== row.run) return null;
-    const { picture: copy, pictureKey, pictureBytes, ...piece } = row;
+    if (!row?.rungs || file?.run !== row.run) return null;
+    const { picture: copy, pictureKey, pictureBytes, rungs, ...piece } = row;
     const picture = copy ?? row.probe;
     return {
       ...piece,
+      rungs,
       picture,
       pictureObject: pictureKey ? { key: pictureKey, sizeBytes: Number(pictureBytes) } : null,
       file,
@@ -195,19 +213,22 @@ export class PieceAttempts {
 
   /**
    * Counts a strike before the work begins, since who is killed can count nothing afterwards.
-   * @returns why there is to be no further attempt, else null
+   * @returns why there is to be no further attempt, else null; GONE: the piece was given up meanwhile
    */
-  private async begin(work: PieceWork): Promise<string | null> {
+  private async begin(work: PieceWork): Promise<string | typeof GONE | null> {
     const [begun] = await this.db.query(
       `UPDATE piece SET strikes = strikes + 1, fault = $3, progress = 0 WHERE id = $1 AND strikes < $2 RETURNING id`,
       [work.id, MAX_STRIKES, WORKER_KILLED],
     );
     if (begun) return null;
     const [row] = await this.db.query<{ fault: string | null }>('SELECT fault FROM piece WHERE id = $1', [work.id]);
-    return row?.fault ?? WORKER_KILLED;
+    return row ? (row.fault ?? WORKER_KILLED) : GONE;
   }
 
-  private async giveUp({ videoId, run }: PieceWork, code: string): Promise<void> {
+  private async giveUp({ videoId, run, rendition }: PieceWork, code: string): Promise<void> {
+    // What another encoder made before, or a store that lost something, is no fault of the file.
+    const to = code === 'ENCODE_FAILED' ? 'ABSENT' : 'FAILED';
+    if (rendition !== null) return this.onDemand.giveUp({ videoId, run }, rendition, to, code);
     const failure = { code, message: MESSAGES[code] ?? code, retryable: true };
     const step = { videoId, run, to: 'FAILED', stage: 'FAILED', failure } as const;
     const isOver = await this.db.tx(async (tx) => {
@@ -242,7 +263,8 @@ export class PieceAttempts {
     const isKnown = code === 'CORRUPT' && work.file.masterKey !== null && work.strikes > 0;
     if (!isKnown || !piece || piece.strikes < DAMAGE_STRIKES) return false;
     this.logger.log(`video ${work.videoId}, run ${work.run}: ${(error as Error).message}`);
-    await this.transcoding.refuse(work, { code, message: MESSAGES[code] as string });
+    if (work.rendition !== null) await this.onDemand.giveUp(work, work.rendition, 'FAILED', code);
+    else await this.transcoding.refuse(work, { code, message: MESSAGES[code] as string });
     return true;
   }
 }

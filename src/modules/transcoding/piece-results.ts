@@ -4,11 +4,13 @@ import { Live } from '../../common/live/index.js';
 import type { FragmentedFile, Init, Still } from '../media/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { videoTopic } from '../videos/index.js';
+import type { PieceKind } from './plan.js';
 import { PieceRefused } from './transcoding.errors.js';
 
 /** The piece that something was made for. */
 interface PieceOfRun {
   readonly id: string;
+  readonly kind: PieceKind;
   readonly videoId: string;
   readonly run: number;
 }
@@ -170,11 +172,19 @@ export class PieceResults {
    * (KEY SHARE) would let a run end in between.
    */
   private async isCurrent(tx: Tx, work: PieceOfRun): Promise<boolean> {
+    const states = work.kind === 'RUNG' ? ['READY'] : ['PROCESSING', 'PLAYABLE'];
     const rows = await tx.query(
-      `SELECT id FROM video WHERE id = $1 AND run = $2 AND deleted_at IS NULL AND state IN ('PROCESSING', 'PLAYABLE') FOR SHARE`,
-      [work.videoId, work.run],
+      `SELECT id FROM video WHERE id = $1 AND run = $2 AND deleted_at IS NULL AND state = ANY($3) FOR SHARE`,
+      [work.videoId, work.run, states],
     );
-    return rows.length === 1;
+    if (rows.length === 0 || work.kind !== 'RUNG') return rows.length === 1;
+    // Whoever gives the rung up has locked the video, and so was before this statement, or comes after the commit.
+    const asked = await tx.query(
+      `SELECT r.name FROM piece p JOIN rendition r ON r.video_id = p.video_id AND r.run = p.run AND r.name = p.rendition
+       WHERE p.id = $1 AND r.on_demand = 'ASKED'`,
+      [work.id],
+    );
+    return asked.length === 1;
   }
 
   /** The first piece gives a rendition its init segment; every other must have the same. */
@@ -210,11 +220,8 @@ export class PieceResults {
   }
 
   private async giveUp(tx: Tx, made: readonly { key: string }[]): Promise<false> {
-    if (made.length > 0)
-      await this.objects.drop(
-        tx,
-        made.map((each) => each.key),
-      );
+    const keys = made.map((each) => each.key);
+    await this.objects.drop(tx, keys);
     return false;
   }
 }

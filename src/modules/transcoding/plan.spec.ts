@@ -1,6 +1,6 @@
 import type { Timing } from '../media/index.js';
 import { ladder } from './ladder.js';
-import { type PiecePlan, plan, rungsOf, segmentsOf } from './plan.js';
+import { type PiecePlan, plan, rungsOf } from './plan.js';
 
 function timingOf(fpsNum: number, fpsDen: number, frames: number): Timing {
   const gopFrames = Math.round((2 * fpsNum) / fpsDen);
@@ -35,6 +35,16 @@ const RATES = [
   [5, 1],
 ] as const;
 const kinds = (pieces: readonly PiecePlan[]) => pieces.map((piece) => `${piece.kind} ${piece.number}`);
+
+/** The segments of a piece, by number from 1 and length in frames. */
+function segmentsOf(piece: PiecePlan, segmentFrames: number): { number: number; frames: number }[] {
+  const first = piece.firstFrame / segmentFrames + 1;
+  const count = Math.ceil(piece.frameCount / segmentFrames);
+  return Array.from({ length: count }, (_, index) => ({
+    number: first + index,
+    frames: Math.min(segmentFrames, piece.frameCount - index * segmentFrames),
+  }));
+}
 
 describe('plan', () => {
   it('plays early: a first piece of the lowest rung alone', () => {
@@ -86,5 +96,11 @@ describe('plan', () => {
     expect(Math.abs((sound?.totalDuration ?? 0) / 48_000 - (1234 * den) / num)).toBeLessThan(1 / 48_000);
     expect(sound?.segmentDuration).toBe((timing.segmentFrames * 48_000 * den) / num);
     expect(plan(timing, rungs, false, 3).renditions).toHaveLength(2);
+  });
+
+  it('makes no piece where nothing is left to be encoded but the first', () => {
+    const { renditions, pieces } = plan(timingOf(30, 1, 120), rungs, false, 3, { absent: [rungs[1]?.name ?? ''] });
+    expect(renditions.map(({ onDemand }) => onDemand)).toEqual([null, 'ABSENT']);
+    expect(kinds(pieces)).toEqual(['FIRST 0', 'STILLS 0']);
   });
 });

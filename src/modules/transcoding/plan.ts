@@ -1,6 +1,10 @@
 import { AUDIO_RATE, audioPlan, audioSamples, frameTime, type Rung, type Timing } from '../media/index.js';
 
-export type PieceKind = 'FIRST' | 'VIDEO' | 'AUDIO' | 'STILLS';
+/** RUNG: some seconds of one rung, of a video that is READY. */
+export type PieceKind = 'FIRST' | 'VIDEO' | 'AUDIO' | 'STILLS' | 'RUNG';
+
+/** Of what every run makes. */
+export type RunPieceKind = Exclude<PieceKind, 'RUNG'>;
 
 /** What one job makes. */
 export interface PiecePlan {
@@ -27,6 +31,8 @@ export interface RenditionPlan {
   /** Of a video segment but the last; sound is cut at the first AAC frame at or after each multiple of it. */
   readonly segmentDuration: number;
   readonly totalDuration: number;
+  /** It is made when somebody asks for it. */
+  readonly onDemand: 'ABSENT' | null;
 }
 
 export interface Plan {
@@ -47,15 +53,17 @@ export interface RunSettings {
 
 /**
  * Complete before a frame is decoded, so that manifests never grow.
- * @param copied how many of the highest rungs are there already
+ * @param others what its pieces do not make: a rung that is there already, and those that wait to be asked for
  */
 export function plan(
   timing: Timing,
   rungs: readonly Rung[],
   hasSound: boolean,
   segmentsPerPiece: number,
-  copied = 0,
+  others: { copied?: string; absent?: readonly string[] } = {},
 ): Plan {
+  const { copied, absent = [] } = others;
+  const encoded = rungs.filter(({ name }) => name !== copied && !absent.includes(name));
   const renditions: RenditionPlan[] = rungs.map((rung, position) => ({
     ...rung,
     kind: 'VIDEO',
@@ -66,6 +74,7 @@ export function plan(
     segmentCount: timing.segmentCount,
     segmentDuration: timing.segmentFrames * timing.frameDuration,
     totalDuration: timing.frames * timing.frameDuration,
+    onDemand: absent.includes(rung.name) ? 'ABSENT' : null,
   }));
   if (hasSound) {
     renditions.push({
@@ -81,38 +90,34 @@ export function plan(
       segmentCount: audioPlan(timing).length,
       segmentDuration: Math.round(frameTime(timing, timing.segmentFrames) * AUDIO_RATE),
       totalDuration: audioSamples(timing),
+      onDemand: null,
     });
   }
-  return { renditions, pieces: piecesOf(timing, rungs.length - copied, hasSound, segmentsPerPiece) };
+  return { renditions, pieces: piecesOf(timing, encoded.length, hasSound, segmentsPerPiece) };
 }
 
 function piecesOf(timing: Timing, rungCount: number, hasSound: boolean, segmentsPerPiece: number): PiecePlan[] {
   const { frames, segmentFrames, segmentCount } = timing;
-  const pieceFrames = segmentFrames * segmentsPerPiece;
   const pieces: PiecePlan[] = [
     { kind: 'FIRST', number: 0, firstFrame: 0, frameCount: Math.min(segmentFrames, frames) },
   ];
   const firstIsAll = rungCount === 1 && segmentCount === 1;
-  for (let number = 0; !firstIsAll && number * pieceFrames < frames; number++) {
-    const firstFrame = number * pieceFrames;
-    pieces.push({ kind: 'VIDEO', number, firstFrame, frameCount: Math.min(pieceFrames, frames - firstFrame) });
-  }
+  if (!firstIsAll) pieces.push(...picturePieces('VIDEO', timing, segmentsPerPiece));
   if (hasSound) pieces.push({ kind: 'AUDIO', number: 0, firstFrame: 0, frameCount: frames });
   pieces.push({ kind: 'STILLS', number: 0, firstFrame: 0, frameCount: frames });
   return pieces;
 }
 
+/** The whole picture, in pieces. */
+export function picturePieces(kind: 'VIDEO' | 'RUNG', timing: Timing, segmentsPerPiece: number): PiecePlan[] {
+  const length = timing.segmentFrames * segmentsPerPiece;
+  return Array.from({ length: Math.ceil(timing.frames / length) }, (_, number) => {
+    const firstFrame = number * length;
+    return { kind, number, firstFrame, frameCount: Math.min(length, timing.frames - firstFrame) };
+  });
+}
+
 /** The rungs that a piece makes: the first piece of all is the lowest alone, to play early. */
 export function rungsOf<T>(kind: PieceKind, rungs: readonly T[]): T[] {
   return kind === 'FIRST' ? rungs.slice(0, 1) : [...rungs];
-}
-
-/** The segments of a piece, by number from 1 and length in frames. */
-export function segmentsOf(piece: PiecePlan, segmentFrames: number): { number: number; frames: number }[] {
-  const first = piece.firstFrame / segmentFrames + 1;
-  const count = Math.ceil(piece.frameCount / segmentFrames);
-  return Array.from({ length: count }, (_, index) => ({
-    number: first + index,
-    frames: Math.min(segmentFrames, piece.frameCount - index * segmentFrames),
-  }));
 }

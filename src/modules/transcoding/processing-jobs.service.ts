@@ -39,7 +39,7 @@ export class ProcessingJobs {
   ): Promise<{ rows: ProcessingJobRow[]; hasNextPage: boolean }> {
     const { videoId, state } = filter;
     if (!videoId && !state) throw new InvalidInput('Say which video, or which state, or both.', ['state']);
-    const values: unknown[] = [PROCESSING_QUEUES, first + 1];
+    const values: unknown[] = [[...PROCESSING_QUEUES, 'spare'], first + 1];
     const given = (value: unknown) => `$${values.push(value)}`;
     const conditions = ['j.subject IS NOT NULL', 'j.queue = ANY($1)'];
     if (videoId) conditions.push(`j.subject = ${given(videoId)}`);

@@ -25,12 +25,19 @@ it('secondsLeft', () => {
 });
 
 it('renditionState', () => {
-  const rendition = { hasFirst: false, segments: 0, segmentCount: 3, videoFailed: false };
+  const rendition = { hasFirst: false, segments: 0, segmentCount: 3, videoFailed: false, onDemand: null };
   expect(renditionState(rendition)).toBe('PENDING');
   expect(renditionState({ ...rendition, hasFirst: true, segments: 1 })).toBe('PLAYABLE');
   expect(renditionState({ ...rendition, segments: 1 })).toBe('PENDING');
   expect(renditionState({ ...rendition, hasFirst: true, segments: 1, videoFailed: true })).toBe('FAILED');
   expect(renditionState({ ...rendition, hasFirst: true, segments: 3, videoFailed: true })).toBe('READY');
+  // As long as nobody has looked at all of it, it is not READY, however much is there.
+  const all = { ...rendition, hasFirst: true, segments: 3 };
+  expect(renditionState({ ...rendition, onDemand: 'ABSENT' })).toBe('ON_DEMAND');
+  expect(renditionState({ ...rendition, onDemand: 'ASKED' })).toBe('PENDING');
+  expect(renditionState({ ...all, onDemand: 'ASKED' })).toBe('PLAYABLE');
+  expect(renditionState({ ...all, onDemand: 'MADE' })).toBe('READY');
+  expect(renditionState({ ...rendition, onDemand: 'FAILED' })).toBe('FAILED');
 });
 
 it('runProgress goes by the queue where it can, else by what was done so far', () => {

@@ -9,7 +9,7 @@ export interface KindProgress {
 }
 
 /** What a frame costs beside one that goes through the whole ladder (measured on two cores). */
-const COST: Record<PieceKind, number> = { FIRST: 0.15, VIDEO: 1, AUDIO: 0.03, STILLS: 0.01 };
+const COST: Record<PieceKind, number> = { FIRST: 0.15, VIDEO: 1, AUDIO: 0.03, STILLS: 0.01, RUNG: 0 };
 /** Below it an estimate would be a guess. */
 const LEAST_PROGRESS = 0.02;
 
@@ -38,7 +38,10 @@ export function runProgress(
   return { progress, secondsLeft: run && (run.expectedSeconds ?? secondsLeft(progress, run.seconds)) };
 }
 
-export type RenditionState = 'PENDING' | 'PLAYABLE' | 'READY' | 'FAILED';
+export type RenditionState = 'ON_DEMAND' | 'PENDING' | 'PLAYABLE' | 'READY' | 'FAILED';
+
+/** Of a rung that is made when it is asked for; null: it is made with the video. */
+export type OnDemandState = 'ABSENT' | 'ASKED' | 'MADE' | 'FAILED' | null;
 
 /** A rendition plays from its first segment on. */
 export function renditionState(rendition: {
@@ -46,7 +49,12 @@ export function renditionState(rendition: {
   segments: number;
   segmentCount: number;
   videoFailed: boolean;
+  onDemand: OnDemandState;
 }): RenditionState {
+  if (rendition.onDemand === 'FAILED') return 'FAILED';
+  if (rendition.onDemand === 'ABSENT') return rendition.videoFailed ? 'FAILED' : 'ON_DEMAND';
+  // It is READY once it was looked at as a whole.
+  if (rendition.onDemand === 'ASKED') return rendition.hasFirst ? 'PLAYABLE' : 'PENDING';
   if (rendition.segments >= rendition.segmentCount) return 'READY';
   if (rendition.videoFailed) return 'FAILED';
   return rendition.hasFirst ? 'PLAYABLE' : 'PENDING';

@@ -6,7 +6,7 @@ import { StoredObjects } from '../storage/index.js';
 import { VideosService } from '../videos/index.js';
 import { presentationFaults } from './conformance.js';
 import { MadeRenditions } from './made-renditions.js';
-import type { PieceKind } from './plan.js';
+import type { RunPieceKind } from './plan.js';
 import {
   inOrder,
   jobOf,
@@ -132,11 +132,8 @@ export class Publisher {
        RETURNING before.picture_key AS key`,
       [videoId, run],
     );
-    if (copies.length > 0)
-      await this.objects.drop(
-        tx,
-        copies.map((copy) => copy.key),
-      );
+    const keys = copies.map(({ key }) => key);
+    await this.objects.drop(tx, keys);
     return 'ready';
   }
 
@@ -145,12 +142,12 @@ export class Publisher {
     tx: Tx,
     videoId: string,
     run: number,
-    pieces: readonly { id: string; kind: PieceKind; number: number; frameCount: number; segments?: number }[],
+    pieces: readonly { id: string; kind: RunPieceKind; number: number; frameCount: number; segments?: number }[],
   ): Promise<void> {
     const [size] = await tx.query<RunSize & { owner: string }>(
       `SELECT v.owner_id AS owner, array_agg(r.width * r.height ORDER BY r.position) AS pixels,
               min(r.frame_rate_num::float8 / r.frame_rate_den) AS "framesPerSecond"
-       FROM video v JOIN rendition r ON r.video_id = v.id AND r.run = $2 AND r.kind = 'VIDEO' AND NOT r.copied
+       FROM video v JOIN rendition r ON r.video_id = v.id AND r.run = $2 AND r.kind = 'VIDEO' AND NOT r.copied AND r.on_demand IS NULL
        WHERE v.id = $1 GROUP BY v.owner_id`,
       [videoId, run],
     );
@@ -202,7 +199,7 @@ export class Publisher {
       );
       return;
     }
-    const pieces = await tx.query<{ id: string; kind: PieceKind; number: number; frameCount: number }>(
+    const pieces = await tx.query<{ id: string; kind: RunPieceKind; number: number; frameCount: number }>(
       `SELECT id, kind, number, frame_count AS "frameCount" FROM piece p WHERE video_id = $1 AND run = $2 AND kind <> 'STILLS' AND done_at IS NULL
          AND NOT EXISTS (SELECT FROM job j WHERE j.dedupe_key = $3 || p.id) ORDER BY number LIMIT $4`,
       [videoId, run, PIECE_JOB_KEY, most],

@@ -16,6 +16,15 @@ export class CannotRetry extends DomainError {
   }
 }
 
+/** Of what is made when it is asked for, as much waits as may. */
+export class TooManyAsked extends DomainError {
+  constructor() {
+    super('TOO_MANY_ASKED', 'Many renditions wait to be made. Ask again later; another one plays meanwhile.', {
+      field: ['name'],
+    });
+  }
+}
+
 /** A piece that came out wrong, whatever the encoder said of it: the input's fault until it works elsewhere. */
 export class PieceRefused extends Error {
   /** What the encoder said, where that tells more. */

@@ -5,6 +5,7 @@ import { type ProcessingStage, Video, type VideoRow } from '../videos/index.js';
 import { type RenditionState, runProgress } from './progress.js';
 
 export const RenditionStateEnum = {
+  ON_DEMAND: 'ON_DEMAND',
   PENDING: 'PENDING',
   PLAYABLE: 'PLAYABLE',
   READY: 'READY',
@@ -14,10 +15,11 @@ registerEnumType(RenditionStateEnum, {
   name: 'RenditionState',
   description: 'How much of a rendition is there.',
   valuesMap: {
+    ON_DEMAND: { description: 'It is made when somebody asks for it: `requestRendition`.' },
     PENDING: { description: 'It does not play yet.' },
     PLAYABLE: { description: 'It plays from the start; the rest is being made.' },
     READY: { description: 'All of it is there.' },
-    FAILED: { description: 'It was given up with the video.' },
+    FAILED: { description: 'It was given up: with the video, or by itself where it was made on demand.' },
   },
 });
 
@@ -128,6 +130,30 @@ export class RetryProcessingPayload {
   @Field(() => [UserError], {
     description:
       'Empty when it worked. NOTHING_TO_PROCESS: there is no complete upload. CANNOT_RETRY: it is blocked, or another run has just begun.',
+  })
+  userErrors: DomainError[] = [];
+}
+
+@InputType({ description: 'Which rendition to make.' })
+export class RequestRenditionInput {
+  @Field(() => ID, { description: 'Of which video.' })
+  videoId: string;
+
+  @Field(() => String, { description: 'Its `name`, of those that are ON_DEMAND.' })
+  name: string;
+}
+
+@ObjectType({ description: 'What came of it.' })
+export class RequestRenditionPayload {
+  @Field(() => Rendition, {
+    nullable: true,
+    description: 'As it is now: PENDING when it will be made; whatever it was before when there was nothing to do.',
+  })
+  rendition: Rendition | null = null;
+
+  @Field(() => [UserError], {
+    description:
+      'Empty when it worked. NOT_FOUND: the video is not yours to watch, or has no such rendition. TOO_MANY_ASKED: so many wait to be made that no further one is taken.',
   })
   userErrors: DomainError[] = [];
 }

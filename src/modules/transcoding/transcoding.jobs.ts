@@ -1,5 +1,5 @@
 import { defineJob, type JobDefinition } from '../../common/jobs/index.js';
-import type { PieceKind } from './plan.js';
+import type { PieceKind, RunPieceKind } from './plan.js';
 
 /** Reads the master's header, judges it, and plans the run. */
 export const ProbeVideo = defineJob<{ videoId: string; run: number }>({ name: 'ProbeVideo', queue: 'probe' });
@@ -17,6 +17,9 @@ export const EncodeFirstSound = defineJob<{ pieceId: string; segments?: number }
   name: 'EncodeFirstSound',
   queue: 'first',
 });
+
+/** Of a rung that somebody asked for: behind all other work. */
+export const EncodeRung = defineJob<{ pieceId: string }>({ name: 'EncodeRung', queue: 'spare' });
 
 export const MakeStills = defineJob<{ pieceId: string }>({ name: 'MakeStills', queue: 'encode' });
 
@@ -43,7 +46,7 @@ const SOUND_MEGAPIXELS = 5;
  * Stills take next to nothing, and all is ready but for them: they are `next`.
  */
 export function jobOf(
-  piece: { kind: PieceKind; frameCount: number; segments?: number },
+  piece: { kind: RunPieceKind; frameCount: number; segments?: number },
   size: RunSize,
 ): { definition: JobDefinition<{ pieceId: string }>; cost: number; next?: boolean } {
   const megapixels = (pixels: readonly number[]) => (piece.frameCount * pixels.reduce((a, b) => a + b, 0)) / 1e6;

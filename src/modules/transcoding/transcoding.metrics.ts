@@ -1,6 +1,6 @@
 import { counter, gauge, histogram } from '../../common/metrics/index.js';
 
-const KINDS = ['FIRST', 'VIDEO', 'AUDIO', 'STILLS'] as const;
+const KINDS = ['FIRST', 'VIDEO', 'AUDIO', 'STILLS', 'RUNG'] as const;
 
 export const piecesRunning = gauge('sluice_pieces_running', 'Pieces that this process makes now', { kind: KINDS });
 export const pieces = counter(
@@ -23,4 +23,13 @@ export const processing = histogram(
   'From the verified original until the video plays, and until it is ready',
   [1, 2, 5, 10, 30, 60, 300, 1800, 7200],
   ['until'],
+);
+export const onDemandAsks = counter(
+  'sluice_on_demand_requests_total',
+  'Rungs that may be left out: a player began to load one that is there; one that is not begins to be made; is being made; refused',
+  { outcome: ['hit', 'begun', 'under_way', 'refused'] },
+);
+export const onDemandFreed = counter(
+  'sluice_on_demand_freed_bytes_total',
+  'Bytes of rungs that were deleted since nobody had watched',
 );

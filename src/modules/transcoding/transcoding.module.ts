@@ -11,6 +11,7 @@ import { LookAheadJob } from './look-ahead.job.js';
 import { MadeRenditions } from './made-renditions.js';
 import { MakeDownloadJob } from './make-download.job.js';
 import { MakeStillsJob } from './make-stills.job.js';
+import { OnDemandRungs } from './on-demand.js';
 import { PieceAttempts } from './piece-attempts.js';
 import { PieceResults } from './piece-results.js';
 import { ProbeVideoJob } from './probe-video.job.js';
@@ -26,11 +27,11 @@ import { TranscodingService } from './transcoding.service.js';
 @Module({
   imports: [StorageModule, MediaModule, VideosModule, UploadsModule],
   providers: [
-    ...[TranscodingService, TranscodingResolver, Publisher, MadeRenditions, Scratch, SourceFiles],
-    ...[EncodeQueue, ProcessingJobs, ProcessingJobsResolver, PieceAttempts, PieceResults],
+    ...[TranscodingService, TranscodingResolver, Publisher, MadeRenditions, OnDemandRungs],
+    ...[Scratch, SourceFiles, EncodeQueue, ProcessingJobs, ProcessingJobsResolver, PieceAttempts, PieceResults],
     ...[StartProcessing, LookAheadJob, ProbeVideoJob, EncodePieceJob, EncodeAudioJob, MakeStillsJob, MakeDownloadJob],
     FreeRunsJob,
   ],
-  exports: [TranscodingService],
+  exports: [TranscodingService, OnDemandRungs],
 })
 export class TranscodingModule {}

@@ -1,13 +1,27 @@
-import { Args, ResolveField, Resolver } from '@nestjs/graphql';
-import { type Actor, Authenticated, CurrentActor } from '../../common/access/index.js';
+import { Args, Context, ResolveField, Resolver } from '@nestjs/graphql';
+import { type Actor, Authenticated, CurrentActor, Public } from '../../common/access/index.js';
+import { NotFound } from '../../common/errors/index.js';
 import { decodeId, Mutates, type OperationContext } from '../../common/graphql/index.js';
-import { Video } from '../videos/index.js';
-import { Processing, Rendition, RetryProcessingInput, RetryProcessingPayload } from './transcoding.graphql.js';
+import { addressBlock } from '../../common/http/index.js';
+import { Video, VideosService } from '../videos/index.js';
+import { OnDemandRungs } from './on-demand.js';
+import {
+  Processing,
+  Rendition,
+  RequestRenditionInput,
+  RequestRenditionPayload,
+  RetryProcessingInput,
+  RetryProcessingPayload,
+} from './transcoding.graphql.js';
 import { TranscodingService } from './transcoding.service.js';
 
 @Resolver(() => Video)
 export class TranscodingResolver {
-  constructor(private readonly transcoding: TranscodingService) {}
+  constructor(
+    private readonly transcoding: TranscodingService,
+    private readonly onDemand: OnDemandRungs,
+    private readonly videos: VideosService,
+  ) {}
 
   @Mutates(() => RetryProcessingPayload, {
     description: 'Processes the uploaded file anew, from the beginning. For owners and editors of its channel.',
@@ -19,6 +33,26 @@ export class TranscodingResolver {
   ): Promise<RetryProcessingPayload> {
     const row = await this.transcoding.retry(actor, decodeId('Video', input.videoId, ['videoId']));
     return Object.assign(new RetryProcessingPayload(), { video: Video.of(row) });
+  }
+
+  @Mutates(() => RequestRenditionPayload, {
+    description:
+      'Has a rendition made that is ON_DEMAND, for whoever may watch the video. Another one plays meanwhile; `videoProgress` tells when it is there. Repeating it is no error.',
+  })
+  @Public()
+  async requestRendition(
+    @Args('input') { videoId, name }: RequestRenditionInput,
+    @CurrentActor() actor: Actor | null,
+    @Context() context: OperationContext,
+  ): Promise<RequestRenditionPayload> {
+    const video = await this.videos.visible(decodeId('Video', videoId, ['videoId']), actor);
+    if (!video) throw new NotFound('video', ['videoId']);
+    const viewer = actor?.userId ?? addressBlock(context.ip);
+    const edits = await this.videos.mayEdit(video, actor);
+    const asked = await this.onDemand.ask({ videoId: video.id, run: video.run }, name, viewer, edits);
+    const renditions = (await this.transcoding.renditionsOf([video.id])).get(video.id);
+    const rendition = renditions?.find((each) => each.name === asked) ?? null;
+    return Object.assign(new RequestRenditionPayload(), { rendition });
   }
 
   @ResolveField(() => [Rendition], { description: 'The lowest first. Empty until probed.' })

@@ -9,10 +9,11 @@ import { StoredObjects } from '../storage/index.js';
 import { UploadsService } from '../uploads/index.js';
 import { type VideoRow, VideosService } from '../videos/index.js';
 import { EncodeQueue } from './encode-queue.js';
-import { ladder } from './ladder.js';
+import { ladder, onDemandRungs } from './ladder.js';
+import { ADDRESS_NAME } from './made-renditions.js';
 import { type MadeSegments, PieceResults } from './piece-results.js';
-import { AUDIO_RENDITION, type PieceKind, plan, type RunSettings } from './plan.js';
-import { type KindProgress, type RenditionState, renditionState } from './progress.js';
+import { plan, type RunPieceKind, type RunSettings } from './plan.js';
+import { type KindProgress, type OnDemandState, type RenditionState, renditionState } from './progress.js';
 import { Publisher } from './publisher.js';
 import { CannotRetry, NothingToProcess } from './transcoding.errors.js';
 import { ASKED_FOR, FreeRuns, PIECE_JOB_KEY } from './transcoding.jobs.js';
@@ -89,7 +90,12 @@ export class TranscodingService {
     // Never the lowest: stills are made of its key pictures, which must be where we put them.
     const copied = top && rungs.length > 1 && found.copyTop ? await found.copyTop(top, times) : null;
     const hasSound = mainAudio(found.probe) !== null;
-    const { renditions, pieces } = plan(times, rungs, hasSound, segmentsPerPiece, copied ? 1 : 0);
+    // Where the picture is read from a copy, that goes when the video is READY.
+    const absent = found.picture ? [] : onDemandRungs(rungs, this.config.onDemandAbove, copied?.rendition);
+    const { renditions, pieces } = plan(times, rungs, hasSound, segmentsPerPiece, {
+      copied: copied?.rendition,
+      absent,
+    });
     const about = {
       'sluice.rungs': renditions.map(({ name }) => name),
       'sluice.pieces': pieces.length,
@@ -113,7 +119,7 @@ export class TranscodingService {
           }));
         if (!described) {
           const written = [found.picture, copied].flatMap((object) => (object ? [object.key] : []));
-          if (written.length > 0) await this.objects.drop(tx, written);
+          await this.objects.drop(tx, written);
           return false;
         }
         await tx.query(
@@ -134,16 +140,16 @@ export class TranscodingService {
         }
         await tx.query(
           `INSERT INTO rendition (video_id, run, name, kind, position, width, height, frame_rate_num, frame_rate_den, timescale,
-                                max_bits_per_second, segment_count, segment_duration, total_duration)
+                                max_bits_per_second, segment_count, segment_duration, total_duration, on_demand)
          SELECT $1, $2, name, kind, position, width, height, "frameRateNum", "frameRateDen", timescale,
-                "maxBitsPerSecond", "segmentCount", "segmentDuration", "totalDuration"
+                "maxBitsPerSecond", "segmentCount", "segmentDuration", "totalDuration", "onDemand"
          FROM json_to_recordset($3) AS t(name text, kind text, position int, width int, height int, "frameRateNum" int,
                 "frameRateDen" int, timescale int, "maxBitsPerSecond" int, "segmentCount" int,
-                "segmentDuration" bigint, "totalDuration" bigint)`,
+                "segmentDuration" bigint, "totalDuration" bigint, "onDemand" text)`,
           [videoId, run, JSON.stringify(renditions)],
         );
         if (copied) await this.results.adopt(tx, video, copied);
-        const rows = await tx.query<{ id: string; kind: PieceKind; number: number; frameCount: number }>(
+        const rows = await tx.query<{ id: string; kind: RunPieceKind; number: number; frameCount: number }>(
           `INSERT INTO piece (video_id, run, kind, number, first_frame, frame_count)
          SELECT $1, $2, kind, number, "firstFrame", "frameCount"
          FROM json_to_recordset($3) AS t(kind text, number int, "firstFrame" int, "frameCount" int)
@@ -225,13 +231,14 @@ export class TranscodingService {
    */
   async hurry(wanted: { videoId: string; run: number; rendition: string; segmentNumber: number }): Promise<void> {
     const { videoId, run, rendition, segmentNumber } = wanted;
-    const kind: PieceKind = rendition === AUDIO_RENDITION ? 'AUDIO' : 'VIDEO';
     await this.db.query(
       `WITH wanted AS (
-         SELECT j.id, j.queue, j.owner, j.turn FROM piece p
+         SELECT j.id, j.queue, j.owner, j.turn FROM rendition r
+         JOIN piece p ON p.video_id = r.video_id AND p.run = r.run AND p.done_at IS NULL AND CASE
+           WHEN r.kind = 'AUDIO' THEN p.kind = 'AUDIO' WHEN r.on_demand IS NULL THEN p.kind = 'VIDEO' ELSE p.kind = 'RUNG' AND p.rendition = r.name END
          JOIN transcode_source t ON t.video_id = p.video_id AND t.run = p.run JOIN job j ON j.dedupe_key = $6 || p.id
-         WHERE p.video_id = $1 AND p.run = $2 AND p.kind = $3 AND p.done_at IS NULL AND j.state = 'QUEUED' AND j.priority > $5
-           AND p.number = CASE WHEN $3 = 'AUDIO' THEN 0 ELSE ($4::int - 1) / (t.settings->>'segmentsPerPiece')::int END
+         WHERE r.video_id = $1 AND r.run = $2 AND ${ADDRESS_NAME} = $3 AND j.state = 'QUEUED' AND j.priority > $5
+           AND p.number = CASE WHEN r.kind = 'AUDIO' THEN 0 ELSE ($4::int - 1) / (t.settings->>'segmentsPerPiece')::int END
          FOR UPDATE OF j SKIP LOCKED
        ), ahead AS (
          SELECT j.id, j.turn FROM wanted w JOIN job j ON j.queue = w.queue AND j.owner = w.owner AND j.state = 'QUEUED'
@@ -240,7 +247,7 @@ export class TranscodingService {
        UPDATE job SET priority = CASE WHEN job.id = wanted.id THEN $5 ELSE priority END,
                       turn = CASE WHEN job.id = wanted.id THEN coalesce(ahead.turn, job.turn) ELSE wanted.turn END
        FROM wanted LEFT JOIN ahead ON true WHERE job.id IN (wanted.id, ahead.id)`,
-      [videoId, run, kind, segmentNumber, ASKED_FOR, PIECE_JOB_KEY],
+      [videoId, run, rendition, segmentNumber, ASKED_FOR, PIECE_JOB_KEY],
     );
   }
 
@@ -283,7 +290,7 @@ export class TranscodingService {
       }
       await tx.query('DELETE FROM piece WHERE video_id = $1 AND run <= $2', [videoId, run]);
       await tx.query('DELETE FROM rendition WHERE video_id = $1 AND run <= $2', [videoId, run]);
-      if (keys.length > 0) await this.objects.drop(tx, keys);
+      await this.objects.drop(tx, keys);
     });
   }
 
@@ -296,13 +303,14 @@ export class TranscodingService {
         segmentCount: number;
         hasFirst: boolean;
         videoFailed: boolean;
+        onDemand: OnDemandState;
       }
     >(
       `SELECT r.video_id AS "videoId", r.name, r.width, r.height, r.frame_rate_num::float8 / r.frame_rate_den AS "frameRate",
               coalesce(r.codecs, '') AS codecs, coalesce(r.average_bits_per_second, r.max_bits_per_second) AS "averageBitsPerSecond",
-              r.segment_count AS "segmentCount", v.state IN ('FAILED', 'BLOCKED') AS "videoFailed",
+              r.segment_count AS "segmentCount", v.state IN ('FAILED', 'BLOCKED') AS "videoFailed", r.on_demand AS "onDemand",
               -- Counting is for runs under way: what is READY has all.
-              CASE WHEN v.state = 'READY' THEN r.segment_count
+              CASE WHEN v.state = 'READY' AND coalesce(r.on_demand, 'MADE') = 'MADE' THEN r.segment_count
                    ELSE (SELECT count(*)::int FROM segment s WHERE s.video_id = r.video_id AND s.run = r.run AND s.rendition = r.name) END AS segments,
               EXISTS (SELECT FROM segment s WHERE s.video_id = r.video_id AND s.run = r.run AND s.rendition = r.name AND s.number = 1) AS "hasFirst"
        FROM rendition r JOIN video v ON v.id = r.video_id AND v.run = r.run

@@ -82,6 +82,10 @@ export class VideoEntity {
   @Column('int', { name: 'processing_attempts', default: 0 })
   processingAttempts: number;
 
+  /** To the hour; when it was made, until it is. */
+  @Column('timestamptz', { name: 'watched_at', default: () => 'now()' })
+  watchedAt: Date;
+
   @Column('timestamptz', { name: 'created_at', default: () => 'now()' })
   createdAt: Date;
 

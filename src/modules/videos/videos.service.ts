@@ -62,6 +62,10 @@ export class VideosService {
     return canWatch(video, actor, role, video.readAt) ? video : null;
   }
 
+  async mayEdit(video: { channelId: string }, actor: Actor | null): Promise<boolean> {
+    return actor !== null && canEdit(actor, await this.roleIn(video, actor));
+  }
+
   /**
    * @throws NotFound when it is missing, or not the actor's to see
    * @throws NotAnEditor when it is theirs to see only
@@ -154,6 +158,8 @@ export class VideosService {
       const [row] = await tx.query<Video>(
         `UPDATE video v SET title = coalesce($2, title), description = coalesce($3, description),
                 visibility = coalesce($4, visibility), downloadable = coalesce($7, downloadable), publish_at = CASE WHEN $5 THEN $6::timestamptz ELSE publish_at END,
+                -- Others will watch it then.
+                watched_at = CASE WHEN $5 OR $4 <> visibility THEN now() ELSE watched_at END,
                 access_epoch = access_epoch + CASE WHEN ($4 = 'PRIVATE' AND visibility <> 'PRIVATE')
                                                      OR ($5 AND $6::timestamptz > now()) THEN 1 ELSE 0 END
          WHERE id = $1 AND deleted_at IS NULL RETURNING ${this.columns}`,
@@ -306,6 +312,14 @@ export class VideosService {
     await this.events.publish(tx, RunWithdrawn, { videoId, run: row.run - 1 });
     tx.afterCommit(() => this.live.tick(videoTopic(videoId)));
     return true;
+  }
+
+  /** Somebody watches it. Costs a write once an hour, however often it is called. */
+  async noteWatched(videoId: string): Promise<void> {
+    await this.db.query(
+      `UPDATE video SET watched_at = now() WHERE id = $1 AND watched_at < now() - interval '1 hour'`,
+      [videoId],
+    );
   }
 
   private async roleIn(video: { channelId: string }, actor: Actor | null) {
