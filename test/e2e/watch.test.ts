@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { Database } from '../../src/common/database/index.js';
 import { encodeId } from '../../src/common/graphql/index.js';
+import { addressBlock } from '../../src/common/http/index.js';
 import { Live } from '../../src/common/live/index.js';
+import { RateLimits } from '../../src/common/rate-limits/index.js';
 import { ObjectStorage } from '../../src/modules/storage/index.js';
 import { type Clip, insertSegments, insertStills, insertVideo, makeClip } from '../integration/streaming-clip.js';
 import { until } from '../support/client.js';
@@ -124,6 +126,110 @@ it('takes up a rung, previews and new addresses while it plays, without a break'
   await shows(page, 'video.ended');
   expect(await breaks(page)).toEqual([]);
   expect(await page.getByRole('alert').allTextContents()).toEqual([]);
+  await page.close();
+}, 120_000);
+
+/** The entry of the quality menu, also while that is closed. */
+const entry = (page: Page, rung: string) =>
+  page.locator('.qualities button', { has: page.locator('span', { hasText: new RegExp(`^${rung}$`) }) });
+async function choose(page: Page, rung: string): Promise<void> {
+  await page.mouse.move(640, 300);
+  await page.getByRole('button', { name: 'Quality: Auto' }).focus();
+  await page.keyboard.press('Enter');
+  await entry(page, rung).focus();
+  await page.keyboard.press('Enter');
+}
+const becomes = async (videoId: string, onDemand: string) => {
+  await app.database.query(`UPDATE rendition SET on_demand = $2 WHERE video_id = $1 AND name = '360p'`, [
+    videoId,
+    onDemand,
+  ]);
+  app.get(Live).tick(`video:${videoId}`);
+};
+const onDemandOf = (videoId: string) =>
+  app.database.query<{ state: string }>(
+    `SELECT on_demand AS state FROM rendition WHERE video_id = $1 AND name = '360p'`,
+    [videoId],
+  );
+
+it('has a rung made that its viewer chooses, plays another meanwhile, and takes it up once all of it is there', async () => {
+  const { videoId } = await insertVideo(app.get(Database), clip, { state: 'READY' });
+  await make(videoId, { '240p': ALL, audio: ALL });
+  await becomes(videoId, 'ABSENT');
+  const page = await watched(videoId, 0.5);
+  expect(await entry(page, '360p').textContent()).toBe('360pmade when chosen');
+  await choose(page, '360p');
+  await page.getByRole('button', { name: 'Quality: 360p' }).waitFor();
+  await until(
+    () => entry(page, '360p').textContent(),
+    (text) => text === '360pwaiting',
+  );
+  expect(await onDemandOf(videoId)).toEqual([{ state: 'ASKED' }]);
+  await make(videoId, { '360p': [1, 2, 3, 4] });
+  await until(
+    () => entry(page, '360p').textContent(),
+    (text) => text === '360p80 %',
+  );
+  expect(await page.evaluate(`document.querySelector('video').videoHeight`)).toBe(240);
+  await make(videoId, { '360p': [5] });
+  await becomes(videoId, 'MADE');
+  await shows(page, 'video.videoHeight === 360');
+  await page.evaluate(`document.querySelector('video').playbackRate = 2`);
+  await shows(page, 'video.ended');
+  expect(await breaks(page)).toEqual([]);
+  expect(await page.getByRole('alert').allTextContents()).toEqual([]);
+  await page.close();
+}, 120_000);
+
+it('says why a rung is not made, and goes on', async () => {
+  const [{ videoId }, other] = await Promise.all([
+    insertVideo(app.get(Database), clip, { state: 'READY' }),
+    insertVideo(app.get(Database), clip),
+  ]);
+  await make(videoId, { '240p': ALL, audio: ALL });
+  await becomes(videoId, 'ABSENT');
+  // What waits of the same owner.
+  await app.database.query('UPDATE video SET owner_id = (SELECT owner_id FROM video WHERE id = $1) WHERE id = $2', [
+    videoId,
+    other.videoId,
+  ]);
+  await app.database.query(
+    `INSERT INTO rendition (video_id, run, name, kind, position, timescale, max_bits_per_second, segment_count, segment_duration,
+                            total_duration, on_demand)
+     SELECT video_id, run, n || 'p', kind, 10 + n, timescale, max_bits_per_second, segment_count, segment_duration, total_duration, 'ASKED'
+     FROM rendition, generate_series(1, 8) n WHERE video_id = $1 AND name = '360p'`,
+    [other.videoId],
+  );
+  const page = await watched(videoId, 0.5);
+  const isToldOf = (words: string) => page.getByRole('alert').filter({ hasText: words }).waitFor();
+  await choose(page, '360p');
+  await isToldOf('360p is not made. Many renditions wait');
+  await page.getByRole('button', { name: 'Quality: Auto' }).waitFor();
+  await app.database.query(`DELETE FROM rendition WHERE video_id = $1`, [other.videoId]);
+
+  const limit = { name: 'requestRendition', points: 30, seconds: 3_600 };
+  const viewer = addressBlock('127.0.0.1');
+  const left = await app.get(RateLimits).spend(limit, viewer, 0);
+  const points = Number(/r=(\d+)/.exec(left.ratelimit ?? '')?.[1]);
+  await app.get(RateLimits).spend(limit, viewer, points);
+  await choose(page, '360p');
+  await isToldOf('360p is not made. Too many requests');
+  app.get(RateLimits).giveBack(limit, viewer, points);
+
+  await choose(page, '360p');
+  await until(
+    () => onDemandOf(videoId),
+    ([rung]) => rung?.state === 'ASKED',
+  );
+  await until(
+    () => entry(page, '360p').textContent(),
+    (text) => text === '360pwaiting',
+  );
+  await becomes(videoId, 'FAILED');
+  await isToldOf('360p is not made. Something went wrong');
+  expect(await entry(page, '360p').count()).toBe(0);
+  await page.getByRole('button', { name: 'Quality: Auto' }).waitFor();
+  expect(await breaks(page)).toEqual([]);
   await page.close();
 }, 120_000);
 

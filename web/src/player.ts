@@ -70,11 +70,14 @@ export class Player {
   private storyboardUrl: string | null = null;
   private previewed: string | null = null;
 
-  /** @param on.gone an address is no good any more; the player goes on asking for as long as it is not closed */
+  /**
+   * @param on.gone an address is no good any more; the player goes on asking for as long as it is not closed
+   * @param on.chosen the viewer wants this rung; null: whatever the link carries
+   */
   constructor(
     private readonly container: HTMLElement,
     private readonly video: HTMLVideoElement,
-    private readonly on: { failed: (message: string) => void; gone: () => void },
+    private readonly on: { failed: (message: string) => void; gone: () => void; chosen: (name: string | null) => void },
   ) {}
 
   async open(): Promise<void> {
@@ -188,9 +191,16 @@ export class Player {
     await this.engine.destroy();
   }
 
+  /** As if the viewer had never chosen this rung. */
+  leave(name: string): void {
+    if (this.wanted === name) this.wanted = null;
+    this.follow();
+  }
+
   private choose(name: string | null): void {
     this.wanted = name;
     this.follow();
+    this.on.chosen(name);
   }
 
   /** Plays what was asked for as soon as that can be, and until then what the link carries. */

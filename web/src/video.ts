@@ -1,6 +1,6 @@
 import { messageOf } from './page.js';
 import type { Rung } from './quality-menu.js';
-import { live, request } from './session.js';
+import { live, request, type UserError } from './session.js';
 
 export type VideoState = 'UPLOADING' | 'PROCESSING' | 'PLAYABLE' | 'READY' | 'FAILED' | 'BLOCKED';
 
@@ -91,6 +91,21 @@ export async function fetchPlayback(id: string): Promise<Pick<Video, 'playback' 
   return video;
 }
 
+/**
+ * Has a rung made that is ON_DEMAND.
+ * @returns how far it is
+ * @throws whose message says why it is not made
+ */
+export async function requestRendition(videoId: string, name: string): Promise<Rendition> {
+  const { asked } = await request<{ asked: { rendition: Rendition | null; userErrors: UserError[] } }>(
+    `mutation ($input: RequestRenditionInput!) { asked: requestRendition(input: $input) {
+      rendition { name state progress } userErrors { code message field } } }`,
+    { input: { videoId, name } },
+  );
+  if (!asked.rendition) throw new Error(asked.userErrors.map(({ message }) => message).join(' '));
+  return asked.rendition;
+}
+
 /** Ends when it is missing, or not for this viewer any more. */
 export const videoProgress = (videoId: string, signal: AbortSignal) =>
   states<Progress>(`title state ${MAKING}`, videoId, signal);
@@ -121,12 +136,12 @@ export const plays = (video: { state: VideoState }) => video.state === 'PLAYABLE
 /** Nothing of it is being made, or will be by itself. */
 export const settled = ({ state, renditions }: Progress) =>
   ['READY', 'FAILED', 'BLOCKED'].includes(state) &&
-  renditions.every(({ state }) => state === 'READY' || state === 'FAILED');
+  renditions.every(({ state }) => ['READY', 'FAILED', 'ON_DEMAND'].includes(state));
 export const isSending = (upload: Upload | null) => upload !== null && ['OPEN', 'COMPLETING'].includes(upload.state);
 
 /**
  * What the viewer may choose from, the lowest first. Of what is being made, a rung plays that is made as far as the lowest:
- * others would be waited for.
+ * others would be waited for. So what is made on demand plays once all of it is there.
  */
 export function offered({ renditions }: Progress): Rung[] {
   const lowest = renditions[0]?.progress ?? 0;
@@ -139,7 +154,12 @@ export function offered({ renditions }: Progress): Rung[] {
     }));
 }
 
-const NOTES: Record<string, string> = { PENDING: 'waiting', READY: '', FAILED: 'failed' };
+const NOTES: Record<string, string> = {
+  ON_DEMAND: 'made when chosen',
+  PENDING: 'waiting',
+  READY: '',
+  FAILED: 'failed',
+};
 export const noteOf = ({ state, progress }: Rendition) => NOTES[state] ?? percent(progress);
 
 export const percent = (share: number) => `${Math.floor(share * 100)} %`;

@@ -14,6 +14,8 @@ import {
   type Progress,
   percent,
   plays,
+  type Rendition,
+  requestRendition,
   STAGE_WORDS,
   STATE_WORDS,
   settled,
@@ -99,6 +101,13 @@ function Theatre(props: { first: Video; onChange: () => Promise<void> }) {
   const sending = isSending(upload) ? upload?.id : undefined;
   const isMaking = !settled(progress);
 
+  const takeRendition = useCallback((now: Rendition) => {
+    setProgress((before) => ({
+      ...before,
+      renditions: before.renditions.map((each) => (each.name === now.name ? now : each)),
+    }));
+  }, []);
+
   useEffect(() => {
     document.title = `${progress.title} · Sluice`;
   }, [progress.title]);
@@ -124,6 +133,7 @@ function Theatre(props: { first: Video; onChange: () => Promise<void> }) {
           progress={progress}
           autoplay={autoplay}
           onPlayback={setPlayback}
+          onRendition={takeRendition}
           onGone={onChange}
           onProblem={setProblem}
         />
@@ -225,13 +235,17 @@ function Screen(props: {
   progress: Progress;
   autoplay: boolean;
   onPlayback: (playback: Playback) => void;
+  onRendition: (rendition: Rendition) => void;
   onGone: () => void;
   onProblem: (message: string | null) => void;
 }) {
-  const { progress, autoplay, onPlayback, onGone, onProblem } = props;
+  const { progress, autoplay, onPlayback, onRendition, onGone, onProblem } = props;
   const container = useRef<HTMLDivElement>(null);
   const element = useRef<HTMLVideoElement>(null);
   const gone = useRef(onGone);
+  const [chosen, setChosen] = useState<string | null>(null);
+  /** The rung that this viewer has made. */
+  const [asked, setAsked] = useState<string | null>(null);
   const [player, setPlayer] = useState<Player | null>(null);
   const hasBegun = offered(progress).some(({ playable }) => playable);
   const isReady = progress.state === 'READY';
@@ -239,13 +253,39 @@ function Screen(props: {
   // One player for as long as the page shows this video.
   useEffect(() => {
     if (!container.current || !element.current) return;
-    const made = new Player(container.current, element.current, { failed: onProblem, gone: () => gone.current() });
+    const made = new Player(container.current, element.current, {
+      failed: onProblem,
+      gone: () => gone.current(),
+      chosen: setChosen,
+    });
     const opened = made.open().then(() => setPlayer(made), report(onProblem));
     return () => void opened.then(() => made.close()).catch(report(onProblem));
   }, [onProblem]);
 
   // Further rungs are taken up in passing: what plays goes on.
   useEffect(() => player?.offer(offered(progress)), [player, progress]);
+
+  const chosenState = progress.renditions.find(({ name }) => name === chosen)?.state;
+  useEffect(() => {
+    if (!player || chosen === null) return;
+    const isAbsent = chosenState === 'ON_DEMAND';
+    const leave = (why: string) => {
+      setChosen((now) => (now === chosen ? null : now));
+      setAsked(null);
+      player.leave(chosen);
+      onProblem(`${chosen} is not made. ${why}`);
+    };
+    if (asked === chosen && (isAbsent || chosenState === 'FAILED')) leave('Something went wrong with it.');
+    if (asked === chosen || !isAbsent) return;
+    onProblem(null);
+    requestRendition(videoId, chosen).then(
+      (rendition) => {
+        setAsked(chosen);
+        onRendition(rendition);
+      },
+      (error) => leave(messageOf(error)),
+    );
+  }, [player, chosen, chosenState, asked, onRendition, onProblem]);
 
   useEffect(() => {
     if (!player || !isReady) return;
