@@ -2,7 +2,7 @@
  * Does the runner see when a guard is missing? `node test/faults/guards.mjs [--seeds 120] [NAME…]`
  *
  * Each guard below is taken away alone, in a copy of the tree, and the schedules of ledger.faults.ts (or the test that is named)
- * are run on it: CAUGHT when they fail. Takes some 25 minutes; not a part of CI. Ends with 1 when one is missed.
+ * are run on it: CAUGHT when they fail. Takes over half an hour; not a part of CI. Ends with 1 when one is missed.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -20,8 +20,12 @@ const OBJECTS = 'src/modules/storage/stored-objects.service.ts';
 const CHECKS = 'src/modules/media/piece-check.ts';
 const CHECKED = 'src/modules/media/piece-check.spec.ts';
 const RESULTS = 'src/modules/transcoding/piece-results.ts';
+const WORKER = 'src/common/jobs/job-worker.ts';
+const SPARE = 'test/integration/jobs-spare.test.ts';
+const RUNGS = 'src/modules/transcoding/on-demand.ts';
+const rungs = (name) => ['test/integration/on-demand.test.ts', '-t', name];
 
-/** name: [file, what stands there, what is put in its place, the test that must fail, where it is not the runner] */
+/** name: [file, what stands there, what is put in its place, the test that must fail (arguments of jest), where it is not the runner] */
 const GUARDS = {
   'commit locks the session FOR NO KEY UPDATE': [
     LEDGER,
@@ -241,8 +245,8 @@ const GUARDS = {
   ],
   'a result counts in its own run alone': [
     RESULTS,
-    `WHERE id = $1 AND run = $2 AND deleted_at IS NULL AND state IN ('PROCESSING', 'PLAYABLE') FOR SHARE`,
-    `WHERE id = $1 AND $2::int > 0 FOR SHARE`,
+    `WHERE id = $1 AND run = $2 AND deleted_at IS NULL AND state = ANY($3) FOR SHARE`,
+    `WHERE id = $1 AND $2::int > 0 AND cardinality($3::text[]) > 0 FOR SHARE`,
     'test/integration/transcoding-attempts.test.ts',
   ],
   'the whole is looked at before READY': [
@@ -250,6 +254,76 @@ const GUARDS = {
     `presentationFaults(await this.made.read(videoId, run))`,
     `presentationFaults(await this.made.read(videoId, run)).slice(0, 0)`,
     'test/integration/publish.test.ts',
+  ],
+
+  'spare work leaves a slot free': [
+    WORKER,
+    `slot.behind >= Math.max(1, slot.limit - 1)`,
+    `slot.behind >= slot.limit`,
+    SPARE,
+  ],
+  'spare work gives the only slot up': [WORKER, `if (slot.used > slot.limit) this.interrupt(queue);`, '', SPARE],
+  'spare work that was claimed too late is put back': [
+    WORKER,
+    `if (job && slot.used > slot.limit) await`,
+    `if (job && slot.used > slot.limit + 1) await`,
+    SPARE,
+  ],
+  'a rung is asked for once': [
+    RUNGS,
+    `AND on_demand = ANY($4) RETURNING`,
+    `AND cardinality($4::text[]) > 0 RETURNING`,
+    rungs('made once when it is asked for'),
+  ],
+  'an ask that begins nothing is free': [
+    RUNGS,
+    `if (outcome !== 'begun') this.limits.giveBack(ASKS, viewer);`,
+    '',
+    rungs('is bounded'),
+  ],
+  'no pieces of a rung that is being given up': [
+    RUNGS,
+    `run = $2 AND state = 'READY' AND deleted_at IS NULL FOR SHARE`,
+    `run = $2 AND state = 'READY' AND deleted_at IS NULL`,
+    rungs('given up at the same time'),
+  ],
+  'no segments of a rung that was given up': [
+    RESULTS,
+    `return asked.length === 1;`,
+    `return true;`,
+    rungs('was given up meanwhile'),
+  ],
+  'an ask that comes to nothing is forgotten': [RUNGS, `await this.forget(run);`, '', rungs('is forgotten')],
+  'nobody is held for a rung that has not begun': [
+    'src/modules/streaming/media-library.ts',
+    `(row.onDemand === 'ASKED' && !row.hasInit)`,
+    'false',
+    rungs('given up alone'),
+  ],
+  'a rung is looked at before it is listed': [
+    RUNGS,
+    `if (faults.length > 0) {`,
+    `if (faults.length > 1e6) {`,
+    rungs('before all of it was looked at'),
+  ],
+  'whoever asked gets to see it': [
+    RUNGS,
+    `await this.videos.noteWatched(videoId);`,
+    '',
+    rungs('what nobody watches goes'),
+  ],
+  'other bytes have other addresses': [RUNGS, `edition = edition + 1, `, '', rungs('what nobody watches goes')],
+  'a premiere keeps its rungs': [
+    RUNGS,
+    `greatest(watched_at, processing_finished_at, publish_at)`,
+    `greatest(watched_at, processing_finished_at)`,
+    rungs('nothing is given up'),
+  ],
+  'what cannot be made again is kept': [
+    RUNGS,
+    `if (!unwatched || !(await this.uploads.masterOf(tx, videoId))) return;`,
+    `if (!unwatched) return;`,
+    rungs('nothing is given up'),
   ],
 };
 
@@ -291,13 +365,17 @@ function fails(test) {
     '-i',
     ...(runner ? ['--config', 'jest.faults.config.mjs'] : []),
   ];
-  const { status, stdout, stderr } = spawnSync(process.execPath, [...jest, test ?? 'test/faults/ledger.faults.ts'], {
-    cwd: copy,
-    env: { ...process.env, FAULTS_LEDGER: values.seeds, FAULTS_STOP: '1' },
-    encoding: 'utf8',
-    timeout: 15 * 60_000,
-    maxBuffer: 1 << 28,
-  });
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [...jest, ...[test ?? 'test/faults/ledger.faults.ts'].flat()],
+    {
+      cwd: copy,
+      env: { ...process.env, FAULTS_LEDGER: values.seeds, FAULTS_STOP: '1' },
+      encoding: 'utf8',
+      timeout: 15 * 60_000,
+      maxBuffer: 1 << 28,
+    },
+  );
   const output = `${stdout}${stderr}`;
   // A build that fails, say, proves nothing.
   if (!/Tests: +\d/.test(output)) throw new Error(output.slice(-3_000));

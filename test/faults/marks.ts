@@ -55,6 +55,29 @@ const POINTS: Record<string, { table: string; on: 'INSERT' | 'UPDATE'; when: str
     when: `NEW.state = 'READY' AND OLD.state <> 'READY'`,
     once: true,
   },
+  'a rung is asked for': {
+    table: 'rendition',
+    on: 'UPDATE',
+    when: `NEW.on_demand = 'ASKED' AND OLD.on_demand <> 'ASKED'`,
+    once: true,
+  },
+  'pieces of a rung are asked for': { table: 'job', on: 'INSERT', when: `NEW.name = 'EncodeRung'` },
+  'an attempt at a rung begins': {
+    table: 'piece',
+    on: 'UPDATE',
+    when: `NEW.kind = 'RUNG' AND NEW.strikes > OLD.strikes`,
+  },
+  'a piece of a rung is done': {
+    table: 'piece',
+    on: 'UPDATE',
+    when: `NEW.kind = 'RUNG' AND NEW.done_at IS NOT NULL AND OLD.done_at IS NULL`,
+  },
+  'a rung is made': {
+    table: 'rendition',
+    on: 'UPDATE',
+    when: `NEW.on_demand = 'MADE' AND OLD.on_demand = 'ASKED'`,
+    once: true,
+  },
 };
 
 export const MARKS = Object.keys(POINTS);
