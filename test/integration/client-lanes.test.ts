@@ -93,10 +93,10 @@ interface Seen {
   chunks: ChunkEvent[];
 }
 
-async function makeFile(sizeBytes: number): Promise<{ file: string; sha256: string }> {
+async function makeFile(sizeBytes: number, ending = 'bin'): Promise<{ file: string; sha256: string }> {
   const bytes = randomBytes(sizeBytes);
-  // By its name it is no film: the server wants none of it first, and requests begin where the client's own plan has them.
-  const file = join(folder, `file-${files++}.bin`);
+  // By its name `.bin` is no film: the server wants none of it first, and requests begin where the client's own plan has them.
+  const file = join(folder, `file-${files++}.${ending}`);
   await writeFile(file, bytes);
   return { file, sha256: createHash('sha256').update(bytes).digest('hex') };
 }
@@ -154,6 +154,27 @@ it('goes on in the direct lane where a process that was killed left off, and sen
   const stored = rangesOf(seen.chunks, 'stored');
   expect(sizeOf(union(stored))).toBe(48 * MiB - sizeOf(committed));
   expect(stored.filter((range) => intersect(committed, [range]).length > 0)).toEqual([]);
+});
+
+it('puts first what the server wants first: where an index may be, in front and at the end', async () => {
+  const { file } = await makeFile(40 * MiB, 'mp4');
+  bytesPerSecond = 4 * MiB;
+  const seen = uploadOf(file, { lane: 'direct' });
+  const given = expect(seen.upload.start()).rejects.toMatchObject({ code: 'CANCELLED' });
+  await until(
+    async () => rangesOf(seen.chunks, 'stored'),
+    (stored) => stored.length >= 2,
+    20,
+  );
+  const first = rangesOf(seen.chunks, 'stored').slice(0, 2);
+  expect(first).toEqual(
+    expect.arrayContaining([
+      [0, 64 * 1024],
+      [expect.any(Number), 40 * MiB],
+    ]),
+  );
+  await seen.upload.cancel();
+  await given;
 });
 
 it('passes over a part that the store refuses, puts the others, and comes back to it', async () => {
