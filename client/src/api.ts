@@ -24,9 +24,12 @@ export interface Session {
   readonly failure: { readonly code: string; readonly message: string } | null;
   readonly chunkSize: { readonly recommendedBytes: number };
   readonly wantedRanges: readonly { readonly start: number; readonly end: number }[];
+  /** The first hundred of them. */
+  readonly committedRanges: readonly { readonly start: number; readonly end: number }[];
+  readonly isReceiving: boolean;
 }
 const SESSION =
-  'id state sizeBytes committedBytes fingerprint pausedAt tusUrl video { id channel { id } } failure { code message } chunkSize { recommendedBytes } wantedRanges { start end }';
+  'id state sizeBytes committedBytes fingerprint pausedAt tusUrl video { id channel { id } } failure { code message } chunkSize { recommendedBytes } wantedRanges { start end } committedRanges { start end } isReceiving';
 const PAYLOAD = `session { ${SESSION} } userErrors { code message }`;
 const TARGETS = 'targets { offset sizeBytes method url headers { name value } }';
 

@@ -11,7 +11,7 @@ export function blobSource(
     reading.catch((error: Error) =>
       Promise.reject(
         error.name === 'NotReadableError' || error.name === 'NotFoundError'
-          ? new UploadError('FILE_CHANGED', 'The file was changed or taken away while it was being uploaded.')
+          ? new UploadError('FILE_CHANGED', 'The file was changed or taken away meanwhile.')
           : new UploadError('FILE_UNREADABLE', error.message),
       ),
     );

@@ -69,6 +69,7 @@ export interface Uploaded {
   readonly videoId: string;
 }
 
+const pairs = (ranges: Session['wantedRanges']): Range[] => ranges.map(({ start, end }) => [start, end]);
 const FINGERPRINT_BYTES = 64 * 1024;
 const FINGERPRINT = /^\d+-[\da-f]{32}-[\da-f]{32}$/;
 const REPAIRS = 3;
@@ -249,10 +250,14 @@ export class Upload {
   private async finish(source: Source, session: Session): Promise<void> {
     this.ledger = new Ledger(source.size);
     this.ledger.state = session.state;
-    this.ledger.wanted = session.wantedRanges.map(({ start, end }) => [start, end] as const);
+    this.ledger.wanted = pairs(session.wantedRanges);
+    for (const range of pairs(session.committedRanges)) this.ledger.add(range);
     let whole: Promise<string> | null = null;
     // What another client, or an earlier request of ours, is about to settle is not committed yet: that wants a look.
-    this.ledger.isKnown = session.committedBytes === 0 && !this.platform.repeats(session.tusUrl);
+    this.ledger.isKnown =
+      this.ledger.committedBytes === session.committedBytes &&
+      !session.isReceiving &&
+      !this.platform.repeats(session.tusUrl);
     for (let repairs = 0; ; ) {
       if (this.ledger.state === 'OPEN') {
         this.show('sending');
@@ -298,7 +303,7 @@ export class Upload {
       // Other clients have other fingerprints, or none: then the digest at the end tells.
       const known = session.fingerprint;
       if (known && FINGERPRINT.test(known) && known !== (await fingerprintOf(source))) {
-        throw new UploadError('FILE_DIFFERS', 'This is another file than that upload is of, of the same size.');
+        throw new UploadError('FILE_DIFFERS', 'This is another file of the same size.');
       }
       return this.entered(session);
     }
@@ -524,7 +529,7 @@ export class Upload {
   private progress(): Progress {
     const sizeBytes = this.source?.size ?? 0;
     const isDone = this.state === 'done' || this.session?.state === 'COMPLETED';
-    const committedBytes = isDone ? sizeBytes : (this.ledger?.committedBytes ?? this.session?.committedBytes ?? 0);
+    const committedBytes = isDone ? sizeBytes : (this.ledger?.committedBytes ?? 0);
     const rate = this.link.bytesPerSecond > 0 ? this.link.bytesPerSecond : null;
     return {
       committedBytes,

@@ -253,6 +253,16 @@ export class UploadsResolver {
     return wantedRanges(session.row);
   }
 
+  @ResolveField(() => Boolean, {
+    description: 'Whether a request brings bytes of it right now, which count once they are stored.',
+  })
+  async isReceiving(session: UploadSession, _: unknown, { loaders }: OperationContext): Promise<boolean> {
+    const found = await loaders
+      .loader('sessions that receive', (ids: readonly string[]) => this.uploads.receiving(ids))
+      .load(session.row.id);
+    return found !== null;
+  }
+
   @ResolveField(() => GraphQLUrl, {
     description:
       'Takes bytes by tus 1.0, and keeps whatever arrived when a link is cut. Whoever has the address can use it: for this session alone.',

@@ -179,6 +179,15 @@ export class UploadsService {
     return new Map(rows.map((row) => [row.id, row.rate]));
   }
 
+  /** Those that a request of the append lane brings bytes of right now. */
+  async receiving(sessionIds: readonly string[]): Promise<Map<string, true>> {
+    const rows = await this.db.query<{ id: string }>(
+      'SELECT DISTINCT session_id AS id FROM upload_writer WHERE session_id = ANY($1::uuid[])',
+      [sessionIds],
+    );
+    return new Map(rows.map(({ id }) => [id, true]));
+  }
+
   /** The verified original of a video, or null when there is none (yet, or any more). */
   async masterOf(sql: Sql, videoId: string): Promise<{ key: string; sizeBytes: number } | null> {
     const [row] = await sql.query<{ key: string; sizeBytes: number }>(
