@@ -35,6 +35,8 @@ let url: string;
 let bytesPerSecond: number;
 /** Bytes of bodies that went to the server, by method. */
 let sent: Record<string, number>;
+/** Of the requests for the bytes of a session, in order. */
+let methods: string[];
 /** The status with which the proxy answers itself; null: it asks the server. */
 let instead: (request: IncomingMessage) => number | null;
 let files = 0;
@@ -46,6 +48,7 @@ beforeAll(async () => {
   let freeAt = 0;
   proxy = createServer((request, response) => {
     const { method = '', headers } = request;
+    if (request.url?.includes('/tus/')) methods.push(method);
     const status = instead(request);
     if (status !== null) {
       request.resume();
@@ -77,6 +80,7 @@ beforeEach(() => {
   instead = () => null;
   bytesPerSecond = Number.POSITIVE_INFINITY;
   sent = {};
+  methods = [];
 });
 afterAll(async () => {
   proxy.closeAllConnections();
@@ -154,6 +158,53 @@ it('goes on in the direct lane where a process that was killed left off, and sen
   const stored = rangesOf(seen.chunks, 'stored');
   expect(sizeOf(union(stored))).toBe(48 * MiB - sizeOf(committed));
   expect(stored.filter((range) => intersect(committed, [range]).length > 0)).toEqual([]);
+});
+
+it('goes on at once where nobody brings bytes, and looks first where somebody does', async () => {
+  const { file, sha256 } = await makeFile(24 * MiB);
+  bytesPerSecond = MiB;
+  const begin = (): Seen & { left: Promise<void> } => {
+    const seen = uploadOf(file, { lane: 'append' });
+    return { ...seen, left: expect(seen.upload.start()).rejects.toMatchObject({ code: 'LEFT' }) };
+  };
+  const open = '{ viewer { uploadSessions(state: OPEN) { nodes { id tusUrl committedBytes isReceiving } } } }';
+  const session = async () =>
+    (await ada.query(open)).viewer.uploadSessions.nodes.find(
+      ({ id }: { id: string }) => id === first.upload.snapshot.sessionId,
+    );
+  const first = begin();
+  await until(session, (one) => one?.isReceiving && one.committedBytes > MiB, 20);
+  first.upload.leave();
+  await first.left;
+  const { tusUrl, committedBytes } = await until(session, (one) => !one.isReceiving, 20);
+
+  const headers = { 'tus-resumable': '1.0.0', 'content-type': 'application/offset+octet-stream' };
+  const stranger = http.request(`${app.url}${new URL(tusUrl).pathname}/ranges`, {
+    method: 'PATCH',
+    headers: { ...headers, 'upload-offset': 20 * MiB, 'content-length': MiB },
+  });
+  stranger.on('error', () => undefined);
+  stranger.write(randomBytes(1000));
+  await until(session, (one) => one.isReceiving, 20);
+  methods = [];
+  const second = begin();
+  await until(
+    async () => methods,
+    ([method]) => method !== undefined,
+    20,
+  );
+  expect(methods[0]).toBe('GET');
+  second.upload.leave();
+  await second.left;
+  stranger.destroy();
+  await until(session, (one) => !one.isReceiving, 20);
+
+  methods = [];
+  bytesPerSecond = Number.POSITIVE_INFINITY;
+  const third = uploadOf(file, { lane: 'append' });
+  expect(await storedDigest(third)).toBe(sha256);
+  expect(methods[0]).toBe('PATCH');
+  expect(rangesOf(third.chunks, 'stored')[0]?.[0]).toBeGreaterThanOrEqual(committedBytes);
 });
 
 it('puts first what the server wants first: where an index may be, in front and at the end', async () => {
