@@ -103,8 +103,7 @@ class Hashing {
 
 export const browserPlatform: Platform = {
   async open(source) {
-    if (!(source instanceof Blob))
-      throw new UploadError('FILE_UNREADABLE', 'Only a File or a Blob is uploaded.');
+    if (!(source instanceof Blob)) throw new UploadError('FILE_UNREADABLE', 'Only a File or a Blob is uploaded.');
     const hashing = new Hashing();
     return blobSource(source, hashing.digest, hashing);
   },
