@@ -137,6 +137,20 @@ it('what failed keeps its turn, and goes to another worker where there is one', 
   expect(await work(2)).toEqual(['ada 1', 'ada 3']);
 });
 
+it('what asks for it is tried again at once, here as well', async () => {
+  await ask('ada', names('ada', 10));
+  const { claim, putBack } = worker as unknown as {
+    claim(queue: string): Promise<object>;
+    putBack(job: object, error: Error): Promise<void>;
+  };
+  const fail = async (how: object) =>
+    putBack.call(worker, await claim.call(worker, 'encode'), Object.assign(new Error('It failed.'), how));
+  await fail({ retryAtOnce: true });
+  expect(await work(1)).toEqual(['ada 1']);
+  await fail({});
+  expect(await work(1)).toEqual(['ada 3']);
+});
+
 it('asks for thousands of jobs in one statement, and for what is there already not again', async () => {
   const wanted = names('ada', 3_000).map((name) => ({ definition: Work, payload: { name }, dedupeKey: name }));
   const statements = await db.tx(async (tx) => {

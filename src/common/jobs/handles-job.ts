@@ -9,7 +9,7 @@ export const HANDLES_JOB = 'sluice:handles-job';
  * It may run again, or twice at once after a lost lease, so what it writes must be decided by one conditional statement.
  * A throw means that the surroundings failed: the job is tried again, later and later, without end. A verdict on the
  * job's subject ("this is no video") is recorded by the handler itself, which then returns. Of an error with a `log` (what a
- * program said) the end is kept beside its message, for operators.
+ * program said) the end is kept beside its message, for operators; one with `retryAtOnce` is tried again without a wait, wherever.
  */
 export const HandlesJob = <Payload>(definition: JobDefinition<Payload>): MethodDecorator =>
   SetMetadata(HANDLES_JOB, definition);

@@ -281,20 +281,22 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
 
   private async putBack(job: ClaimedJob, error: Error): Promise<void> {
     const interrupted = error instanceof Interrupted;
-    const { log } = error as { log?: unknown };
+    const { log, retryAtOnce } = error as { log?: unknown; retryAtOnce?: boolean };
     if (!interrupted)
       this.logger.warn({ jobId: job.id, job: job.name, attempt: job.attempts, err: error }, 'job failed');
     await this.db.query(
       `UPDATE job SET state = 'QUEUED', lease = NULL, lease_until = NULL, attempts = attempts - $5,
-              run_at = now() + $3 * interval '1 ms', last_error = $4, last_log = coalesce($6, last_log)
+              run_at = now() + $3 * interval '1 ms', last_error = $4, last_log = coalesce($6, last_log),
+              worker = CASE WHEN $7 THEN NULL ELSE worker END
        WHERE id = $1 AND lease = $2`,
       [
         job.id,
         job.lease,
-        interrupted ? 0 : backoffMs(job.attempts, Math.random()),
+        interrupted || retryAtOnce ? 0 : backoffMs(job.attempts, Math.random()),
         storable(String(error.message)).slice(0, KEPT_CHARACTERS),
         interrupted ? 1 : 0,
         typeof log === 'string' ? storable(log).slice(-KEPT_CHARACTERS) : null,
+        retryAtOnce === true,
       ],
     );
   }

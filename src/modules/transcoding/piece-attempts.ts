@@ -259,10 +259,12 @@ export class PieceAttempts {
       'UPDATE piece SET fault = $2 WHERE id = $1 RETURNING strikes',
       [work.id, code],
     );
-    // Before the whole file is there nothing is final; the second attempt read all of it.
-    const isKnown = code === 'CORRUPT' && work.file.masterKey !== null && work.strikes > 0;
-    if (!isKnown || !piece || piece.strikes < DAMAGE_STRIKES) return false;
-    this.logger.log(`video ${work.videoId}, run ${work.run}: ${(error as Error).message}`);
+    // Before the whole file is there nothing is final.
+    if (!(error instanceof SourceDamaged) || work.file.masterKey === null || !piece) return false;
+    // The second attempt reads all of it.
+    error.retryAtOnce = work.strikes === 0;
+    if (error.retryAtOnce || piece.strikes < DAMAGE_STRIKES) return false;
+    this.logger.log(`video ${work.videoId}, run ${work.run}: ${error.message}`);
     if (work.rendition !== null) await this.onDemand.giveUp(work, work.rendition, 'FAILED', code);
     else await this.transcoding.refuse(work, { code, message: MESSAGES[code] as string });
     return true;

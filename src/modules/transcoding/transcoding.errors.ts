@@ -37,4 +37,7 @@ export class PieceRefused extends Error {
 }
 
 /** The source itself is broken where this piece is. Two attempts that say so end the matter. */
-export class SourceDamaged extends PieceRefused {}
+export class SourceDamaged extends PieceRefused {
+  /** Somebody waits to be told. */
+  retryAtOnce = false;
+}
