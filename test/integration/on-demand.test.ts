@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { Database } from '../../src/common/database/index.js';
+import { Database, type Tx } from '../../src/common/database/index.js';
 import { Jobs } from '../../src/common/jobs/index.js';
 import { readFragments } from '../../src/modules/media/index.js';
 import { ObjectStorage } from '../../src/modules/storage/index.js';
@@ -139,6 +139,13 @@ it('a rung above the limit is left out, and made once when it is asked for', asy
     video.videoId,
   ]);
   expect(jobs).toEqual([{ attempts: 1 }, { attempts: 1 }]);
+  // Who looked in another process before that comes too late.
+  const rungs = app.get(OnDemandRungs) as unknown as {
+    markAsked(tx: Tx, of: object, name: string, edits: boolean): Promise<boolean>;
+  };
+  const of = { videoId: video.videoId, run: 1 };
+  expect(await app.get(Database).tx((tx) => rungs.markAsked(tx, of, '360p', true))).toBe(false);
+  expect(await rungOf(video)).toMatchObject([{ onDemand: 'MADE' }]);
 
   await playsToTheEnd(video);
   const [, high] = (await look(video)).renditions;
