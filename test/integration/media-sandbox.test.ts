@@ -53,6 +53,7 @@ async function bounds(over: Partial<Bounds> = {}): Promise<Bounds> {
     cpuSeconds: 60,
     memoryBytes: big,
     maxFileBytes: big,
+    nice: 10,
     ...over,
   };
 }

@@ -20,6 +20,8 @@ export interface MediaJob {
   /** Largest file that it may write. */
   readonly maxFileBytes?: number;
   readonly memoryBytes?: number;
+  /** Somebody waits for it, and it is short: it goes ahead of the other runs where they want the same processor. */
+  readonly urgent?: boolean;
   onProgress?(progress: MediaProgress): void;
   readonly signal?: AbortSignal;
 }

@@ -10,6 +10,8 @@ export interface Bounds {
   readonly cpuSeconds: number;
   readonly memoryBytes: number;
   readonly maxFileBytes: number;
+  /** nice(1) on top of ours: 10 leaves the processor to whatever else wants it. */
+  readonly nice: number;
 }
 
 /** How to start a program: `file` with `args`, then the program's own arguments. `file` is the same for every run of a sandbox. */
@@ -135,14 +137,14 @@ function guarded(nice: string, env: string): Sandbox {
   return {
     level: 'lists',
     uid: null,
-    launch: ({ program }) => ({
+    launch: ({ program, nice: by }) => ({
       file: env,
-      args: ['-i', 'LANG=C.UTF-8', process.execPath, '-e', GUARD, nice, '-n', '10', program],
+      args: ['-i', 'LANG=C.UTF-8', process.execPath, '-e', GUARD, nice, '-n', String(by), program],
     }),
   };
 }
 
-type Limits = Pick<Bounds, 'cpuSeconds' | 'memoryBytes' | 'maxFileBytes'>;
+type Limits = Pick<Bounds, 'cpuSeconds' | 'memoryBytes' | 'maxFileBytes' | 'nice'>;
 
 /** The number of processes is counted per account: where that account is ours, other work would count too. */
 function limitArguments({ prlimit, nice }: LinuxTools, limits: Limits, countProcesses: boolean): string[] {
@@ -156,7 +158,7 @@ function limitArguments({ prlimit, nice }: LinuxTools, limits: Limits, countProc
       '--nofile=256',
     ],
     ...(countProcesses ? [`--nproc=${PROCESSES}`] : []),
-    ...[nice, '-n', '10'],
+    ...[nice, '-n', String(limits.nice)],
   ];
 }
 

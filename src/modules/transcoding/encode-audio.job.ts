@@ -84,6 +84,7 @@ export class EncodeAudioJob {
       workDir: folder,
       timeoutMs: LEAST_TIMEOUT_MS + 1000 * frameTime(timing, timing.frames),
       signal: AbortSignal.any([context.signal, stop.signal]),
+      urgent: segments === 1,
       onProgress: this.attempts.progress(work),
     });
     let ended = false;

@@ -83,6 +83,7 @@ export class EncodePieceJob {
       return this.engine
         .run({
           ...{ command, workDir: folder, timeoutMs: LEAST_TIMEOUT_MS + MS_A_SECOND * seconds, signal },
+          urgent: work.kind === 'FIRST',
           onProgress: this.attempts.progress(work),
         })
         .catch((error: unknown) => {
