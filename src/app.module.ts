@@ -6,14 +6,17 @@ import { GraphqlModule } from './common/graphql/index.js';
 import { HealthModule } from './common/health/index.js';
 import { HttpModule } from './common/http/index.js';
 import { JobsModule } from './common/jobs/index.js';
-import { LiveModule } from './common/live/index.js';
+import { LiveEventsModule, LiveModule } from './common/live/index.js';
 import { MetricsModule } from './common/metrics/index.js';
 import { RateLimitsModule } from './common/rate-limits/index.js';
 import { TracingModule } from './common/tracing/index.js';
 import { AuthModule } from './modules/auth/index.js';
 import { ChannelsModule } from './modules/channels/index.js';
+import { CommentsModule } from './modules/comments/index.js';
+import { NotificationsModule } from './modules/notifications/index.js';
 import { StorageModule } from './modules/storage/index.js';
 import { StreamingModule } from './modules/streaming/index.js';
+import { SubscriptionsModule } from './modules/subscriptions/index.js';
 import { TranscodingModule } from './modules/transcoding/index.js';
 import { UploadsModule } from './modules/uploads/index.js';
 import { UsersModule } from './modules/users/index.js';
@@ -25,6 +28,7 @@ const common = [
   JobsModule,
   EventsModule,
   LiveModule,
+  LiveEventsModule,
   AccessModule,
   RateLimitsModule,
   HttpModule,
@@ -40,9 +44,12 @@ const domains = [
   AuthModule,
   ChannelsModule,
   VideosModule,
+  SubscriptionsModule,
   UploadsModule,
   TranscodingModule,
   StreamingModule,
+  CommentsModule,
+  NotificationsModule,
 ];
 
 /** Works off jobs, and has no API. */

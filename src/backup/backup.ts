@@ -179,12 +179,12 @@ async function snapshot(
 
 const WANTED = `SELECT key, size_bytes, coalesce(encode(sha256, 'hex'), '') FROM stored_object WHERE state = 'KEPT'`;
 
-/** Partitions come with the table that they are of. */
+/** Partitions come with the table that they are of. What a database begins anew stays out: see the migration of each. */
 const TABLES = `
   SELECT c.relname AS name, array_agg(a.attname::text ORDER BY a.attnum) AS columns
   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
   WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-    AND c.relpersistence <> 't' AND c.relname <> 'migration'
+    AND c.relpersistence <> 't' AND c.relname NOT IN ('migration', 'live_event', 'live_era')
     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
   GROUP BY c.relname ORDER BY c.relname`;
 

@@ -26,7 +26,9 @@ import {
 } from '../support/index.js';
 import { brokenInvariants, digestOf, storageOf, storeDifferences } from '../support/invariants.js';
 import { operate } from '../support/operate.js';
+import { openStream } from './edge/subscribers.js';
 
+const LIVE = `subscription ($channelId: ID!, $after: Cursor) { channelNotifications(channelId: $channelId, after: $after) { cursor } }`;
 const MIGRATIONS = join(import.meta.dirname, '../../migrations');
 
 /** A database without a schema: what a restore wants. */
@@ -128,6 +130,10 @@ describe('a video, and an upload under way', () => {
     const lateChunk = chunkOf(open.file, ...late);
     const { targets } = await ada.commit(open.id, { next: [lateChunk] });
     expect(await put(targets[0], open.file.subarray(...late))).toBe(200);
+    const { pushPublicKey } = await ada.query('{ pushPublicKey }');
+    const stream = await openStream(server.url, LIVE, { variables: { channelId } });
+    const cursor = (await stream.next())?.data.data.channelNotifications.cursor;
+    stream.close();
     const made = await operate('backup', [backups, '--keep', '1', '--json'], env);
     expect(made).toMatchObject({ code: 0 });
     expect(JSON.parse(made.stdout).removed).toHaveLength(2);
@@ -170,6 +176,15 @@ describe('a video, and an upload under way', () => {
       again.token = login.session.accessToken;
       const video = await again.video(videoId);
       expect(video.state).toBe('READY');
+      // Browsers' subscriptions are bound to this key.
+      expect(await again.query('{ pushPublicKey }')).toEqual({ pushPublicKey });
+      // Positions in the log of the database that was backed up mean nothing here: clients load anew.
+      const resumed = await openStream(there.url, LIVE, { variables: { channelId, after: cursor } });
+      expect((await resumed.next())?.data.errors).toMatchObject([{ extensions: { code: 'CURSOR_EXPIRED' } }]);
+      resumed.close();
+      const anew = await openStream(there.url, LIVE, { variables: { channelId } });
+      expect((await anew.next())?.data.data.channelNotifications.cursor).not.toBe(cursor);
+      anew.close();
       const { stderr } = await promisify(execFile)('ffmpeg', [
         '-v',
         'error',

@@ -148,7 +148,7 @@ describe('channel', () => {
     expect(await byId(id, editor.token)).toEqual(seen(true));
     expect(await byId(id, viewer.token)).toEqual(seen(false));
     expect(await byId(id, eve.token)).toEqual(seen(false));
-    expect(await byId(id, root.token)).toEqual(seen(false));
+    expect(await byId(id, root.token)).toEqual(seen(true));
     expect(await byId(id)).toEqual(seen(false));
     expect((await byHandle((channel?.handle as string).toUpperCase())).data).toEqual({
       channel: { id, handle: channel?.handle, viewerCanManage: false },

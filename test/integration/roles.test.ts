@@ -20,10 +20,12 @@ import { type ServerProcess, serverProcess, sharedOptions } from '../support/ser
 import { temporaryFolder } from '../support/servers.js';
 
 const Count = defineJob<Record<string, never>>({ name: 'TestCount', queue: 'default' });
+const CountOutward = defineJob<Record<string, never>>({ name: 'TestCountOutward', queue: 'push' });
 
 @Injectable()
 class Counters {
   jobs = 0;
+  outward = 0;
   ticks = 0;
   sweeping = false;
   sweepEnded = false;
@@ -31,6 +33,11 @@ class Counters {
   @HandlesJob(Count)
   async count(): Promise<void> {
     this.jobs++;
+  }
+
+  @HandlesJob(CountOutward)
+  async countOutward(): Promise<void> {
+    this.outward++;
   }
 
   @Periodically(20)
@@ -79,6 +86,19 @@ describe('an api and a worker', () => {
       (ticks) => ticks > 1,
     );
     expect(api.get(Counters)).toMatchObject({ jobs: 0, ticks: 0, sweeping: false });
+  });
+
+  it('share the work: what asks others outside is the api’s, whoever wants it', async () => {
+    for (let done = 1; done <= 6; done++) {
+      const by = done % 2 === 0 ? api : worker;
+      await by.get(Database).tx((tx) => by.get(Jobs).enqueue(tx, CountOutward, {}));
+      await until(
+        async () => api.get(Counters).outward,
+        (outward) => outward === done,
+        5,
+      );
+    }
+    expect(worker.get(Counters).outward).toBe(0);
   });
 
   it('differ in what they listen for', async () => {

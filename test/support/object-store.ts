@@ -132,7 +132,7 @@ export async function startStore(name: StoreName, { domain, tls, mebibytes }: St
 }
 
 /** A certificate for this machine and the authority that signed it, under the names that MinIO looks for. */
-async function selfSigned(
+export async function selfSigned(
   folder: string,
 ): Promise<{ folder: string; caFile: string; certFile: string; keyFile: string }> {
   await mkdir(join(folder, 'CAs'), { recursive: true });

@@ -80,6 +80,10 @@ export interface Config {
   readonly maxOpenUploads: number;
   /** Of every bound on requests; 0: none. */
   readonly rateLimitFactor: number;
+  readonly liveEventDays: number;
+  readonly notificationDays: number;
+  /** Where pushes may go although strangers cannot reach it. */
+  readonly pushHosts: readonly string[];
   /** Films are processed before all of them has arrived. */
   readonly earlyProcessing: boolean;
   readonly encodeConcurrency: number;
@@ -182,6 +186,9 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     installationQuotaBytes: o.INSTALLATION_QUOTA_BYTES ?? null,
     maxOpenUploads: o.UPLOAD_MAX_OPEN,
     rateLimitFactor: o.RATE_LIMIT_FACTOR,
+    liveEventDays: o.LIVE_EVENT_DAYS,
+    notificationDays: o.NOTIFICATION_DAYS,
+    pushHosts: Object.freeze(o.PUSH_HOSTS ?? []),
     earlyProcessing: o.EARLY_PROCESSING,
     encodeConcurrency: o.ENCODE_CONCURRENCY,
     encodePreset: o.ENCODE_PRESET,

@@ -65,7 +65,7 @@ function ladder(text: string, context: z.RefinementCtx): { shortSide: number; ma
 export const options = z.object({
   ROLE: option(z.enum(['all', 'api', 'worker']).default('all'), {
     description:
-      'What this process does: answer requests, work off jobs, or both. A worker listens for /livez, /readyz and /metrics alone.',
+      'What this process does: answer requests (and send pushes), work off jobs, or both. A worker listens for /livez, /readyz and /metrics alone.',
     accepts: 'all, api or worker',
   }),
   HOST: option(z.string().min(1).default('127.0.0.1'), {
@@ -263,6 +263,27 @@ export const options = z.object({
       'How far the bounds on requests are raised (docs/operations/limits.md); 0 takes them away, for where something in front has its own.',
     accepts: 'a whole number from 0 to 1000',
   }),
+  LIVE_EVENT_DAYS: option(whole(1, 365).default(3), {
+    description: 'How long a client may be away and still be told live of all that it missed; later it loads anew.',
+    accepts: 'a whole number of days from 1 to 365',
+  }),
+  NOTIFICATION_DAYS: option(whole(1, 3_650).default(180), {
+    description: 'How long what somebody was told stands in their inbox.',
+    accepts: 'a whole number of days from 1 to 3650',
+  }),
+  PUSH_HOSTS: option(
+    z
+      .string()
+      .transform((text) => text.split(',').map((host) => host.trim().toLowerCase()))
+      .refine((hosts) => hosts.every((host) => /^[a-z\d.-]{1,253}$/.test(host)))
+      .optional(),
+    {
+      description:
+        'Push services of your own: hosts that may be in a private network, at any port. All others must be reachable by everybody, at port 443.',
+      accepts: 'names of hosts with commas between them',
+      default: 'none',
+    },
+  ),
   EARLY_PROCESSING: option(bool.default(true), {
     description:
       'Whether films are looked at and encoded while they still arrive (MP4 and MOV), for their editors to watch.',

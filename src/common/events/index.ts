@@ -1,4 +1,4 @@
 export { defineEvent, type EventDefinition } from './define-event.js';
 export { Events } from './events.js';
 export { EventsModule } from './events.module.js';
-export { OnEvent } from './on-event.js';
+export { AFTER_STRAGGLERS, OnEvent, type OnEventOptions } from './on-event.js';

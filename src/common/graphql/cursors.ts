@@ -35,6 +35,27 @@ export function decodeCursor<const Kinds extends readonly Kind[]>(cursor: string
   );
 }
 
+/** With its place in the list that it was read from. */
+export type Placed<Row> = Row & { place: string };
+
+export interface KeysetPage<Row> {
+  rows: Placed<Row>[];
+  hasNextPage: boolean;
+}
+
+/**
+ * @param found one more than `first`, where there are as many
+ * @param place what the list is sorted by, of one row
+ */
+export function pageOf<Row>(
+  found: readonly Row[],
+  first: number,
+  place: (row: Row) => readonly (string | number)[],
+): KeysetPage<Row> {
+  const rows = found.slice(0, first).map((row) => ({ ...row, place: encodeCursor(...place(row)) }));
+  return { rows, hasNextPage: found.length > first };
+}
+
 function parse(cursor: string): unknown[] | null {
   try {
     const parts: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());

@@ -1,14 +1,17 @@
-import { type BeforeApplicationShutdown, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import type { ServerResponse } from 'node:http';
+import { type BeforeApplicationShutdown, Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ExecutionResult, GraphQLError } from 'graphql';
 import { createHandler } from 'graphql-sse';
 import { LoginSessions } from '../access/index.js';
+import { CONFIG, type Config } from '../config/index.js';
 import { addressBlock } from '../http/index.js';
-import { ConnectionLimits } from './connection-limits.js';
+import { ConnectionLimits, raised } from './connection-limits.js';
 import { liveConnections } from './graphql-metrics.js';
 import type { OperationContext } from './operation-context.js';
 import { type OperationRequest, Operations } from './operations.js';
+import type { Outlet, SharedResult } from './shared-streams.js';
 
 const PATH = '/graphql/stream';
 const STREAMS_PER_USER = 20;
@@ -16,8 +19,16 @@ const STREAMS_PER_ADDRESS = 20;
 /** A client that takes nothing for so long is gone, or should come back. */
 const STALLED_AFTER_MS = 24_000;
 
+/** What waits to be sent to one client. */
+const MAX_QUEUED_BYTES = 256 * 1024;
+
 /** One request, and how far its client has read: graphql-sse queues without bound, so an event waits for the one before. */
 class Stream {
+  /** Call it once the head of the answer is written, so that events may follow, or never will be. */
+  hasHead: (raw: ServerResponse | null) => void = () => {};
+  readonly head = new Promise<ServerResponse | null>((resolve) => {
+    this.hasHead = resolve;
+  });
   private taken: Promise<void> = Promise.resolve();
   private resolveTaken = () => {};
   /** The login session has ended: maybe before there was anything to end. */
@@ -37,6 +48,30 @@ class Stream {
   }
 }
 
+/** Events that are the same for many go to the response as they are. */
+class StreamOutlet implements Outlet {
+  private raw: ServerResponse | null = null;
+
+  constructor(private readonly stream: Stream) {}
+
+  write(result: SharedResult, written?: () => void): void {
+    const { raw } = this;
+    if (!raw) void this.open(result, written);
+    else if (raw.destroyed || raw.writableEnded) written?.();
+    else if (raw.writableLength > MAX_QUEUED_BYTES) {
+      raw.destroy();
+      written?.();
+    } else raw.write(result.frame, () => written?.());
+  }
+
+  /** What comes before the head of the answer waits for it, in order. */
+  private async open(result: SharedResult, written?: () => void): Promise<void> {
+    this.raw = await this.stream.head;
+    if (this.raw) this.write(result, written);
+    else written?.();
+  }
+}
+
 /**
  * GraphQL subscriptions as server-sent events: one request a subscription (the "distinct connections" mode of the
  * graphql-sse protocol), the token in the Authorization header. Its other mode keeps reservations in one process's
@@ -49,11 +84,12 @@ export class EventStreams implements OnModuleInit, BeforeApplicationShutdown {
   private readonly open = new Set<FastifyReply>();
   private readonly handle = createHandler<Stream>({
     authenticate: () => '',
-    onSubscribe: (request, params) => this.start(params as OperationRequest, request.raw.context),
+    onSubscribe: (request, params) => this.start(params as OperationRequest, request.raw),
     onNext: (_context, request) => request.raw.mayPush(),
   });
 
   constructor(
+    @Inject(CONFIG) private readonly config: Config,
     private readonly adapterHost: HttpAdapterHost,
     private readonly operations: Operations,
     private readonly sessions: LoginSessions,
@@ -83,7 +119,7 @@ export class EventStreams implements OnModuleInit, BeforeApplicationShutdown {
     const { actor } = context;
     const place = actor
       ? this.limits.take(`user ${actor.userId}`, STREAMS_PER_USER)
-      : this.limits.take(`address ${addressBlock(ip)}`, STREAMS_PER_ADDRESS);
+      : this.limits.take(`address ${addressBlock(ip)}`, raised(STREAMS_PER_ADDRESS, this.config.rateLimitFactor));
     if (!place) return refuse(reply, 429, 'RATE_LIMITED', 'Too many streams are open.');
     let unwatch = () => {};
     try {
@@ -130,6 +166,7 @@ export class EventStreams implements OnModuleInit, BeforeApplicationShutdown {
     raw.once('close', closed);
     try {
       if (stream.isOver) return endSession(reply);
+      stream.hasHead(raw);
       for await (const message of body) {
         if (!(await written(reply, message))) break;
         if (message.startsWith('event: next')) stream.pushed();
@@ -137,6 +174,7 @@ export class EventStreams implements OnModuleInit, BeforeApplicationShutdown {
     } catch (error) {
       this.logger.error({ err: error }, 'stream ended after an unexpected error');
     } finally {
+      stream.hasHead(null);
       raw.off('close', closed);
       closed();
       this.open.delete(reply);
@@ -145,14 +183,14 @@ export class EventStreams implements OnModuleInit, BeforeApplicationShutdown {
     }
   }
 
-  private async start(request: OperationRequest, context: OperationContext): Promise<AsyncIterable<ExecutionResult>> {
-    const prepared = this.operations.prepare(request, context);
+  private async start(request: OperationRequest, stream: Stream): Promise<AsyncIterable<ExecutionResult>> {
+    const prepared = this.operations.prepare(request, stream.context);
     if (!('schema' in prepared)) return single({ errors: prepared });
     if (!this.operations.isSubscription(prepared)) {
       const message = 'Only subscriptions run here: send queries and mutations to POST /graphql.';
       return single({ errors: [new GraphQLError(message, { extensions: { code: 'BAD_REQUEST' } })] });
     }
-    const results = await this.operations.subscribe(prepared);
+    const results = await this.operations.subscribe(prepared, new StreamOutlet(stream));
     return Symbol.asyncIterator in results ? results : single(results);
   }
 

@@ -91,7 +91,7 @@ const measured: ApolloServerPlugin = {
 };
 
 const graphiqlPage = (pages: Pages): ApolloServerPlugin => ({
-  serverWillStart: async () => ({ renderLandingPage: async () => ({ html: () => pages.read('graphiql') }) }),
+  serverWillStart: async () => ({ renderLandingPage: async () => ({ html: () => pages.read('graphiql.html') }) }),
 });
 
 const log = new Logger('Apollo');

@@ -6,5 +6,6 @@ export * from './loaders.js';
 export * from './mutates.js';
 export { Node, NodeResolver } from './node.graphql.js';
 export type { OperationContext } from './operation-context.js';
+export { SameForAll } from './same-for-all.js';
 export * from './scalars.js';
 export { InvalidInputError, NotFoundError, UserError } from './user-errors.graphql.js';

@@ -16,6 +16,7 @@ import {
 } from 'graphql';
 import { ActorResolver } from '../access/index.js';
 import { CONFIG, type Config } from '../config/index.js';
+import { EventStream } from '../live/index.js';
 import { noteInLog } from '../logging/index.js';
 import { DocumentCache } from './document-cache.js';
 import { labelsOf, liveSubscriptions } from './graphql-metrics.js';
@@ -23,6 +24,7 @@ import { costError, LIMITS, validationRules } from './limits.js';
 import { Loaders } from './loaders.js';
 import type { OperationContext } from './operation-context.js';
 import { presentError } from './present-error.js';
+import { type Outlet, SharedStreams } from './shared-streams.js';
 
 /** From whom a request or socket comes. */
 export interface Caller {
@@ -45,6 +47,7 @@ export interface OperationRequest {
 @Injectable()
 export class Operations implements OnModuleInit {
   private readonly documents = new DocumentCache();
+  private readonly shared = new SharedStreams(executeSafely);
   private actors: ActorResolver;
 
   constructor(
@@ -82,12 +85,20 @@ export class Operations implements OnModuleInit {
     return { schema, document, operationName, variableValues, contextValue };
   }
 
-  /** Like graphql's `subscribe`, with fresh loaders for each event and errors as clients may see them. */
-  async subscribe(args: ExecutionArgs): Promise<AsyncGenerator<ExecutionResult> | ExecutionResult> {
+  /**
+   * Like graphql's `subscribe`, with fresh loaders for each event and errors as clients may see them.
+   *
+   * @param outlet where the results may be written to directly; then the iterator gives only how it ended
+   */
+  async subscribe(
+    args: ExecutionArgs,
+    outlet: Outlet | null = null,
+  ): Promise<AsyncGenerator<ExecutionResult> | ExecutionResult> {
     const context = args.contextValue as OperationContext;
     const source = await createSourceEventStream(args);
     if (!(Symbol.asyncIterator in source)) return present(source);
-    const events = source[Symbol.asyncIterator]();
+    const shared = outlet && source instanceof EventStream ? this.shared.join(args, source, outlet) : null;
+    const events = shared ?? source[Symbol.asyncIterator]();
     const run = async (event: unknown) =>
       present(await execute({ ...args, rootValue: event, contextValue: { ...context, loaders: new Loaders() } }));
     const { document, operationName } = args;
@@ -173,6 +184,14 @@ function asGraphQLError(error: unknown): GraphQLError {
   return new GraphQLError('The stream failed.', {
     originalError: error instanceof Error ? error : new Error(String(error)),
   });
+}
+
+async function executeSafely(args: ExecutionArgs): Promise<ExecutionResult> {
+  try {
+    return present(await execute(args));
+  } catch (error) {
+    return { errors: [presentError(asGraphQLError(error))] };
+  }
 }
 
 function present(result: ExecutionResult): ExecutionResult {

@@ -65,7 +65,8 @@ export const GraphQLCursor = textScalar<string>({
   name: 'Cursor',
   description: 'A place in a list. Opaque: pass it back as it is.',
   expected: 'a cursor from an earlier page',
-  parse: (text) => (/^[\w-]{1,1200}$/.test(text) ? text : null),
+  // That of an event stream names the transactions that were open.
+  parse: (text) => (/^[\w-]{1,8000}$/.test(text) ? text : null),
 });
 
 const isBytes = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;

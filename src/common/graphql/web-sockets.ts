@@ -9,17 +9,18 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { GraphQLError } from 'graphql';
+import { type ExecutionArgs, GraphQLError } from 'graphql';
 import { CloseCode, type Context, handleProtocols, makeServer, type SubscribePayload } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { LoginSessions } from '../access/index.js';
 import { CONFIG, type Config } from '../config/index.js';
 import { addressBlock, allowsOrigin, clientAddress } from '../http/index.js';
 import { type LogContext, runWithLogContext } from '../logging/index.js';
-import { ConnectionLimits } from './connection-limits.js';
+import { ConnectionLimits, raised } from './connection-limits.js';
 import { liveConnections } from './graphql-metrics.js';
 import type { OperationContext } from './operation-context.js';
 import { Operations } from './operations.js';
+import type { Outlet } from './shared-streams.js';
 
 const PATH = '/graphql';
 const PING_MS = 12_000;
@@ -34,6 +35,8 @@ const TERMINATE_AFTER_MS = 2_000;
 /** Beside those of graphql-transport-ws (4401 Unauthorized, 4403 Forbidden, 4408 initialisation time-out). */
 const TOO_MANY = 4429;
 const SERVICE_RESTART = 1012;
+
+type Prepared = ExecutionArgs & { readonly outlet: Outlet };
 
 interface Extra {
   readonly socket: WebSocket;
@@ -62,8 +65,9 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
   private readonly protocol = makeServer<Record<string, unknown>, Extra>({
     connectionInitWaitTimeout: 3_000,
     onConnect: (ctx) => this.connect(ctx),
-    onSubscribe: (ctx, _id, payload) => this.prepare(ctx, payload),
-    subscribe: (args) => this.operations.subscribe(args as Parameters<Operations['subscribe']>[0]),
+    onSubscribe: (ctx, id, payload) => this.prepare(ctx, id, payload),
+    // What `prepare` gave.
+    subscribe: (args) => this.operations.subscribe(args as ExecutionArgs, (args as Prepared).outlet),
   });
 
   constructor(
@@ -133,13 +137,15 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
   }
 
   private send(socket: WebSocket, message: string): Promise<void> {
-    if (socket.bufferedAmount > MAX_QUEUED_BYTES) {
-      closeSoon(socket, TOO_MANY, 'Reads too slowly');
-      return Promise.resolve();
-    }
-    if (socket.readyState !== socket.OPEN) return Promise.resolve();
-    // An error means that the socket is closing, and its close event ends the streams.
-    return new Promise((resolve) => socket.send(message, () => resolve()));
+    return new Promise((resolve) => this.write(socket, message, resolve));
+  }
+
+  /** @param written called when it has left, or never will: then the socket is closing, and its close event ends the streams */
+  private write(socket: WebSocket, message: string, written?: () => void): void {
+    const mayTakeMore = socket.bufferedAmount <= MAX_QUEUED_BYTES;
+    if (!mayTakeMore) closeSoon(socket, TOO_MANY, 'Reads too slowly');
+    if (mayTakeMore && socket.readyState === socket.OPEN) socket.send(message, written);
+    else written?.();
   }
 
   private async connect({ extra, connectionParams = {} }: SocketContext): Promise<true> {
@@ -158,7 +164,7 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
     const { actor } = context;
     const place = actor
       ? this.limits.take(`user ${actor.userId}`, SOCKETS_PER_USER)
-      : this.limits.take(`address ${addressBlock(ip)}`, SOCKETS_PER_ADDRESS);
+      : this.limits.take(`address ${addressBlock(ip)}`, raised(SOCKETS_PER_ADDRESS, this.config.rateLimitFactor));
     if (!place) return refuse(socket, TOO_MANY, 'Too many sockets');
     extra.undo.push(place);
     if (actor) {
@@ -171,7 +177,7 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
     return true;
   }
 
-  private prepare(ctx: SocketContext, payload: SubscribePayload) {
+  private prepare(ctx: SocketContext, id: string, payload: SubscribePayload) {
     const { context } = ctx.extra;
     if (!context || typeof payload.query !== 'string') return [refusal('BAD_REQUEST', 'There is no query.')];
     if (Object.keys(ctx.subscriptions).length > SUBSCRIPTIONS_PER_SOCKET) {
@@ -182,7 +188,11 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
     if (!this.operations.isSubscription(prepared)) {
       return [refusal('BAD_REQUEST', 'Only subscriptions run here: send queries and mutations to POST /graphql.')];
     }
-    return prepared;
+    const head = `{"id":${JSON.stringify(id)}`;
+    const outlet: Outlet = {
+      write: (result, written) => this.write(ctx.extra.socket, head + result.tail, written),
+    };
+    return { ...prepared, outlet };
   }
 
   private failed(socket: WebSocket, error: unknown): void {

@@ -27,8 +27,17 @@ export class Pages implements OnModuleInit {
     const fastify: FastifyInstance | undefined = this.adapterHost.httpAdapter?.getInstance();
     if (!fastify) return;
     for (const [path, page] of Object.entries(ROUTES)) {
-      fastify.get(path, async (_request, reply) => reply.type('text/html; charset=utf-8').send(await this.read(page)));
+      fastify.get(path, async (_request, reply) =>
+        reply.type('text/html; charset=utf-8').send(await this.read(`${page}.html`)),
+      );
     }
+    // Browsers look at it anew by themselves; from another folder it could not stand for the whole site.
+    fastify.get('/push-worker.js', async (_request, reply) =>
+      reply
+        .type('text/javascript; charset=utf-8')
+        .header('cache-control', 'no-cache')
+        .send(await this.read('push-worker.js')),
+    );
     // Their names carry a digest of their content.
     fastify.register(fastifyStatic, {
       root: fileURLToPath(new URL('assets/', WEB)),
@@ -49,9 +58,9 @@ export class Pages implements OnModuleInit {
   }
 
   /** @throws NotFoundException when the pages are not built */
-  async read(page: Page): Promise<string> {
+  async read(file: `${Page}.html` | 'push-worker.js'): Promise<string> {
     try {
-      return await readFile(new URL(`${page}.html`, WEB), 'utf8');
+      return await readFile(new URL(file, WEB), 'utf8');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       throw new NotFoundException('The pages are not built: npm run build.');

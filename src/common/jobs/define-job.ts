@@ -1,5 +1,5 @@
 /** The queues; each process bounds how many jobs of one queue it runs at once. */
-export const QUEUES = ['default', 'events', 'assemble', 'probe', 'first', 'encode', 'spare'] as const;
+export const QUEUES = ['default', 'events', 'push', 'assemble', 'probe', 'first', 'encode', 'spare'] as const;
 export type QueueName = (typeof QUEUES)[number];
 
 /** A queue without slots of its own: its jobs get those of this one, but the last, while nothing is due there. */

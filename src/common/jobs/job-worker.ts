@@ -18,6 +18,8 @@ const POLL_MS = 1_000;
 const ELSEWHERE_MS = 2 * POLL_MS;
 /** How long jobs under way may go on once the process drains; then they are told to stop, and released. */
 const DRAIN_GRACE_MS = 3_000;
+/** Asks services on the Internet: workers open strangers' files and have no way out, so who answers requests does this. */
+const OUTWARD: ReadonlySet<QueueName> = new Set(['push']);
 const KEEP_FINISHED_DAYS = 7;
 const FORGET_AT_ONCE = 1_000;
 const COUNTED = 10_000;
@@ -106,9 +108,9 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     }
     const orphans = definedJobs().filter((job) => !this.handlers.has(job.name));
     if (orphans.length > 0) throw new Error(`No handler does ${orphans.map((job) => job.name).join(', ')}.`);
-    if (this.config.role === 'api') return;
-
-    for (const queue of QUEUES) {
+    const { role } = this.config;
+    const queues = QUEUES.filter((queue) => role === 'all' || OUTWARD.has(queue) === (role === 'api'));
+    for (const queue of queues) {
       const slots = BEHIND[queue] ?? queue;
       if (slots === queue) this.slots.set(queue, { limit: this.concurrency(queue), used: 0, behind: 0, waiting: [] });
       this.wakeUps.listen(queue, async () => {
@@ -116,13 +118,15 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
         this.pump(slots);
       });
     }
+    this.every(POLL_MS, async () => {
+      for (const queue of queues) this.pump(queue);
+    });
+    this.every(RENEW_MS, () => this.renew());
+    if (role === 'api') return;
+
     for (const found of decoratedMethods<number>(this.discovery, this.scanner, PERIODICALLY)) {
       this.every(found.mark, found.call as PeriodicTask);
     }
-    this.every(POLL_MS, async () => {
-      for (const queue of QUEUES) this.pump(queue);
-    });
-    this.every(RENEW_MS, () => this.renew());
     this.every(POLL_MS * 5, () => this.reclaim());
     this.every(3_600_000, (signal) => this.forget(signal));
   }
@@ -146,7 +150,9 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
 
   private concurrency(queue: QueueName): number {
     const encode = this.config.encodeConcurrency;
-    const slots: { [Queue in QueueName]?: number } = { default: 4, events: 8, assemble: 2, probe: 2, first: 1, encode };
+    const slots: { [Queue in QueueName]?: number } = {
+      ...{ default: 4, events: 8, push: 2, assemble: 2, probe: 2, first: 1, encode },
+    };
     return slots[queue] ?? 0;
   }
 

@@ -1,1 +1,2 @@
 export { isPrivateAddress } from './private-networks.js';
+export { isPublicAddress } from './public-networks.js';

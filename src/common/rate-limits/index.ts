@@ -1,2 +1,2 @@
-export { type RateLimit, RateLimits } from './rate-limits.js';
+export { type RateLimit, RateLimits, REACTIONS } from './rate-limits.js';
 export { RateLimitsModule } from './rate-limits.module.js';

@@ -13,6 +13,9 @@ export interface RateLimit {
   readonly seconds: number;
 }
 
+/** Of what takes one click and is taken back by another: following, liking. */
+export const REACTIONS: RateLimit = { name: 'reactions', points: 600, seconds: 60 };
+
 const refused = counter('sluice_rate_limited_total', 'What was refused since it came too often', { limit: [] });
 
 /** `RATE_LIMITED`: this came too often from the same user or address. */

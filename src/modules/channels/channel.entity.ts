@@ -13,6 +13,10 @@ export class ChannelEntity {
   @Column('text', { name: 'handle_key' })
   handleKey: string;
 
+  /** See `handleLook`: unique. Null for channels that looked like another one before that was asked. */
+  @Column('text', { name: 'handle_look', nullable: true })
+  handleLook: string | null;
+
   @Column('text')
   name: string;
 
@@ -21,4 +25,8 @@ export class ChannelEntity {
 
   @CreateDateColumn({ name: 'created_at', type: 'timestamptz' })
   createdAt: Date;
+
+  /** Its row stays, so that nobody else gets its handle. */
+  @Column('timestamptz', { name: 'deleted_at', nullable: true })
+  deletedAt: Date | null;
 }

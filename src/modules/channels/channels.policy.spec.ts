@@ -1,10 +1,19 @@
-import { canManage, canUpload } from './channels.policy.js';
+import type { Actor } from '../../common/access/index.js';
+import { canManage, canOwn, canSeeMembers, canUpload } from './channels.policy.js';
+
+const member: Actor = { userId: 'u', sessionId: 's', role: 'MEMBER' };
+const root: Actor = { ...member, role: 'ADMIN' };
 
 it.each([
-  ['OWNER', true, true],
-  ['EDITOR', true, true],
-  ['VIEWER', false, false],
-  [null, false, false],
-] as const)('%s: manages %s, uploads %s', (role, manages, uploads) => {
-  expect([canManage(role), canUpload(role)]).toEqual([manages, uploads]);
+  ['an owner', member, 'OWNER', true, true, true, true],
+  ['an editor', member, 'EDITOR', true, false, true, true],
+  ['a viewer', member, 'VIEWER', false, false, true, false],
+  ['somebody else', member, null, false, false, false, false],
+  ['an administrator', root, null, true, true, true, false],
+  ['nobody', null, null, false, false, false, false],
+] as const)('%s', (_, actor, role, manages, owns, sees, uploads) => {
+  expect(canManage(actor, role)).toBe(manages);
+  expect(canOwn(actor, role)).toBe(owns);
+  expect(canSeeMembers(actor, role)).toBe(sees);
+  expect(canUpload(role)).toBe(uploads);
 });

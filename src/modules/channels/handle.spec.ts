@@ -1,5 +1,5 @@
 import { InvalidInput } from '../../common/errors/index.js';
-import { checkHandle, handleKey } from './handle.js';
+import { checkHandle, handleKey, handleLook } from './handle.js';
 
 it.each([
   'ada',
@@ -36,10 +36,40 @@ it.each([
   expect(() => checkHandle(handle)).toThrow(expect.objectContaining({ code: 'INVALID_INPUT', field: ['handle'] }));
 });
 
-it.each(['admin', 'ADMIN', 'ad-min', 'a.p.i', 'graphql', 'Sluice'])('keeps %j for the house', (handle) => {
+it.each([
+  'admin',
+  'ADMIN',
+  'ad-min',
+  'a.p.i',
+  'graphql',
+  'Sluice',
+  'adm1n',
+  'SIuice',
+  'adrnin',
+  'vvatch',
+])('keeps %j for the house', (handle) => {
   expect(() => checkHandle(handle)).toThrow(expect.objectContaining({ code: 'HANDLE_RESERVED' }));
 });
 
 it('does not tell handles apart by case', () => {
   expect(handleKey('Ada.Lovelace')).toBe(handleKey('aDA.lOVELACE'));
+});
+
+it.each([
+  ['PayPaI', 'paypal'],
+  ['g00gle', 'google'],
+  ['rnark', 'mark'],
+  ['vvill', 'will'],
+  ['ada_films', 'ada-films'],
+  ['ada.fi1ms', 'ada-films'],
+])('takes %s for %s', (one, other) => {
+  expect(handleLook(one)).toBe(handleLook(other));
+});
+
+it.each([
+  ['ada', 'eda'],
+  ['ada-films', 'adafilms'],
+  ['film2', 'film3'],
+])('tells %s from %s', (one, other) => {
+  expect(handleLook(one)).not.toBe(handleLook(other));
 });

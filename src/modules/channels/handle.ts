@@ -11,6 +11,8 @@ const RESERVED = new Set(
   support system tus undefined upload uploads user users video videos watch webhooks www`.split(/\s+/),
 );
 
+const RESERVED_LOOKS = new Set([...RESERVED].map(handleLook));
+
 /**
  * Checks the name in a channel's address; its case is kept for show and means nothing.
  * @throws InvalidInput on `handle`; code HANDLE_RESERVED for a word that nobody may have
@@ -22,7 +24,7 @@ export function checkHandle(handle: string): void {
       ['handle'],
     );
   }
-  if (RESERVED.has(handleKey(handle).replace(/[_.-]/g, ''))) {
+  if (RESERVED_LOOKS.has(handleLook(handle).replaceAll('-', ''))) {
     throw new InvalidInput('This handle is reserved. Choose another one.', ['handle'], 'HANDLE_RESERVED');
   }
 }
@@ -30,4 +32,17 @@ export function checkHandle(handle: string): void {
 /** What makes two handles the same. Takes anything, also what is no handle. */
 export function handleKey(handle: string): string {
   return handle.toLowerCase();
+}
+
+/**
+ * What two handles share that can be taken for each other, after the prototypes of UTS #39: `PayPaI` and `paypal`, `g00gle`
+ * and `google`, `rnark` and `mark`. It is not for show. The migration that brought it says the same in SQL.
+ */
+export function handleLook(handle: string): string {
+  return handleKey(handle)
+    .replace(/[1i]/g, 'l')
+    .replaceAll('0', 'o')
+    .replace(/[_.]/g, '-')
+    .replaceAll('m', 'rn')
+    .replaceAll('w', 'vv');
 }

@@ -1,6 +1,7 @@
 export type { ChannelEntity } from './channel.entity.js';
-export { HandleTaken } from './channels.errors.js';
+export { HandleTaken, NotAnEditor } from './channels.errors.js';
+export { ChannelDeleted, EditorLeft } from './channels.events.js';
 export { Channel } from './channels.graphql.js';
 export { ChannelsModule } from './channels.module.js';
-export { type ChannelRole, canManage, canUpload } from './channels.policy.js';
-export { ChannelsService } from './channels.service.js';
+export { type ChannelRole, canManage, canOwn, canUpload } from './channels.policy.js';
+export { accessTopic, ChannelsService } from './channels.service.js';

@@ -17,6 +17,8 @@ export {
   MalformedFragments,
   readFragments,
 } from './fragments.js';
+export { IMAGE_OUTPUT, imageArguments } from './image-arguments.js';
+export { type ImageFile, readImage } from './image-file.js';
 export { MediaModule } from './media.module.js';
 export {
   MediaEngine,
@@ -34,7 +36,7 @@ export {
   checkSegments,
   damagedFrames,
 } from './piece-check.js';
-export { mainAudio, type Probe } from './probe.js';
+export { MAX_PIXELS, mainAudio, type Probe } from './probe.js';
 export { needsRemux, remuxArguments } from './remux-arguments.js';
 export {
   firstShown,

@@ -6,3 +6,4 @@ export { openStorage, StorageModule } from './storage.module.js';
 export { type CheckOptions, type Difference, StorageCheck } from './storage-check.js';
 export { type Left, StorageMover } from './storage-mover.js';
 export { DELETIONS_LOCK, StoredObjects } from './stored-objects.service.js';
+export { within } from './within.js';

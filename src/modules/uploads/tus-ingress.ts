@@ -390,8 +390,8 @@ export class TusIngress implements OnModuleInit {
   /** By id or handle; the user's only one where none is named. */
   private async channelOf(actor: Actor, named: string | null): Promise<string> {
     if (named !== null) return (await this.channels.byHandle(named))?.id ?? decodeId('Channel', named, ['channel']);
-    const { rows } = await this.channels.ofUser(actor.userId, 2, null);
-    if (rows.length === 1 && rows[0]) return rows[0].channel.id;
+    const { rows } = await this.channels.ofUser(actor.userId, 'member', 2);
+    if (rows.length === 1 && rows[0]) return rows[0].id;
     throw new TusRefusal(400, 'CHANNEL', 'Upload-Metadata must name the channel: its id or handle.');
   }
 

@@ -21,7 +21,7 @@ export class TooManyOpenUploads extends DomainError {
 
 export class IdempotencyKeyReused extends DomainError {
   constructor() {
-    super('IDEMPOTENCY_KEY_REUSED', 'This key was used for another upload: take a new one for each upload.', {
+    super('IDEMPOTENCY_KEY_REUSED', 'This key was used with other input: take a new one each time.', {
       type: 'IdempotencyKeyReused',
       field: ['idempotencyKey'],
     });

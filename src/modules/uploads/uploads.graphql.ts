@@ -286,6 +286,13 @@ export class CreateUploadSessionInput {
   @Field(() => VideoVisibilityEnum, { defaultValue: 'PRIVATE', nullable: true, description: "The video's." })
   visibility: VideoVisibility | null;
 
+  @Field(() => Boolean, {
+    nullable: true,
+    description: 'Whether followers with the level HIGHLIGHTS are told of the video too. False unless given.',
+  })
+  @IsOptional()
+  highlight?: boolean | null;
+
   @Field(() => String, {
     description: 'The same key gives the same session, whatever happened to the first answer. 1 to 200 characters.',
   })

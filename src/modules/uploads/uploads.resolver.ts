@@ -342,7 +342,7 @@ export class UserUploadsResolver {
     const page = own
       ? await this.uploads.ofUser(user.row.id, args, args.first, args.after)
       : { rows: [], hasNextPage: false };
-    return toConnection(page, args, UploadsService.cursorOf, UploadSession.of);
+    return toConnection(page, args, ({ place }) => place, UploadSession.of);
   }
 }
 

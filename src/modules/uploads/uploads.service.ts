@@ -5,12 +5,12 @@ import { CONFIG, type Config } from '../../common/config/index.js';
 import { columnsOf, Database, type Sql, type Tx } from '../../common/database/index.js';
 import { DomainError, InvalidInput, NotFound } from '../../common/errors/index.js';
 import { OnEvent } from '../../common/events/index.js';
-import { decodeCursor, encodeCursor } from '../../common/graphql/index.js';
+import { decodeCursor, type KeysetPage, pageOf } from '../../common/graphql/index.js';
 import { Jobs, Periodically, type Share } from '../../common/jobs/index.js';
 import { Live } from '../../common/live/index.js';
 import type { RateLimit } from '../../common/rate-limits/index.js';
 import { beginUpload, traceUpload } from '../../common/tracing/index.js';
-import { ChannelsService, canUpload } from '../channels/index.js';
+import { ChannelsService, canUpload, EditorLeft } from '../channels/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { cleanName, UsersService } from '../users/index.js';
 import { VideoDeleted, VideosService, type VideoVisibility } from '../videos/index.js';
@@ -115,20 +115,16 @@ export class UploadsService {
     filter: { state?: UploadSessionState | null; fingerprint?: string | null },
     first: number,
     after?: string | null,
-  ): Promise<Page<UploadSessionRow & { cursorTime: string }>> {
+  ): Promise<KeysetPage<UploadSessionRow>> {
     const [time, id] = after ? decodeCursor(after, 'time', 'uuid') : [null, null];
-    const rows = await this.db.query<UploadSessionRow & { cursorTime: string }>(
-      `SELECT ${this.columns}, u.created_at::text AS "cursorTime" FROM upload_session u
+    const rows = await this.db.query<UploadSessionRow & { time: string }>(
+      `SELECT ${this.columns}, u.created_at::text AS time FROM upload_session u
        WHERE u.owner_id = $1 AND ($3::text IS NULL OR u.state = $3) AND ($4::text IS NULL OR u.fingerprint = $4)
          ${time ? 'AND (u.created_at, u.id) < ($5, $6)' : ''}
        ORDER BY u.created_at DESC, u.id DESC LIMIT $2`,
       [userId, first + 1, filter.state ?? null, filter.fingerprint ?? null, ...(time ? [time, id] : [])],
     );
-    return { rows: rows.slice(0, first), hasNextPage: rows.length > first };
-  }
-
-  static cursorOf(row: { cursorTime: string; id: string }): string {
-    return encodeCursor(row.cursorTime, row.id);
+    return pageOf(rows, first, (row) => [row.time, row.id]);
   }
 
   /** Chunks in the order of the file: what was committed, and what was signed or failed and is not committed. */
@@ -215,6 +211,7 @@ export class UploadsService {
       title?: string | null;
       description?: string | null;
       visibility: VideoVisibility;
+      highlight?: boolean | null;
       idempotencyKey: string;
     },
   ): Promise<UploadSessionRow> {
@@ -231,9 +228,6 @@ export class UploadsService {
       const message = 'By its name or type this is no video: send a video file.';
       throw new FileRefused('UNSUPPORTED_TYPE', message, input.contentType ? 'contentType' : 'fileName');
     }
-    const role = await this.channels.roleOf(actor.userId, input.channelId);
-    if (!canUpload(role)) throw new NotFound('channel', ['channelId']);
-
     const hash = createHash('sha256')
       .update(
         JSON.stringify([
@@ -246,6 +240,8 @@ export class UploadsService {
           title,
           description,
           input.visibility,
+          // A key from before there were highlights still means what it meant.
+          ...(input.highlight ? ['highlight'] : []),
         ]),
       )
       .digest();
@@ -262,7 +258,11 @@ export class UploadsService {
           title,
           description,
           visibility: input.visibility,
+          isHighlight: input.highlight ?? false,
         });
+        // Asked with the channel locked: whoever takes the role away has done so, or finds the session.
+        const role = (await this.channels.rolesOf(actor.userId, [input.channelId], tx)).get(input.channelId) ?? null;
+        if (!canUpload(role)) throw new NotFound('channel', ['channelId']);
         const [row] = await tx.query<UploadSessionRow>(
           `INSERT INTO upload_session AS u (owner_id, channel_id, video_id, file_name, content_type, size_bytes, sha256,
                                           fingerprint, idempotency_key, input_hash, wanted)
@@ -439,6 +439,17 @@ export class UploadsService {
     await this.db.tx(async (tx) => {
       await this.end(tx, 'CANCELLED', `video_id = $2 AND state IN ('OPEN', 'COMPLETING')`, [videoId]);
       await this.releaseMaster(tx, videoId);
+    });
+  }
+
+  /** Who may not upload there any more finishes nothing there either. */
+  @OnEvent(EditorLeft)
+  async onEditorLeft({ channelId, userId }: { channelId: string; userId: string }): Promise<void> {
+    await this.db.tx(async (tx) => {
+      const role = (await this.channels.rolesOf(userId, [channelId], tx)).get(channelId) ?? null;
+      if (canUpload(role)) return;
+      const theirs = `channel_id = $2 AND owner_id = $3 AND state IN ('OPEN', 'COMPLETING')`;
+      await this.end(tx, 'CANCELLED', theirs, [channelId, userId]);
     });
   }
 

@@ -1,6 +1,6 @@
 import { Field, ObjectType } from '@nestjs/graphql';
 import type { Actor } from '../../common/access/index.js';
-import { encodeId, Node } from '../../common/graphql/index.js';
+import { encodeId, Node, SameForAll } from '../../common/graphql/index.js';
 import type { AppUser } from './app-user.entity.js';
 import { canSeeAccount } from './users.policy.js';
 
@@ -9,6 +9,7 @@ export class User extends Node {
   /** What it was made of, for field resolvers; no field. */
   row: AppUser;
 
+  @SameForAll()
   @Field(() => String, { description: 'The name shown to others, 1 to 100 characters.' })
   displayName: string;
 

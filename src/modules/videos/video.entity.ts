@@ -54,6 +54,14 @@ export class VideoEntity {
   @Column('timestamptz', { name: 'published_at', nullable: true })
   publishedAt: Date | null;
 
+  /** When it first stood in lists: its place in feeds. */
+  @Column('timestamptz', { name: 'listed_at', nullable: true })
+  listedAt: Date | null;
+
+  /** Also told to followers who want to hear of highlights alone. */
+  @Column('boolean', { name: 'is_highlight', default: false })
+  isHighlight: boolean;
+
   /** Whoever may watch it may also save it. */
   @Column('boolean', { default: false })
   downloadable: boolean;

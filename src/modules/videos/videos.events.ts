@@ -14,3 +14,6 @@ export const RunWithdrawn = defineEvent<{ videoId: string; run: number }>('RunWi
 
 /** Its owner said whether it may be saved; the row tells what holds now. */
 export const DownloadDecided = defineEvent<{ videoId: string }>('DownloadDecided');
+
+/** Once, ever: it is public and plays, and stands in lists from now on. What the row says now may be otherwise. */
+export const VideoPublished = defineEvent<{ videoId: string; channelId: string }>('VideoPublished');

@@ -1,7 +1,7 @@
 import { Field, Float, ID, InputType, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
 import { IsOptional } from 'class-validator';
 import type { DomainError } from '../../common/errors/index.js';
-import { connectionOf, encodeId, GraphQLDateTime, Node, UserError } from '../../common/graphql/index.js';
+import { connectionOf, encodeId, GraphQLDateTime, Node, SameForAll, UserError } from '../../common/graphql/index.js';
 import { VIDEO_STATES, type VideoState } from './video-state.js';
 import type { VideoVisibility } from './videos.policy.js';
 import type { Video as VideoRow } from './videos.service.js';
@@ -52,9 +52,11 @@ export class Video extends Node {
   /** What field resolvers of other modules decide by. */
   row: VideoRow;
 
+  @SameForAll()
   @Field(() => String, { description: 'One line, for people.' })
   title: string;
 
+  @SameForAll()
   @Field(() => String, { description: 'Plain text of any number of lines; may be empty.' })
   description: string;
 
@@ -70,21 +72,30 @@ export class Video extends Node {
   @Field(() => Boolean, { description: 'Whoever may watch it may also save it: `playback.mp4Url`.' })
   downloadable: boolean;
 
+  @SameForAll()
+  @Field(() => Boolean, { description: 'Its publication is also told to followers with the level HIGHLIGHTS.' })
+  highlight: boolean;
+
+  @SameForAll()
   @Field(() => Int, { nullable: true, description: 'Milliseconds. Null until probed.' })
   durationMs: number | null;
 
+  @SameForAll()
   @Field(() => Int, { nullable: true, description: 'Of the source as shown, in pixels. Null until probed.' })
   width: number | null;
 
+  @SameForAll()
   @Field(() => Int, { nullable: true, description: 'Of the source as shown, in pixels. Null until probed.' })
   height: number | null;
 
   @Field(() => Float, { nullable: true, description: 'Frames a second of the renditions. Null until probed.' })
   frameRate: number | null;
 
+  @SameForAll()
   @Field(() => GraphQLDateTime, { description: 'When its upload was begun.' })
   createdAt: Date;
 
+  @SameForAll()
   @Field(() => GraphQLDateTime, { nullable: true, description: 'When it first played for others than its editors.' })
   publishedAt: Date | null;
 
@@ -99,6 +110,7 @@ export class Video extends Node {
       state: row.state,
       failure: code === null ? null : { code, message: message ?? code, retryable: retryable ?? false },
       downloadable: row.downloadable,
+      highlight: row.isHighlight,
       durationMs: row.durationMs,
       width: row.width,
       height: row.height,
@@ -110,12 +122,6 @@ export class Video extends Node {
 }
 
 export const { Edge: VideoEdge, Connection: VideoConnection } = connectionOf(() => Video, { totalCount: true });
-
-@ObjectType('NotAnEditor', {
-  implements: () => UserError,
-  description: 'You may see it, but only owners and editors of its channel may change it.',
-})
-export class NotAnEditorError extends UserError {}
 
 @InputType({ description: 'What is left out stays as it is.' })
 export class UpdateVideoInput {
@@ -151,6 +157,14 @@ export class UpdateVideoInput {
   })
   @IsOptional()
   downloadable?: boolean | null;
+
+  @Field(() => Boolean, {
+    nullable: true,
+    description:
+      'Whether followers with the level HIGHLIGHTS are told of it too. What holds when it is first published counts.',
+  })
+  @IsOptional()
+  highlight?: boolean | null;
 }
 
 @InputType({ description: 'The video to delete.' })
@@ -174,5 +188,23 @@ export class DeleteVideoPayload {
   deletedVideoId: string | null = null;
 
   @Field(() => [UserError], { description: 'Empty when it worked.' })
+  userErrors: DomainError[] = [];
+}
+
+@InputType({ description: 'Whether you like a video.' })
+export class ReactToVideoInput {
+  @Field(() => ID, { description: 'Which video.' })
+  videoId: string;
+
+  @Field(() => Boolean, { description: 'True: you like it. False: you do not, or no more.' })
+  like: boolean;
+}
+
+@ObjectType({ description: 'The video, with its likes as they are now.' })
+export class ReactToVideoPayload {
+  @Field(() => Video, { nullable: true, description: 'Null when there are user errors.' })
+  video: Video | null = null;
+
+  @Field(() => [UserError], { description: 'Codes: NOT_FOUND.' })
   userErrors: DomainError[] = [];
 }

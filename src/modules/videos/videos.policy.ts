@@ -1,5 +1,5 @@
 import type { Actor } from '../../common/access/index.js';
-import type { ChannelRole } from '../channels/index.js';
+import { type ChannelRole, canManage } from '../channels/index.js';
 import type { VideoState } from './video-state.js';
 
 export type VideoVisibility = 'PUBLIC' | 'UNLISTED' | 'PRIVATE';
@@ -12,10 +12,8 @@ export interface VideoAccess {
   publishAt: Date | null;
 }
 
-/** @param role of the actor in the video's channel, null for none */
-export function canEdit(actor: Actor | null, role: ChannelRole | null): boolean {
-  return actor !== null && (actor.role === 'ADMIN' || role === 'OWNER' || role === 'EDITOR');
-}
+/** Who may change the channel may change its videos. @param role of the actor in the video's channel, null for none */
+export const canEdit = canManage;
 
 /**
  * Members see all of their channel's videos. Others see one once its upload is complete and verified, it plays, its

@@ -1,4 +1,4 @@
-import { Args, ID, Parent, Query, ResolveField, Resolver, Subscription } from '@nestjs/graphql';
+import { Args, ID, Int, Parent, Query, ResolveField, Resolver, Subscription } from '@nestjs/graphql';
 import { type Actor, Authenticated, CurrentActor, Public } from '../../common/access/index.js';
 import {
   decodeId,
@@ -13,10 +13,14 @@ import {
   toConnection,
 } from '../../common/graphql/index.js';
 import { Live } from '../../common/live/index.js';
+import { RateLimits, REACTIONS } from '../../common/rate-limits/index.js';
 import { Channel, ChannelsService } from '../channels/index.js';
+import { VideoLikes } from './video-likes.service.js';
 import {
   DeleteVideoInput,
   DeleteVideoPayload,
+  ReactToVideoInput,
+  ReactToVideoPayload,
   UpdateVideoInput,
   UpdateVideoPayload,
   Video,
@@ -30,7 +34,9 @@ export class VideosResolver {
   constructor(
     private readonly videos: VideosService,
     private readonly channels: ChannelsService,
+    private readonly likes: VideoLikes,
     private readonly live: Live,
+    private readonly limits: RateLimits,
   ) {}
 
   @Query(() => Video, { nullable: true, description: 'Null when it is missing, or not yours to see.' })
@@ -61,6 +67,17 @@ export class VideosResolver {
     return Object.assign(new DeleteVideoPayload(), { deletedVideoId: input.videoId });
   }
 
+  @Mutates(() => ReactToVideoPayload, { description: 'Likes a video, or does no more. Repeating it is no error.' })
+  @Authenticated()
+  async reactToVideo(
+    @Args('input') input: ReactToVideoInput,
+    @CurrentActor() actor: Actor,
+  ): Promise<ReactToVideoPayload> {
+    await this.limits.spend(REACTIONS, actor.userId);
+    const row = await this.likes.react(actor, decodeId('Video', input.videoId, ['videoId']), input.like);
+    return Object.assign(new ReactToVideoPayload(), { video: Video.of(row) });
+  }
+
   @Subscription(() => Video, {
     description:
       'A state stream: the video as it is now, then as it becomes, at most 4 times a second. Ends when it is gone or not yours to see any more.',
@@ -76,10 +93,24 @@ export class VideosResolver {
   @ResolveField(() => Channel, { description: 'Where it is published.' })
   async channel(video: Video, _: unknown, { loaders }: OperationContext): Promise<Channel> {
     const channel = await loaders
-      .loader('channels', async (ids: readonly string[]) => this.channels.byIds(ids))
+      .loader('channels and deleted ones', async (ids: readonly string[]) => this.channels.withDeletedByIds(ids))
       .load(video.row.channelId);
     if (!channel) throw new Error(`Video ${video.row.id} has no channel.`);
     return Channel.of(channel);
+  }
+
+  @ResolveField(() => Int, { description: 'How many like it.' })
+  async likeCount({ row }: Video, _: unknown, context: OperationContext): Promise<number> {
+    if (!(await this.videos.isVisible(row, context))) return 0;
+    const load = (ids: readonly string[]) => this.likes.countsOf(ids);
+    return (await context.loaders.load('video likes', load, row.id)) ?? 0;
+  }
+
+  @ResolveField(() => Boolean, { description: 'You like it.' })
+  viewerHasLiked({ row }: Video, _: unknown, { actor, loaders }: OperationContext): MaybePromise<boolean> {
+    if (!actor) return false;
+    const load = (ids: readonly string[]) => this.likes.likedBy(actor.userId, ids);
+    return following(loaders.load('videos liked', load, row.id), Boolean);
   }
 
   @ResolveField(() => Boolean, { description: 'You may change, replace or delete it.' })
@@ -95,6 +126,12 @@ export class ChannelVideosResolver {
     private readonly channels: ChannelsService,
   ) {}
 
+  @ResolveField(() => Int, { complexity: 10, description: 'How many of its videos are public and play.' })
+  videoCount({ row }: Channel, _: unknown, { loaders }: OperationContext): MaybePromise<number> {
+    const load = (ids: readonly string[]) => this.videos.listedCounts(ids);
+    return following(loaders.load('video counts', load, row.id), (count) => count ?? 0);
+  }
+
   @ResolveField('videos', () => VideoConnection, {
     description: 'Newest first. Owners and editors see all, others what is public and plays.',
     complexity: 5,
@@ -107,8 +144,12 @@ export class ChannelVideosResolver {
   ) {
     const all = canEdit(actor, await this.channels.roleOfActor(actor, channel.row.id, loaders));
     const page = await this.videos.ofChannel(channel.row.id, all, args.first, args.after);
-    return toConnection(page, args, VideosService.cursorOf, Video.of, () =>
-      this.videos.countOfChannel(channel.row.id, all),
+    return toConnection(
+      page,
+      args,
+      ({ place }) => place,
+      Video.of,
+      () => this.videos.countOfChannel(channel.row.id, all),
     );
   }
 }

@@ -1,20 +1,43 @@
 import { Injectable } from '@nestjs/common';
+import DataLoader from 'dataloader';
 import type { Actor } from '../../common/access/index.js';
 import { columnsOf, Database, type Sql, type Tx } from '../../common/database/index.js';
 import { NotFound } from '../../common/errors/index.js';
-import { Events } from '../../common/events/index.js';
-import { decodeCursor, encodeCursor } from '../../common/graphql/index.js';
-import { Live } from '../../common/live/index.js';
-import { ChannelsService } from '../channels/index.js';
+import { Events, OnEvent } from '../../common/events/index.js';
+import {
+  decodeCursor,
+  following,
+  type KeysetPage,
+  type MaybePromise,
+  type OperationContext,
+  pageOf,
+} from '../../common/graphql/index.js';
+import { type JobContext, Periodically } from '../../common/jobs/index.js';
+import { Live, LiveEvents } from '../../common/live/index.js';
+import { accessTopic, ChannelDeleted, ChannelsService, NotAnEditor } from '../channels/index.js';
 import { cleanLines, cleanName } from '../users/index.js';
 import { type ProcessingStage, VideoEntity } from './video.entity.js';
 import { statesBefore, type VideoState } from './video-state.js';
-import { NotAnEditor } from './videos.errors.js';
-import { DownloadDecided, RunWithdrawn, VideoDeleted, VideoFailed, VideoReady } from './videos.events.js';
+import {
+  DownloadDecided,
+  RunWithdrawn,
+  VideoDeleted,
+  VideoFailed,
+  VideoPublished,
+  VideoReady,
+} from './videos.events.js';
 import { canEdit, canWatch, type VideoVisibility } from './videos.policy.js';
 
 /** A row of `video` with the database's time at which it was read. */
 export type Video = VideoEntity & { readAt: Date };
+
+/** The condition, on a video `v`, for what stands in lists, whoever looks. */
+export const LISTED = `v.deleted_at IS NULL AND v.visibility = 'PUBLIC' AND v.verified_at IS NOT NULL AND v.state IN ('PLAYABLE', 'READY')
+  AND (v.publish_at IS NULL OR v.publish_at <= now())`;
+const UNLISTED = `v.listed_at IS NULL AND ${LISTED}
+  AND EXISTS (SELECT FROM channel c WHERE c.id = v.channel_id AND c.deleted_at IS NULL)`;
+const LISTED_AT_ONCE = 100;
+const DELETED_AT_ONCE = 50;
 
 const MAX_TITLE = 100;
 const MAX_DESCRIPTION = 5_000;
@@ -25,11 +48,20 @@ export const videoTopic = (videoId: string): string => `video:${videoId}`;
 @Injectable()
 export class VideosService {
   private readonly columns: string;
+  /** One read for all who ask in one turn: thousands may, when who listens is asked for anew. */
+  private readonly together = new DataLoader<string, Video | null>(
+    async (ids) => {
+      const found = await this.byIds([...new Set(ids)]);
+      return ids.map((id) => found.get(id) ?? null);
+    },
+    { cache: false },
+  );
 
   constructor(
     private readonly db: Database,
     private readonly events: Events,
     private readonly live: Live,
+    private readonly liveEvents: LiveEvents,
     private readonly channels: ChannelsService,
   ) {
     this.columns = `${columnsOf(db, VideoEntity, 'v')}, now() AS "readAt"`;
@@ -56,10 +88,18 @@ export class VideosService {
 
   /** The video if the actor may see it, else null. */
   async visible(id: string, actor: Actor | null): Promise<Video | null> {
-    const video = await this.byId(this.db, id);
-    if (!video) return null;
+    const video = await this.together.load(id);
+    if (!video || canWatch(video, null, null, video.readAt)) return video;
     const role = await this.roleIn(video, actor);
     return canWatch(video, actor, role, video.readAt) ? video : null;
+  }
+
+  /** The same for field resolvers, of a row that was come by in another way: who began its upload need not see it any more. */
+  isVisible(video: Video, { actor, loaders }: Pick<OperationContext, 'actor' | 'loaders'>): MaybePromise<boolean> {
+    if (video.deletedAt !== null) return false;
+    if (canWatch(video, null, null, video.readAt)) return true;
+    const role = this.channels.roleOfActor(actor, video.channelId, loaders);
+    return following(role, (known) => canWatch(video, actor, known, video.readAt));
   }
 
   async mayEdit(video: { channelId: string }, actor: Actor | null): Promise<boolean> {
@@ -82,20 +122,15 @@ export class VideosService {
    * @param all also what only owners and editors may see
    * @param after cursor of the page before
    */
-  async ofChannel(
-    channelId: string,
-    all: boolean,
-    first: number,
-    after?: string | null,
-  ): Promise<{ rows: (Video & { cursorTime: string })[]; hasNextPage: boolean }> {
+  async ofChannel(channelId: string, all: boolean, first: number, after?: string | null): Promise<KeysetPage<Video>> {
     const [time, id] = after ? decodeCursor(after, 'time', 'uuid') : [null, null];
-    const rows = await this.db.query<Video & { cursorTime: string }>(
-      `SELECT ${this.columns}, v.created_at::text AS "cursorTime" FROM video v
+    const rows = await this.db.query<Video & { time: string }>(
+      `SELECT ${this.columns}, v.created_at::text AS time FROM video v
        WHERE ${listed(all)} ${time ? 'AND (v.created_at, v.id) < ($3, $4)' : ''}
        ORDER BY v.created_at DESC, v.id DESC LIMIT $2`,
       [channelId, first + 1, ...(time ? [time, id] : [])],
     );
-    return { rows: rows.slice(0, first), hasNextPage: rows.length > first };
+    return pageOf(rows, first, (row) => [row.time, row.id]);
   }
 
   async countOfChannel(channelId: string, all: boolean): Promise<number> {
@@ -106,11 +141,17 @@ export class VideosService {
     return row?.count ?? 0;
   }
 
-  static cursorOf(row: { cursorTime: string; id: string }): string {
-    return encodeCursor(row.cursorTime, row.id);
+  /** How many of a channel's videos stand in lists. */
+  async listedCounts(channelIds: readonly string[]): Promise<Map<string, number>> {
+    const rows = await this.db.query<{ id: string; count: number }>(
+      `SELECT v.channel_id AS id, count(*)::int AS count FROM video v
+       WHERE v.channel_id = ANY($1::uuid[]) AND v.listed_at IS NOT NULL AND ${LISTED} GROUP BY v.channel_id`,
+      [channelIds],
+    );
+    return new Map(rows.map((row) => [row.id, row.count]));
   }
 
-  /** Made with its upload session, in that one's transaction. */
+  /** Made with its upload session, in that one's transaction. @throws NotFound when the channel was deleted */
   async create(
     tx: Tx,
     video: {
@@ -119,13 +160,16 @@ export class VideosService {
       title: string;
       description: string;
       visibility: VideoVisibility;
+      isHighlight?: boolean;
     },
   ): Promise<string> {
     const [row] = await tx.query<{ id: string }>(
-      `INSERT INTO video (channel_id, owner_id, title, description, visibility) VALUES ($1, $2, $3, $4, $5) RETURNING id`,
-      [video.channelId, video.ownerId, video.title, video.description, video.visibility],
+      // Whoever deletes the channel waits for this transaction, and takes its video with the others.
+      `INSERT INTO video (channel_id, owner_id, title, description, visibility, is_highlight)
+       SELECT id, $2::uuid, $3, $4, $5, $6 FROM channel WHERE id = $1 AND deleted_at IS NULL FOR SHARE RETURNING id`,
+      [video.channelId, video.ownerId, video.title, video.description, video.visibility, video.isHighlight ?? false],
     );
-    if (!row) throw new Error('INSERT gave no row');
+    if (!row) throw new NotFound('channel', ['channelId']);
     return row.id;
   }
 
@@ -148,16 +192,18 @@ export class VideosService {
       visibility?: VideoVisibility | null;
       publishAt?: Date | null;
       downloadable?: boolean | null;
+      highlight?: boolean | null;
     },
   ): Promise<Video> {
     const title = change.title == null ? null : VideosService.cleanTitle(change.title);
     const description = change.description == null ? null : VideosService.cleanDescription(change.description);
-    await this.editable(id, actor);
+    const { accessEpoch } = await this.editable(id, actor);
     return this.db.tx(async (tx) => {
       // Whatever hides the video from somebody who could see it also ends the addresses they hold.
       const [row] = await tx.query<Video>(
         `UPDATE video v SET title = coalesce($2, title), description = coalesce($3, description),
-                visibility = coalesce($4, visibility), downloadable = coalesce($7, downloadable), publish_at = CASE WHEN $5 THEN $6::timestamptz ELSE publish_at END,
+                visibility = coalesce($4, visibility), downloadable = coalesce($7, downloadable), is_highlight = coalesce($8, is_highlight),
+                publish_at = CASE WHEN $5 THEN $6::timestamptz ELSE publish_at END,
                 -- Others will watch it then.
                 watched_at = CASE WHEN $5 OR $4 <> visibility THEN now() ELSE watched_at END,
                 access_epoch = access_epoch + CASE WHEN ($4 = 'PRIVATE' AND visibility <> 'PRIVATE')
@@ -171,10 +217,13 @@ export class VideosService {
           change.publishAt !== undefined,
           change.publishAt ?? null,
           change.downloadable ?? null,
+          change.highlight ?? null,
         ],
       );
       if (!row) throw new NotFound('video', ['videoId']);
       if (change.downloadable != null) await this.events.publish(tx, DownloadDecided, { videoId: id });
+      await this.list(tx, id);
+      if (row.accessEpoch !== accessEpoch) await this.hidden(tx, id);
       tx.afterCommit(() => this.live.tick(videoTopic(id)));
       return row;
     });
@@ -193,14 +242,31 @@ export class VideosService {
 
   /** The row stays as an empty tombstone, so that what still refers to it can be cleaned up in its own time. */
   async remove(tx: Tx, id: string): Promise<void> {
-    const gone = await tx.query(
+    const [gone] = await tx.query(
       `UPDATE video SET deleted_at = now(), title = '', description = '', access_epoch = access_epoch + 1, run = run + 1
        WHERE id = $1 AND deleted_at IS NULL RETURNING id`,
       [id],
     );
-    if (gone.length === 0) return;
+    if (!gone) return;
+    await this.hidden(tx, id);
     await this.events.publish(tx, VideoDeleted, { videoId: id });
     tx.afterCommit(() => this.live.tick(videoTopic(id)));
+  }
+
+  /** Its videos go with a channel, some at a time. */
+  @OnEvent(ChannelDeleted)
+  async onChannelDeleted({ channelId }: { channelId: string }, { signal }: JobContext): Promise<void> {
+    for (let more = true; more; ) {
+      signal.throwIfAborted();
+      more = await this.db.tx(async (tx) => {
+        const rows = await tx.query<{ id: string }>(
+          'SELECT id FROM video WHERE channel_id = $1 AND deleted_at IS NULL ORDER BY id LIMIT $2 FOR NO KEY UPDATE',
+          [channelId, DELETED_AT_ONCE],
+        );
+        for (const { id } of rows) await this.remove(tx, id);
+        return rows.length === DELETED_AT_ONCE;
+      });
+    }
   }
 
   /** The upload is complete and its digest was right: from here on others than its editors may come to see it. */
@@ -211,6 +277,7 @@ export class VideosService {
        WHERE id = $1 AND deleted_at IS NULL RETURNING run`,
       [id],
     );
+    await this.list(tx, id);
     tx.afterCommit(() => this.live.tick(videoTopic(id)));
     return row ?? null;
   }
@@ -232,7 +299,7 @@ export class VideosService {
   ): Promise<boolean> {
     const { videoId, run, to, stage, failure } = step;
     const over = to === 'READY' || to === 'FAILED' || to === 'BLOCKED';
-    const rows = await tx.query(
+    const [row] = await tx.query(
       `UPDATE video SET state = $3, stage = $4, failure_code = $5, failure_message = $6, failure_retryable = $7,
               processing_started_at = CASE WHEN $3 = 'PROCESSING' THEN now() ELSE processing_started_at END,
               processing_attempts = processing_attempts + CASE WHEN $3 = 'PROCESSING' THEN 1 ELSE 0 END,
@@ -252,9 +319,11 @@ export class VideosService {
         statesBefore(to),
       ],
     );
-    if (rows.length === 0) return false;
+    if (!row) return false;
+    if (to === 'FAILED' || to === 'BLOCKED') await this.hidden(tx, videoId);
     if (to === 'READY') await this.events.publish(tx, VideoReady, { videoId, run });
     if (to === 'FAILED' && failure) await this.events.publish(tx, VideoFailed, { videoId, run, code: failure.code });
+    if (to === 'PLAYABLE' || to === 'READY') await this.list(tx, videoId);
     tx.afterCommit(() => this.live.tick(videoTopic(videoId)));
     return true;
   }
@@ -289,6 +358,7 @@ export class VideosService {
        WHERE id = $1 AND run = $2 AND state <> 'BLOCKED' AND deleted_at IS NULL RETURNING run`,
       [videoId, from],
     );
+    if (row) await this.hidden(tx, videoId);
     tx.afterCommit(() => this.live.tick(videoTopic(videoId)));
     return row?.run ?? null;
   }
@@ -322,6 +392,40 @@ export class VideosService {
     );
   }
 
+  /** Its first moment in lists, where it has come: to be asked after whatever may have made it so, in the same transaction. */
+  private async list(tx: Tx, id: string): Promise<void> {
+    const [row] = await tx.query<{ channelId: string }>(
+      `UPDATE video v SET listed_at = now() WHERE v.id = $1 AND ${UNLISTED} RETURNING v.channel_id AS "channelId"`,
+      [id],
+    );
+    if (row) await this.events.publish(tx, VideoPublished, { videoId: id, channelId: row.channelId });
+  }
+
+  /** Those whose time has come by the clock alone, and those that a version before this one let into lists. */
+  @Periodically(1_000)
+  async listDue(signal?: AbortSignal): Promise<void> {
+    for (let more = true; more && !signal?.aborted; ) {
+      more = await this.db.tx(async (tx) => {
+        const rows = await tx.query<{ videoId: string; channelId: string }>(
+          `UPDATE video SET listed_at = now() WHERE id IN
+             (SELECT v.id FROM video v WHERE ${UNLISTED} LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED)
+           RETURNING id AS "videoId", channel_id AS "channelId"`,
+          [LISTED_AT_ONCE],
+        );
+        for (const { videoId, channelId } of rows) {
+          await this.events.publish(tx, VideoPublished, { videoId, channelId });
+          tx.afterCommit(() => this.live.tick(videoTopic(videoId)));
+        }
+        return rows.length === LISTED_AT_ONCE;
+      });
+    }
+  }
+
+  /** Whoever listens to what goes on about it is asked for anew. */
+  private async hidden(tx: Tx, id: string): Promise<void> {
+    await this.liveEvents.append(tx, accessTopic(id), {});
+  }
+
   private async roleIn(video: { channelId: string }, actor: Actor | null) {
     return actor ? this.channels.roleOf(actor.userId, video.channelId) : null;
   }
@@ -329,10 +433,5 @@ export class VideosService {
 
 /** The condition, with the channel as `$1`, for what is in the channel's list. */
 function listed(all: boolean): string {
-  return `v.channel_id = $1 AND v.deleted_at IS NULL ${
-    all
-      ? ''
-      : `AND v.visibility = 'PUBLIC' AND v.verified_at IS NOT NULL AND v.state IN ('PLAYABLE', 'READY')
-         AND (v.publish_at IS NULL OR v.publish_at <= now())`
-  }`;
+  return `v.channel_id = $1 AND v.deleted_at IS NULL ${all ? '' : `AND ${LISTED}`}`;
 }

@@ -71,6 +71,7 @@ export async function startEdge(
     redisPrefix: 'edge:',
     corsOrigins: ['https://app.example'],
     trustProxy: false,
+    rateLimitFactor: 1,
     s3: null,
     graphqlIntrospection: true,
     logLevel: 'trace',

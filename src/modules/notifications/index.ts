@@ -1,0 +1,3 @@
+export { Notification } from './notifications.graphql.js';
+export { NotificationsModule } from './notifications.module.js';
+export { NotificationsService } from './notifications.service.js';
