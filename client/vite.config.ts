@@ -7,7 +7,10 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const onTheClient: Plugin = {
   name: 'on-the-client',
   enforce: 'pre',
-  resolveId: (id) => (id === '../index.js' ? { id: './sluice.js', external: true } : null),
+  resolveId: (id) => {
+    if (id === '../index.js') return { id: './sluice.js', external: true };
+    return id === '../api/index.js' ? { id: './api.js', external: true } : null;
+  },
 };
 
 const HASHING = here('src/hashing.ts');
@@ -45,7 +48,13 @@ export default defineConfig(({ mode }) => {
   const isNode = mode === 'node';
   const entry: Record<string, string> = isNode
     ? { sluice: here('src/node.ts'), cli: here('src/cli/main.ts') }
-    : { sluice: here('src/index.ts'), react: here('src/react/index.ts'), uppy: here('src/uppy/index.ts') };
+    : {
+        sluice: here('src/index.ts'),
+        api: here('src/api/index.ts'),
+        react: here('src/react/index.ts'),
+        people: here('src/react/people.ts'),
+        uppy: here('src/uppy/index.ts'),
+      };
   return {
     root: here('.'),
     publicDir: false,

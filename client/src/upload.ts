@@ -324,10 +324,11 @@ export class Upload {
     const found = (await this.api.findOpen(fingerprint)).find(
       (one) => one.sizeBytes === source.size && one.video.channel.id === channelId,
     );
-    const key = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
-      byte.toString(16).padStart(2, '0'),
-    ).join('');
-    if (!found) return this.entered(await this.create({ ...input, idempotencyKey: key }));
+    if (!found) {
+      // Not `crypto.randomUUID`: pages without https have none.
+      const idempotencyKey = crypto.getRandomValues(new Uint32Array(4)).join('-');
+      return this.entered(await this.create({ ...input, idempotencyKey }));
+    }
     const session = this.entered(found);
     const asked = { title, description, visibility };
     if (Object.values(asked).some((value) => value !== undefined)) await this.api.describe(session.video.id, asked);

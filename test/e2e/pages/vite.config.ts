@@ -4,9 +4,9 @@ import { documentedExamples } from '../documented-examples.js';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-/** Every example of docs/uploads.md that is a module, as if it were a file of its own. */
+/** Every documented example that is a module, as if it were a file of its own. */
 const modules = new Map(
-  [...documentedExamples()].flatMap(([name, code]) =>
+  [...documentedExamples(), ...documentedExamples('people.md')].flatMap(([name, code]) =>
     /\.jsx?$/.test(name) ? [[here(`documented-${name}`), code]] : [],
   ),
 );
@@ -20,7 +20,12 @@ const documented: Plugin = {
 export default defineConfig({
   root: here('.'),
   plugins: [documented],
-  resolve: { alias: { '@sluice/client': here('../../../client/dist/browser') } },
+  resolve: {
+    alias: {
+      '@sluice/client/react/people': here('../../../client/dist/browser/people.js'),
+      '@sluice/client': here('../../../client/dist/browser'),
+    },
+  },
   build: {
     target: 'es2022',
     chunkSizeWarningLimit: 4096,

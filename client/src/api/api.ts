@@ -1,0 +1,110 @@
+import type { Token } from '../api.js';
+import { type Follower, follow, type Socket, type StreamEvent, socketTo } from './follow.js';
+import { ApiError, type Operation } from './operation.js';
+
+export interface ApiOptions {
+  /** `https://video.example`; of a page's own server unless given. */
+  endpoint?: string;
+  /** A token, or who gives one. Left out: what nobody in particular may ask. */
+  token?: Token;
+}
+
+interface Answer<Data> {
+  data?: Data | null;
+  errors?: readonly { message: string; extensions?: { code?: string } }[];
+}
+
+/** In browsers; Node names an endpoint. */
+const page = globalThis as unknown as { location: { origin: string } };
+const ANSWER_MS = 20_000;
+
+/** The GraphQL API with typed operations: `await api.request(Channel, { handle: 'ada' })`. */
+export class Api {
+  private readonly url: string;
+  private token: Promise<string> | null = null;
+  private socket: Socket | null = null;
+
+  constructor(private readonly options: ApiOptions = {}) {
+    this.url = `${options.endpoint ?? page.location.origin}/graphql`;
+  }
+
+  /**
+   * Asks once; with a new token a second time where the first was refused. Whether to try again after OFFLINE is for the caller:
+   * reads can be, and mutations that say so.
+   * @throws ApiError
+   */
+  async request<Data, Variables>(
+    operation: Operation<Data, Variables>,
+    variables: Variables,
+    signal?: AbortSignal,
+  ): Promise<Data> {
+    for (let refused: string | null = null; ; ) {
+      const token = await this.tokenFor(refused);
+      const { data, errors } = await this.post<Data>(operation, variables, token, signal);
+      const [error] = errors ?? [];
+      if (!error && data) return data;
+      const code = error?.extensions?.code ?? 'INTERNAL';
+      if (code === 'UNAUTHENTICATED' && refused === null && typeof this.options.token === 'function') {
+        refused = token;
+        continue;
+      }
+      throw new ApiError(code, error?.message ?? 'The server answered nothing.');
+    }
+  }
+
+  /**
+   * Follows an event stream without end: after a break it goes on where it was, and each event is told once.
+   * @returns how to stop
+   */
+  follow<Event extends StreamEvent, Variables extends { after?: string | null }>(
+    operation: Operation<Record<string, Event>, Variables>,
+    variables: Omit<Variables, 'after'>,
+    follower: Follower<Event>,
+  ): () => void {
+    this.socket ??= socketTo(this.url, (refused) => this.tokenFor(refused));
+    return follow(this.socket, operation, variables, follower);
+  }
+
+  /** @param refused what was no good: whoever comes with it gets another one, which is asked for once */
+  private async tokenFor(refused: string | null): Promise<string | null> {
+    const give = this.options.token;
+    if (typeof give !== 'function') return give ?? null;
+    this.token ??= this.asked(give, false);
+    const kept = this.token;
+    if (refused === null || (await kept) !== refused) return kept;
+    if (this.token === kept) this.token = this.asked(give, true);
+    return this.token;
+  }
+
+  private async asked(give: Exclude<Token, string>, expired: boolean): Promise<string> {
+    try {
+      return await give({ expired });
+    } catch (error) {
+      this.token = null;
+      throw error;
+    }
+  }
+
+  private async post<Data>(
+    query: string,
+    variables: unknown,
+    token: string | null,
+    signal?: AbortSignal,
+  ): Promise<Answer<Data>> {
+    const late = AbortSignal.timeout(ANSWER_MS);
+    try {
+      const response = await fetch(this.url, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
+        body: JSON.stringify({ query, variables }),
+        signal: signal ? AbortSignal.any([signal, late]) : late,
+      });
+      const answer = (await response.json()) as Answer<Data> | null;
+      if (answer && (answer.data !== undefined || answer.errors)) return answer;
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw new ApiError('OFFLINE', error instanceof Error ? error.message : String(error));
+    }
+    throw new ApiError('OFFLINE', 'What answered is no Sluice.');
+  }
+}

@@ -1,0 +1,1 @@
+export function operationsText(schemaText: string, operations: string): Promise<string>;
