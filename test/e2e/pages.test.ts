@@ -156,5 +156,5 @@ test('GraphiQL has a tab for each example, knows the schema and runs what it sho
     expect(await page.getByRole('tab').filter({ hasText: operation }).count()).toBe(1);
   }
   await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
-  await page.getByRole('link', { name: 'Subscription' }).waitFor();
+  await page.getByRole('link', { name: 'Subscription', exact: true }).waitFor();
 });

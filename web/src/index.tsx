@@ -1,21 +1,30 @@
 import { useCallback, useEffect, useState } from 'react';
+import { type Invitation, Invitations } from './invitations.js';
 import { DISPLAY_NAME, EMAIL, Form, messageOf, NEW_PASSWORD, Notice, PASSWORD, Page, show } from './page.js';
+import { Pictures } from './pictures.js';
 import { register, request, session, signIn, signOut } from './session.js';
 import { STATE_WORDS, type VideoState } from './video.js';
 
 interface Viewer {
+  id: string;
   displayName: string;
+  channelInvitations: { nodes: Invitation[] };
   channels: {
     nodes: {
       id: string;
       handle: string;
       name: string;
+      avatarUrl: string | null;
+      bannerUrl: string | null;
+      viewerCanManage: boolean;
       videos: { nodes: { id: string; title: string; state: VideoState }[] };
     }[];
   };
 }
 const VIEWER = `query Start {
-  viewer { displayName channels(first: 20) { nodes { id handle name videos(first: 10) { nodes { id title state } } } } }
+  viewer { id displayName channelInvitations(first: 20) { nodes { id handle name viewerInvitation { role } } }
+    channels(first: 20) { nodes { id handle name avatarUrl bannerUrl viewerCanManage
+      videos(first: 10) { nodes { id title state } } } } }
 }`;
 
 function Start() {
@@ -49,7 +58,7 @@ function Start() {
       </ul>
       {problem && <p role="alert">{problem}</p>}
       {viewer === null && <Doors onDone={load} />}
-      {viewer && <Mine viewer={viewer} onLeft={load} />}
+      {viewer && <Mine viewer={viewer} onChange={load} />}
     </>
   );
 }
@@ -76,16 +85,17 @@ function Doors(props: { onDone: () => void }) {
   );
 }
 
-function Mine(props: { viewer: Viewer; onLeft: () => void }) {
-  const { viewer } = props;
+function Mine(props: { viewer: Viewer; onChange: () => Promise<void> }) {
+  const { viewer, onChange } = props;
   return (
     <>
       <p>
         Signed in as <strong>{viewer.displayName}</strong>.{' '}
-        <button type="button" className="quiet" onClick={() => void signOut().then(props.onLeft)}>
+        <button type="button" className="quiet" onClick={() => void signOut().then(onChange)}>
           Sign out
         </button>
       </p>
+      <Invitations invitations={viewer.channelInvitations.nodes} viewerId={viewer.id} onChange={onChange} />
       {viewer.channels.nodes.length === 0 && (
         <Notice title="No channel yet">
           <p>
@@ -96,7 +106,7 @@ function Mine(props: { viewer: Viewer; onLeft: () => void }) {
       {viewer.channels.nodes.map((channel) => (
         <section key={channel.id} className="card" aria-label={channel.name}>
           <h2>
-            {channel.name} <small>@{channel.handle}</small>
+            <bdi>{channel.name}</bdi> <small>@{channel.handle}</small>
           </h2>
           {channel.videos.nodes.length === 0 && <p>No videos yet.</p>}
           <ul className="videos">
@@ -107,6 +117,7 @@ function Mine(props: { viewer: Viewer; onLeft: () => void }) {
               </li>
             ))}
           </ul>
+          {channel.viewerCanManage && <Pictures channel={channel} onChange={onChange} />}
         </section>
       ))}
     </>

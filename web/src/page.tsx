@@ -9,7 +9,7 @@ export function show(page: ReactNode): void {
   createRoot(root).render(page);
 }
 
-export function Page(props: { children: ReactNode; wide?: boolean }) {
+export function Page(props: { children: ReactNode; wide?: boolean; bell?: ReactNode }) {
   return (
     <>
       <header>
@@ -19,6 +19,7 @@ export function Page(props: { children: ReactNode; wide?: boolean }) {
         <nav aria-label="Site">
           <a href="/upload">Upload</a> <a href="/graphql">GraphiQL</a>
         </nav>
+        {props.bell}
       </header>
       <main className={props.wide ? 'wide' : undefined}>{props.children}</main>
     </>
@@ -99,6 +100,44 @@ export function Notice(props: { title: string; children?: ReactNode }) {
       <h1>{props.title}</h1>
       {props.children}
     </section>
+  );
+}
+
+/** What was refused; nothing otherwise. */
+export function Problem({ text }: { text: string | null }) {
+  if (text === null) return null;
+  return (
+    <p role="alert" className="problem">
+      {text}
+    </p>
+  );
+}
+
+/** One deed at a time, and what was refused of the last one. */
+export function useDeed(): { isBusy: boolean; problem: string | null; act(deed: () => Promise<void>): void } {
+  const [isBusy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<string | null>(null);
+  const act = (deed: () => Promise<void>) => {
+    if (isBusy) return;
+    setBusy(true);
+    setProblem(null);
+    deed()
+      .catch((error) => setProblem(messageOf(error)))
+      .finally(() => setBusy(false));
+  };
+  return { isBusy, problem, act };
+}
+
+/** The next page of a list. */
+export function More(props: { text: string; load: () => Promise<void> }) {
+  const { isBusy, problem, act } = useDeed();
+  return (
+    <div className="more">
+      <button type="button" className="quiet" aria-busy={isBusy} onClick={() => act(props.load)}>
+        {props.text}
+      </button>
+      <Problem text={problem} />
+    </div>
   );
 }
 

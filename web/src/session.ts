@@ -23,6 +23,7 @@ const HINT = 'sluice.signedIn';
 const EARLY_MS = 60_000;
 const FIELDS = `{ session { accessToken accessTokenExpiresAt viewer { id displayName } } userErrors { code message field } }`;
 
+const listeners = new Set<() => void>();
 let current: AuthSession | null = null;
 let refreshing: Promise<AuthSession | null> | null = null;
 
@@ -36,6 +37,12 @@ export async function session(): Promise<AuthSession | null> {
     refreshing = null;
   });
   return refreshing;
+}
+
+/** Tells when somebody signed in or out on this page. @returns how to stop */
+export function onSession(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
 }
 
 /** Headers, and likewise connection parameters, that say who asks. */
@@ -127,6 +134,7 @@ export async function signOut(): Promise<void> {
   await request('mutation { logout { userErrors { code } } }');
   current = null;
   localStorage.removeItem(HINT);
+  for (const listener of listeners) listener();
 }
 
 async function authenticate(query: string, variables: Record<string, unknown>): Promise<UserError[]> {
@@ -135,6 +143,7 @@ async function authenticate(query: string, variables: Record<string, unknown>): 
     current = auth.session;
     localStorage.setItem(HINT, 'yes');
     socket.terminate(); // what is subscribed goes on as the new user
+    for (const listener of listeners) listener();
   }
   return auth.userErrors;
 }

@@ -61,12 +61,26 @@ export interface Rendition {
 export interface Video extends Progress {
   description: string;
   visibility: string;
-  channel: { name: string; handle: string };
+  likeCount: number;
+  viewerHasLiked: boolean;
+  viewerCanEdit: boolean;
+  channel: VideoChannel;
   storyboardUrl: string | null;
   playback: Playback | null;
   uploadSession: Upload | null;
 }
 
+export interface VideoChannel {
+  id: string;
+  name: string;
+  handle: string;
+  avatarUrl: string | null;
+  bannerUrl: string | null;
+  subscriberCount: number;
+  viewerSubscription: { notify: 'ALL' | 'HIGHLIGHTS' | 'NONE' } | null;
+}
+
+const CHANNEL = `channel { id name handle avatarUrl bannerUrl subscriberCount viewerSubscription { notify } }`;
 const MAKING = `failure { code message retryable } processing { stage progress secondsLeft } renditions { name state progress }`;
 const PLAYBACK = `playback { hlsUrl plannedDashUrl mp4Url posterUrl expiresAt } storyboardUrl`;
 const AGAIN_MS = 2_000;
@@ -76,7 +90,7 @@ const UPLOAD = `id state progress sizeBytes committedBytes secondsLeft pausedAt 
 export async function fetchVideo(id: string): Promise<Video | null> {
   const { video } = await request<{ video: Video | null }>(
     `query Watch($id: ID!) { video(id: $id) {
-      description visibility channel { name handle } title state ${MAKING} ${PLAYBACK} uploadSession { ${UPLOAD} } } }`,
+      description visibility likeCount viewerHasLiked viewerCanEdit ${CHANNEL} title state ${MAKING} ${PLAYBACK} uploadSession { ${UPLOAD} } } }`,
     { id },
   );
   return video;

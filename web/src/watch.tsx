@@ -1,7 +1,11 @@
-import { useCallback, useEffect, useRef, useState } from 'react';
+import { type RefObject, useCallback, useEffect, useRef, useState } from 'react';
 import { durationText, sizeText } from '../../client/src/units.js';
+import { Bell } from './bell.js';
+import { Comments } from './comments.js';
 import { EMAIL, Form, messageOf, Notice, PASSWORD, Page, show } from './page.js';
+import { useMe } from './people.js';
 import { Player } from './player.js';
+import { ChannelLine } from './reactions.js';
 import { session, signIn } from './session.js';
 import {
   fetchPlayback,
@@ -100,6 +104,13 @@ function Theatre(props: { first: Video; onChange: () => Promise<void> }) {
   const [problem, setProblem] = useState<string | null>(null);
   const sending = isSending(upload) ? upload?.id : undefined;
   const isMaking = !settled(progress);
+  const me = useMe();
+  const [asked, setAsked] = useState(0);
+  const asker = useRef<Element | null>(null);
+  const askWho = useCallback(() => {
+    asker.current = document.activeElement;
+    setAsked((before) => before + 1);
+  }, []);
 
   const takeRendition = useCallback((now: Rendition) => {
     setProgress((before) => ({
@@ -148,11 +159,21 @@ function Theatre(props: { first: Video; onChange: () => Promise<void> }) {
         </p>
       )}
       <h1>{progress.title}</h1>
-      <p className="soft">
-        {first.channel.name} @{first.channel.handle}
-        {progress.state !== 'READY' && ` · ${STATE_WORDS[progress.state]}`}
-        {first.visibility !== 'PUBLIC' && ` · ${first.visibility === 'PRIVATE' ? 'Private' : 'Unlisted'}`}
-      </p>
+      {me && (
+        <ChannelLine
+          video={first}
+          videoId={videoId}
+          me={me}
+          onSignIn={askWho}
+          note={
+            <>
+              {progress.state !== 'READY' && ` · ${STATE_WORDS[progress.state]}`}
+              {first.visibility !== 'PUBLIC' && ` · ${first.visibility === 'PRIVATE' ? 'Private' : 'Unlisted'}`}
+            </>
+          }
+        />
+      )}
+      {asked > 0 && me?.viewer === null && <SignIn asked={asked} asker={asker} onDone={onChange} />}
       {progress.state === 'PLAYABLE' && <Making progress={progress} upload={upload} />}
       {playback?.mp4Url && (
         <p>
@@ -162,7 +183,35 @@ function Theatre(props: { first: Video; onChange: () => Promise<void> }) {
         </p>
       )}
       {first.description && <p className="description">{first.description}</p>}
+      {me && <Comments me={me} videoId={videoId} mayPin={first.viewerCanEdit} onSignIn={askWho} />}
     </>
+  );
+}
+
+/** Asked for by a button, `asked` times: the keyboard goes there, and at the end back to that button. */
+function SignIn(props: { asked: number; asker: RefObject<Element | null>; onDone: () => Promise<void> }) {
+  const { asked, asker, onDone } = props;
+  const place = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (asked > 0) place.current?.querySelector('input')?.focus();
+  }, [asked]);
+  useEffect(
+    () => () => {
+      if (asker.current instanceof HTMLElement) asker.current.focus();
+    },
+    [asker],
+  );
+  return (
+    <div ref={place}>
+      <Form
+        title="Sign in"
+        action="Sign in"
+        fields={[EMAIL, PASSWORD]}
+        onSubmit={(values) => signIn(values.email ?? '', values.password ?? '')}
+        onDone={onDone}
+        more={<a href="/">Create an account</a>}
+      />
+    </div>
   );
 }
 
@@ -366,7 +415,7 @@ function Screen(props: {
 
 const report = (tell: (message: string) => void) => (error: unknown) => tell(messageOf(error));
 show(
-  <Page wide>
+  <Page wide bell={<Bell />}>
     <Watch />
   </Page>,
 );
