@@ -2,13 +2,15 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { deliveryTable, measureDelivery } from './delivery.js';
 import { earlyTable, measureEarly } from './early.js';
+import { fanoutTable, measureFanout } from './fanout.js';
+import { liveTable, measureLive } from './live.js';
 import { measurePipeline, pipelineTable } from './pipeline.js';
 import { Place } from './place.js';
 import { measureRequests, requestsTable } from './requests.js';
 import { measureUploads, uploadsTable } from './uploads.js';
 import { measureVerdict, verdictTable } from './verdict.js';
 
-const HELP = `npm run bench -- requests | delivery | uploads | early | pipeline | verdict [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
+const HELP = `npm run bench -- requests | delivery | uploads | early | pipeline | verdict | live | fanout [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
 
 requests   processor time and latency of the server for { __typename }, a list of 20 videos and commitChunks of 100 chunks,
            beside a bare Nest + Apollo + Fastify server with the same SQL and beside node:http + pg
@@ -20,7 +22,12 @@ pipeline   from a file's last byte to its first playable rung and to READY, thro
            for each rendition in turn and for all in one; then a new video beside a hundred queued ones of somebody else
 verdict    seconds until the owner of a broken or hostile file is told, and the memory that telling takes, beside one decode of it
 
---rounds   how often each is measured, in random order (default 7; of uploads and early 3, of pipeline 5)
+live       subscribers of one channel on two replicas: processor time of a delivery, memory of a socket, how long the event loop is held,
+           beside bare graphql-ws servers; then cuts, a replica killed and Redis flushed: what is lost
+fanout     one video of a channel with many followers, as rows and as one for all: rows a second, first and last, and how long
+           another channel's video waits meanwhile; plans and buffers of inbox, feed and followers at a tenth and at all of it
+
+--rounds   how often each is measured, in random order (default 7; of uploads and early 3, of pipeline 5, of live 20)
 --seconds  how long each time (default 2)
 --only     only operations whose name has this text
 --at       how many requests at once (default 1,16)
@@ -31,6 +38,9 @@ verdict    seconds until the owner of a broken or hostile file is told, and the 
 --clips    of pipeline: which (default 1080p30,4k60; short is for a trial; none leaves them out), …
 --workers  … with how many worker processes of one encoder each (default 0: one process does all), …
 --others   … and how many videos of somebody else are queued (default 100; 0 leaves this out)
+--sockets  of live: how many (default 10000), …
+--faults   … and for how many seconds things break (default 30)
+--followers  of fanout: how many (default 1000000)
 --json     one line of JSON with every round's figures
 
 commitChunks uses the disk store, or the S3 store that S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY and S3_SECRET_KEY name.
@@ -51,18 +61,26 @@ const { values, positionals } = parseArgs({
     clips: { type: 'string', default: '1080p30,4k60' },
     workers: { type: 'string', default: '0' },
     others: { type: 'string', default: '100' },
+    sockets: { type: 'string', default: '10000' },
+    faults: { type: 'string', default: '30' },
+    followers: { type: 'string', default: '1000000' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
 const suite = positionals[0];
-if (values.help || !['requests', 'delivery', 'uploads', 'early', 'pipeline', 'verdict'].includes(suite ?? '')) {
+if (
+  values.help ||
+  !['requests', 'delivery', 'uploads', 'early', 'pipeline', 'verdict', 'live', 'fanout'].includes(suite ?? '')
+) {
   process.stdout.write(HELP);
   process.exit(values.help ? 0 : 1);
 }
 
 const options = {
-  rounds: Number(values.rounds ?? ({ uploads: 3, early: 3, pipeline: 5 } as Record<string, number>)[suite ?? ''] ?? 7),
+  rounds: Number(
+    values.rounds ?? ({ uploads: 3, early: 3, pipeline: 5, live: 20 } as Record<string, number>)[suite ?? ''] ?? 7,
+  ),
   seconds: Number(values.seconds),
   only: values.only,
   at: values.at.split(',').map(Number),
@@ -98,6 +116,11 @@ try {
     const clips = values.clips === 'none' ? [] : values.clips.split(',');
     const [workers, others] = [values.workers.split(',').map(Number), Number(values.others)];
     report(await measurePipeline(place, { ...options, clips, workers, others }), pipelineTable);
+  } else if (suite === 'live') {
+    const [sockets, faults] = [Number(values.sockets), Number(values.faults)];
+    report(await measureLive(place, { ...options, sockets, faults }), liveTable);
+  } else if (suite === 'fanout') {
+    report(await measureFanout(place, { followers: Number(values.followers) }), fanoutTable);
   } else if (suite === 'requests') report(await measureRequests(place, options), requestsTable);
   else report(await measureDelivery(place, options), deliveryTable);
 } finally {

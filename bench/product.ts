@@ -98,9 +98,10 @@ export class Sluice {
     private readonly servers: readonly Server[],
   ) {}
 
-  static async start(place: Place, workers: number): Promise<Sluice> {
-    const whole = { EARLY_PROCESSING: 'false', COPY_TOP_RUNG: 'false' };
-    const env = { ...whole, LOG_LEVEL: 'info', RATE_LIMIT_FACTOR: '0', UPLOAD_QUOTA_BYTES: '1000000000000000' };
+  /** @param workers processes with one encoder each; 0: one process that does all */
+  static async start(place: Place, { workers, early }: { workers: number; early: boolean }): Promise<Sluice> {
+    const how = { EARLY_PROCESSING: String(early), COPY_TOP_RUNG: 'false' };
+    const env = { ...how, LOG_LEVEL: 'info', RATE_LIMIT_FACTOR: '0', UPLOAD_QUOTA_BYTES: '1000000000000000' };
     const first = await place.start('dist/main.js', '/readyz', { ...env, ROLE: workers > 0 ? 'api' : 'all' });
     const more = await Promise.all(
       Array.from({ length: workers }, () =>
@@ -130,10 +131,10 @@ export class Sluice {
       const status = target && (await put(target, file.subarray(target.offset, target.offset + target.sizeBytes)));
       if (status !== 200) throw new Error(`The store answered ${status}.`);
     };
-    const last = (targets as Target[]).pop();
-    for (const target of targets as Target[]) await send(target);
-    if (chunks.length > 1) await client.commit(session.id, { stored: chunks.slice(0, -1) });
-    await send(last);
+    for (const [k, target] of (targets as Target[]).entries()) {
+      await send(target);
+      if (k < chunks.length - 1) await client.commit(session.id, { stored: chunks.slice(k, k + 1) });
+    }
     return {
       videoId: rowId(session.video.id),
       complete: async () => {

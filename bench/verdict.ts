@@ -35,7 +35,7 @@ export async function measureVerdict(place: Place, { only }: { only?: string | u
   const files = [...hostileFiles(folder), ...large(folder)].filter(
     ({ name }) => name !== 'nothing at all' && (!only || name.includes(only)),
   );
-  const sluice = await Sluice.start(place, 0);
+  const sluice = await Sluice.start(place, { workers: 0, early: false });
   const client = await sluice.signUp();
   const channelId = await client.createChannel();
   const readers = () => tree(process.pid).filter((pid) => /^ff(mpeg|probe)$/m.test(commandOf(pid)));
