@@ -231,15 +231,21 @@ describe('CommentList', () => {
         return () => undefined;
       }
     }
+    // There is a first page, and nothing behind it.
+    await app.database.query(
+      `INSERT INTO comment (video_id, author_id, text, created_at) VALUES ($1, $2, '0', now() - interval '2 hours')`,
+      [film, ada.userId],
+    );
     const api = new Told({ endpoint: link.url });
     const list = started(new CommentList(api, { videoId, pageSize: 50 }));
     await seen(list, ({ state }) => state === 'live');
+    expect(list.read()).toMatchObject({ comments: [{ text: '0' }], hasMore: false });
     const rows = await app.database.query<{ id: string; text: string }>(
       `INSERT INTO comment (video_id, author_id, text, created_at)
        SELECT $1, $2, n::text, now() - interval '1 hour' + n * interval '1 s' FROM generate_series(1, 600) n RETURNING id, text`,
       [film, ada.userId],
     );
-    await app.database.query('INSERT INTO video_discussion (video_id, comments) VALUES ($1, 600)', [film]);
+    await app.database.query('INSERT INTO video_discussion (video_id, comments) VALUES ($1, 601)', [film]);
     let told = 0;
     const forget = list.subscribe(() => {
       told++;
@@ -249,7 +255,7 @@ describe('CommentList', () => {
         ...{ id: globalId('Comment', id), text, parentId: null, parent: null, links: [], author: null },
         ...{ likeCount: 0, replyCount: 0, createdAt: '', editedAt: null, deletedAt: null, pinned: false },
       };
-      const event = { cursor: id, id, kind: 'ADDED', commentId: comment.id, commentCount: 600, comment };
+      const event = { cursor: id, id, kind: 'ADDED', commentId: comment.id, commentCount: 601, comment };
       api.follower?.onEvent(event as StreamEvent);
     }
     forget();
@@ -258,7 +264,7 @@ describe('CommentList', () => {
     expect(list.read().comments.length).toBeLessThanOrEqual(500);
     expect(list.read().hasMore).toBe(true);
     while (list.read().hasMore) await list.loadMore();
-    expect(textsOf(list)).toEqual([...Array(600).keys()].map((n) => String(600 - n)));
+    expect(textsOf(list)).toEqual([...Array(601).keys()].map((n) => String(600 - n)));
   });
 
   it('shows what others do, and what was done while it was cut off, once', async () => {
