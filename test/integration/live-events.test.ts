@@ -219,7 +219,10 @@ describe('a stream of one reader', () => {
     const topic = newTopic();
     const { cursor } = await begin(topic);
     await db.tx((tx) => events.append(tx, topic, { n: 0, to: ['b'] }));
+    const begun = performance.now();
     const { value } = await (await anotherHub().stream<Said>({ topic, reader: 'x', after: cursor })).next();
+    // What is said now and then comes after 30 s at the soonest.
+    expect(performance.now() - begun).toBeLessThan(20_000);
     expect(value).toMatchObject({ id: null, body: null });
     expect(xmax(value?.cursor)).toBeGreaterThan(xmax(cursor));
   });

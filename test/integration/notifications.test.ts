@@ -557,8 +557,11 @@ describe('live', () => {
     // What was for others is not looked through again after the next break.
     await publish(channel);
     await hers.next();
+    const begun = performance.now();
     const again = await listen(bob, RECEIVED, { after: last.cursor });
     const standing = await again.next();
+    // What is said now and then comes after 30 s at the soonest.
+    expect(performance.now() - begun).toBeLessThan(20_000);
     expect(standing).toMatchObject({ id: null, notification: null, read: null });
     expect(standing.cursor).not.toBe(last.cursor);
     for (const device of [hers, his, back, again]) await device.close();
