@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import pg from 'pg';
 import type { Config } from '../common/config/index.js';
+import { BEHIND } from '../common/jobs/index.js';
 import type { Area } from './check.js';
 import { MOST_SKEW_MS, skewInWords } from './clock.js';
 
@@ -102,16 +103,16 @@ export function databaseArea(config: Config, migrations: string): Area {
       {
         code: 'JOBS_OVERDUE',
         right: 'jobs that are due are worked off',
-        todo: 'Start a worker (ROLE=worker or ROLE=all) of this build, and look into its log.',
+        todo: 'Start a worker (ROLE=worker or ROLE=all; for the queue push ROLE=api or ROLE=all) of this build, and look into its log.',
         look: async () => {
-          // A long queue is no fault as long as something of it is done.
+          // A long queue is no fault as long as something of it is done, or of the one that goes first.
           const overdue = await ask<{ queue: string; count: number; minutes: number }>(
             `SELECT queue, count(*)::int AS count, floor(extract(epoch FROM now() - min(run_at)) / 60)::int AS minutes
              FROM job j WHERE state = 'QUEUED' AND run_at < now() - make_interval(mins => $1)
-               AND NOT EXISTS (SELECT FROM job o WHERE o.queue = j.queue AND (
+               AND NOT EXISTS (SELECT FROM job o WHERE o.queue IN (j.queue, $2::jsonb ->> j.queue) AND (
                  (o.state = 'RUNNING' AND o.lease_until > now()) OR (o.state = 'DONE' AND o.finished_at > now() - make_interval(mins => $1))))
              GROUP BY queue ORDER BY queue`,
-            [OVERDUE_MINUTES],
+            [OVERDUE_MINUTES, BEHIND],
           );
           if (overdue.length === 0) return null;
           return overdue

@@ -193,15 +193,17 @@ describe('the database', () => {
   });
 
   test('with jobs that nobody does', async () => {
-    const add = (state: string) =>
+    const add = (state: string, queue = 'encode') =>
       own.query(
         `INSERT INTO job (name, queue, payload, state, run_at, lease_until, finished_at)
-         VALUES ('A', 'encode', '{}', $1, now() - interval '1 hour', now() + interval '1 minute', now())`,
-        [state],
+         VALUES ('A', $2, '{}', $1, now() - interval '1 hour', now() + interval '1 minute', now())`,
+        [state, queue],
       );
+    await add('QUEUED', 'spare');
+    await findsOnly('JOBS_OVERDUE', { DATABASE_URL: own.url });
     await add('QUEUED');
     await findsOnly('JOBS_OVERDUE', { DATABASE_URL: own.url });
-    // A long queue that somebody works off is none.
+    // A long queue that somebody works off is none, nor is what waits behind it.
     await add('RUNNING');
     expect(await examine({ DATABASE_URL: own.url })).toEqual([]);
   });

@@ -1,5 +1,5 @@
 export { decoratedMethods } from './decorated-methods.js';
-export { defineJob, type JobContext, type JobDefinition, type QueueName } from './define-job.js';
+export { BEHIND, defineJob, type JobContext, type JobDefinition, type QueueName } from './define-job.js';
 export { HandlesJob, Periodically } from './handles-job.js';
 export { jobAttributes } from './job-attributes.js';
 export { JobWorker } from './job-worker.js';
