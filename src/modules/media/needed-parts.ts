@@ -10,6 +10,6 @@ export const NEEDED_PARTS = {
   filters: [
     ...['setpts', 'bwdif', 'fps', 'tpad', 'trim', 'scale', 'setsar', 'split', 'zscale', 'format', 'tonemap'],
     ...['asetpts', 'aresample', 'apad', 'atrim', 'select', 'tile'],
-    ...['crop', 'transpose', 'hflip', 'vflip', 'drawbox', 'overlay'],
+    ...['crop', 'transpose', 'hflip', 'vflip', 'lutrgb', 'overlay'],
   ],
 } as const;
