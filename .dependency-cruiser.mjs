@@ -13,9 +13,9 @@ export const RANKS = [
   ['uploads'],
   ['transcoding'],
   ['streaming'],
-  ['captions', 'comments', 'playlists'],
+  ['captions', 'comments', 'playlists', 'views'],
   ['search', 'notifications', 'analytics', 'moderation'],
-  ['recommendations'],
+  ['feeds', 'recommendations'],
 ];
 
 const any = (names) => `(?:${names.join('|')})`;
