@@ -19,7 +19,7 @@ uploads    memory of the server while files are appended, and processor time a G
            store, SHA-256 of the same bytes, and MinIO alone
 early      seconds until the owner of a film sees its first frame, while it is sent over 4 Mbit/s and processed early or afterwards
 pipeline   from a file's last byte to its first playable rung and to READY, through the whole product, beside ffmpeg run
-           for each rendition in turn and for all in one; then a new video beside a hundred queued ones of somebody else
+           for each rendition in turn and for all in one; then a new video beside a hundred of somebody else, while these arrive and when they are queued
 verdict    seconds until the owner of a broken or hostile file is told, and the memory that telling takes, beside one decode of it
 
 live       subscribers of one channel on two replicas: processor time of a delivery, memory of a socket, how long the event loop is held,
