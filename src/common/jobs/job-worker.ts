@@ -151,7 +151,7 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
   private concurrency(queue: QueueName): number {
     const encode = this.config.encodeConcurrency;
     const slots: { [Queue in QueueName]?: number } = {
-      ...{ default: 4, events: 8, push: 2, assemble: 2, probe: 2, first: 1, encode },
+      ...{ default: 4, events: 8, push: 2, assemble: 2, probe: 2, first: 2, encode },
     };
     return slots[queue] ?? 0;
   }
