@@ -22,6 +22,7 @@ import { TranscodingModule } from './modules/transcoding/index.js';
 import { UploadsModule } from './modules/uploads/index.js';
 import { UsersModule } from './modules/users/index.js';
 import { VideosModule } from './modules/videos/index.js';
+import { ViewsModule } from './modules/views/index.js';
 
 /** What every domain stands on. The configuration comes in from outside, beside these modules. */
 const common = [
@@ -50,6 +51,7 @@ const domains = [
   TranscodingModule,
   StreamingModule,
   CommentsModule,
+  ViewsModule,
   NotificationsModule,
   FeedsModule,
 ];
