@@ -13,6 +13,7 @@ import { TracingModule } from './common/tracing/index.js';
 import { AuthModule } from './modules/auth/index.js';
 import { ChannelsModule } from './modules/channels/index.js';
 import { CommentsModule } from './modules/comments/index.js';
+import { FeedsModule } from './modules/feeds/index.js';
 import { NotificationsModule } from './modules/notifications/index.js';
 import { StorageModule } from './modules/storage/index.js';
 import { StreamingModule } from './modules/streaming/index.js';
@@ -52,6 +53,7 @@ const domains = [
   CommentsModule,
   ViewsModule,
   NotificationsModule,
+  FeedsModule,
 ];
 
 /** Works off jobs, and has no API. */
