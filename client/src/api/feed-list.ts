@@ -68,7 +68,7 @@ export class FeedList extends PagedList<FeedView, VideoTileFragment> {
     const connection = await this.connection({ first, after }, signal);
     if (connection) return { ...connection, besides: { newCount: 0 } };
     const code = this.feed === 'subscriptions' ? 'UNAUTHENTICATED' : 'NOT_FOUND';
-    throw new ApiError(code, 'There is no such feed, or it is not yours to see.');
+    throw new ApiError(code, 'No such feed.');
   }
 
   /** Null: of nobody, or nothing that they may see. */

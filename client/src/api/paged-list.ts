@@ -31,7 +31,7 @@ const MOST_A_PAGE = 100;
 /** So often places end while one page is turned; then it is no accident. */
 const MOST_EXPIRED = 3;
 /** What another try may change. */
-const PASSING = new Set(['OFFLINE', 'RATE_LIMITED', 'STORAGE_UNAVAILABLE', 'INTERNAL']);
+const PASSING = new Set(['OFFLINE', 'RATE_LIMITED', 'INTERNAL']);
 
 /**
  * A list of which pages are read, and nothing is told. Whatever begins it anew ends all that was asked for, and an answer that
@@ -83,11 +83,11 @@ export abstract class PagedList<View extends PagedView, Item extends { readonly 
 
   /** Tries what failed once more, or now what waits; not sooner than the server wants it. */
   readonly retry = (): void => {
-    if (!this.isRead) this.begin();
-    else if (this.view.error !== null) {
+    if (this.view.error === null) return;
+    if (this.isRead) {
       this.newRun();
       void this.loadMore();
-    }
+    } else this.begin();
   };
 
   /** Ends what was asked for, and reads from the beginning. What is shown stays until the answer is there. */
@@ -190,7 +190,7 @@ export abstract class PagedList<View extends PagedView, Item extends { readonly 
     const isOver = items.length > kept.length || !hasMore;
     this.isRead = true;
     this.after = pageInfo.endCursor ?? this.after;
-    const shown = { state: 'ready', hasMore, isLoadingMore: !isOver, error: null };
+    const shown = { hasMore, isLoadingMore: isRead && !isOver, error: null, ...(isOver && { state: 'ready' }) };
     this.showItems(items, { ...(!isRead && besides), ...shown } as Partial<View>);
     return isOver;
   }
