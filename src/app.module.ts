@@ -13,6 +13,7 @@ import { TracingModule } from './common/tracing/index.js';
 import { AuthModule } from './modules/auth/index.js';
 import { ChannelsModule } from './modules/channels/index.js';
 import { CommentsModule } from './modules/comments/index.js';
+import { FeedsModule } from './modules/feeds/index.js';
 import { NotificationsModule } from './modules/notifications/index.js';
 import { StorageModule } from './modules/storage/index.js';
 import { StreamingModule } from './modules/streaming/index.js';
@@ -21,6 +22,7 @@ import { TranscodingModule } from './modules/transcoding/index.js';
 import { UploadsModule } from './modules/uploads/index.js';
 import { UsersModule } from './modules/users/index.js';
 import { VideosModule } from './modules/videos/index.js';
+import { ViewsModule } from './modules/views/index.js';
 
 /** What every domain stands on. The configuration comes in from outside, beside these modules. */
 const common = [
@@ -49,7 +51,9 @@ const domains = [
   TranscodingModule,
   StreamingModule,
   CommentsModule,
+  ViewsModule,
   NotificationsModule,
+  FeedsModule,
 ];
 
 /** Works off jobs, and has no API. */

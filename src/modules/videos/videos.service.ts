@@ -34,6 +34,11 @@ export type Video = VideoEntity & { readAt: Date };
 /** The condition, on a video `v`, for what stands in lists, whoever looks. */
 export const LISTED = `v.deleted_at IS NULL AND v.visibility = 'PUBLIC' AND v.verified_at IS NOT NULL AND v.state IN ('PLAYABLE', 'READY')
   AND (v.publish_at IS NULL OR v.publish_at <= now())`;
+/**
+ * The same with its channel, for lists of all channels. That is a subquery for a value, which PostgreSQL never makes a join: a
+ * page asks for the channels of what it shows, and no more.
+ */
+export const LISTED_ANYWHERE = `${LISTED} AND (SELECT c.deleted_at IS NULL FROM channel c WHERE c.id = v.channel_id)`;
 const UNLISTED = `v.listed_at IS NULL AND ${LISTED}
   AND EXISTS (SELECT FROM channel c WHERE c.id = v.channel_id AND c.deleted_at IS NULL)`;
 const LISTED_AT_ONCE = 100;
@@ -47,7 +52,8 @@ export const videoTopic = (videoId: string): string => `video:${videoId}`;
 
 @Injectable()
 export class VideosService {
-  private readonly columns: string;
+  /** What a `Video` is read from, on a video `v`. */
+  readonly columns: string;
   /** One read for all who ask in one turn: thousands may, when who listens is asked for anew. */
   private readonly together = new DataLoader<string, Video | null>(
     async (ids) => {
@@ -75,6 +81,15 @@ export class VideosService {
   async byIds(ids: readonly string[], sql: Sql = this.db): Promise<Map<string, Video>> {
     const rows = await sql.query<Video>(
       `SELECT ${this.columns} FROM video v WHERE v.id = ANY($1::uuid[]) AND v.deleted_at IS NULL`,
+      [ids],
+    );
+    return new Map(rows.map((row) => [row.id, row]));
+  }
+
+  /** Those that stand in lists now, whoever looks. */
+  async listedByIds(ids: readonly string[]): Promise<Map<string, Video>> {
+    const rows = await this.db.query<Video>(
+      `SELECT ${this.columns} FROM video v WHERE v.id = ANY($1::uuid[]) AND ${LISTED_ANYWHERE}`,
       [ids],
     );
     return new Map(rows.map((row) => [row.id, row]));

@@ -1,0 +1,8 @@
+-- Newest videos, what is watched now, and what goes with a video (docs/decisions/0033-feeds.md).
+
+-- Reading goes on while these are built; what changes videos waits, a second or so for each million of them.
+CREATE INDEX ix_video_newest ON video (listed_at DESC, id DESC)
+  WHERE listed_at IS NOT NULL AND deleted_at IS NULL AND visibility = 'PUBLIC' AND verified_at IS NOT NULL AND state IN ('PLAYABLE', 'READY');
+-- A channel's list for those who do not edit it: however much of it is private. Counted in the index alone.
+CREATE INDEX ix_video_channel_listed ON video (channel_id, created_at DESC, id DESC) INCLUDE (publish_at)
+  WHERE deleted_at IS NULL AND visibility = 'PUBLIC' AND verified_at IS NOT NULL AND state IN ('PLAYABLE', 'READY');

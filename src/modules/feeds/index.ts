@@ -1,0 +1,2 @@
+export { FeedsModule } from './feeds.module.js';
+export { FeedsService } from './feeds.service.js';
