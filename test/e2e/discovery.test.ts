@@ -149,7 +149,7 @@ test('a typo is mended and said, filters are in the address, and nothing found i
   await page.getByText('No videos found.').waitFor();
   expect(new URL(page.url()).search).toBe('?q=harbour&length=long');
   expect(await page.evaluate('document.activeElement.tagName')).toBe('SELECT');
-  await page.getByRole('button', { name: 'take the filters away' }).click();
+  await page.getByRole('button', { name: 'Take the filters away' }).click();
   await cards(page, 'Results').first().waitFor();
   await page.goBack();
   await page.getByText('No videos found.').waitFor();

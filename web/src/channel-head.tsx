@@ -14,9 +14,10 @@ interface Followed {
 
 /** A picture of a channel, or the first letter of its name. */
 export function Avatar({ name, url, size = 48 }: { name: string; url: string | null; size?: number }) {
-  if (url) return <img className="avatar" src={url} alt="" width={size} height={size} />;
+  const style = { width: size, height: size, fontSize: size / 2.5 };
+  if (url) return <img className="avatar" src={url} alt="" style={style} />;
   return (
-    <span className="avatar" aria-hidden="true" style={{ width: size, height: size, fontSize: size / 2.5 }}>
+    <span className="avatar" aria-hidden="true" style={style}>
       {[...name][0]}
     </span>
   );

@@ -117,6 +117,7 @@ function Results(props: { wanted: Wanted; onChoose: (change: Partial<Wanted>) =>
     event.preventDefault();
     onChoose({ query });
   };
+  const isFiltered = wanted.date !== '' || wanted.length !== '';
   const asTyped = `"${wanted.query.replaceAll('"', ' ').trim()}"`;
   return (
     <section aria-label="Videos">
@@ -145,18 +146,14 @@ function Results(props: { wanted: Wanted; onChoose: (change: Partial<Wanted>) =>
         paged={found}
         isEndless
         empty={
-          <p>
-            Try other words or fewer of them
-            {addressOf(wanted) !== addressOf({ ...wanted, date: '', length: '' }) && (
-              <>
-                , or{' '}
-                <button type="button" className="small" onClick={() => onChoose({ date: '', length: '' })}>
-                  take the filters away
-                </button>
-              </>
+          <>
+            <p>Try other words, or fewer of them.</p>
+            {isFiltered && (
+              <button type="button" className="quiet" onClick={() => onChoose({ date: '', length: '' })}>
+                Take the filters away
+              </button>
             )}
-            .
-          </p>
+          </>
         }
         card={({ id }) => {
           const result = byId.get(id);
