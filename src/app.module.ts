@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { AccessModule } from './common/access/index.js';
+import { CacheModule } from './common/cache/index.js';
 import { DatabaseModule } from './common/database/index.js';
 import { EventsModule } from './common/events/index.js';
 import { GraphqlModule } from './common/graphql/index.js';
@@ -13,6 +14,7 @@ import { TracingModule } from './common/tracing/index.js';
 import { AuthModule } from './modules/auth/index.js';
 import { ChannelsModule } from './modules/channels/index.js';
 import { CommentsModule } from './modules/comments/index.js';
+import { FeedsModule } from './modules/feeds/index.js';
 import { NotificationsModule } from './modules/notifications/index.js';
 import { StorageModule } from './modules/storage/index.js';
 import { StreamingModule } from './modules/streaming/index.js';
@@ -21,6 +23,7 @@ import { TranscodingModule } from './modules/transcoding/index.js';
 import { UploadsModule } from './modules/uploads/index.js';
 import { UsersModule } from './modules/users/index.js';
 import { VideosModule } from './modules/videos/index.js';
+import { ViewsModule } from './modules/views/index.js';
 
 /** What every domain stands on. The configuration comes in from outside, beside these modules. */
 const common = [
@@ -29,6 +32,7 @@ const common = [
   EventsModule,
   LiveModule,
   LiveEventsModule,
+  CacheModule,
   AccessModule,
   RateLimitsModule,
   HttpModule,
@@ -49,7 +53,9 @@ const domains = [
   TranscodingModule,
   StreamingModule,
   CommentsModule,
+  ViewsModule,
   NotificationsModule,
+  FeedsModule,
 ];
 
 /** Works off jobs, and has no API. */

@@ -12,4 +12,4 @@ export {
 export { Failure, Video, VideoConnection, VideoVisibilityEnum } from './videos.graphql.js';
 export { VideosModule } from './videos.module.js';
 export { canEdit, canWatch, type VideoVisibility } from './videos.policy.js';
-export { LISTED, type Video as VideoRow, VideosService, videoTopic } from './videos.service.js';
+export { LISTED, LISTED_ANYWHERE, type Video as VideoRow, VideosService, videoTopic } from './videos.service.js';

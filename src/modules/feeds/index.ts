@@ -1,0 +1,3 @@
+export { FeedsModule } from './feeds.module.js';
+export { FeedsService } from './feeds.service.js';
+export { TrendingService } from './trending.service.js';

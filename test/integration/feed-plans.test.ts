@@ -1,0 +1,175 @@
+import { Database } from '../../src/common/database/index.js';
+import { FeedsService } from '../../src/modules/feeds/index.js';
+import { VideosService } from '../../src/modules/videos/index.js';
+import { channelOf, type Person, person, startApp, type TestApp } from '../support/index.js';
+
+/** Listed videos; there are as many that are not. */
+const FEW = 3_000;
+const TIMES = 10;
+/** What one page may read more where there is ten times as much. */
+const MORE = 1.2;
+/** What every page may: the way down an index that has a level more by then. */
+const LEVEL = 1;
+const CHANNELS = 100;
+
+let app: TestApp;
+let ada: Person;
+let channel: string;
+let editors: string;
+beforeAll(async () => {
+  app = await startApp({ role: 'api' });
+  ada = await person(app);
+  channel = await channelOf(app, ada);
+  editors = await channelOf(app, ada);
+  await app.database.query(
+    `INSERT INTO channel (handle, handle_key, name) SELECT h, h, h FROM (SELECT 'many' || n AS h FROM generate_series(1, ${CHANNELS}) n) x`,
+  );
+  await seed(0, FEW);
+}, 120_000);
+afterAll(() => app.stop());
+
+/** Videos, those with numbers from `from` on: in many channels, and as many private ones; in one channel many private ones before a few. */
+async function seed(from: number, to: number): Promise<void> {
+  const run = (sql: string, values: unknown[] = []) => app.database.query(sql, [from, to - 1, ...values]);
+  await run(
+    `INSERT INTO video (channel_id, owner_id, title, visibility, state, verified_at, listed_at, publish_at)
+     SELECT c.id, $3, 'Number ' || n, CASE side WHEN 0 THEN 'PUBLIC' ELSE 'PRIVATE' END, 'READY', now(), t,
+            -- A few were shown, and shall be shown again later.
+            CASE WHEN n % 50 = 7 THEN now() + interval '1 day' END
+     FROM generate_series($1::int, $2::int) n CROSS JOIN generate_series(0, 1) side
+       CROSS JOIN LATERAL (SELECT now() - random() * interval '300 days' + n * interval '0 s' AS t) x
+       JOIN (SELECT id, row_number() OVER (ORDER BY handle) - 1 AS place FROM channel WHERE handle LIKE 'many%') c
+         ON c.place = n % ${CHANNELS}`,
+    [ada.userId],
+  );
+  // The listed ones are the oldest, so that what is private stands before them.
+  await run(
+    `INSERT INTO video (channel_id, owner_id, title, visibility, state, verified_at, listed_at, created_at)
+     SELECT $3, $4, 'Draft ' || n, 'PRIVATE', 'READY', now(), NULL, now() + n * interval '1 ms'
+     FROM generate_series($1::int, $2::int) n`,
+    [channel, ada.userId],
+  );
+  if (from === 0) {
+    await app.database.query(
+      `INSERT INTO video (channel_id, owner_id, title, visibility, state, verified_at, listed_at, created_at)
+       SELECT $1, $2, 'Film ' || n, 'PUBLIC', 'READY', now(), now() - interval '400 days', now() - n * interval '1 s'
+       FROM generate_series(1, 300) n`,
+      [channel, ada.userId],
+    );
+  }
+  await run(
+    `INSERT INTO video (channel_id, owner_id, title, visibility, state, verified_at, listed_at, created_at)
+     SELECT $3, $4, 'Film ' || n, 'PUBLIC', 'READY', now(), t, t
+     FROM generate_series($1::int, $2::int) n CROSS JOIN LATERAL (SELECT now() - random() * interval '300 days' + n * interval '0 s' AS t) x`,
+    [editors, ada.userId],
+  );
+  for (const table of ['video', 'channel']) {
+    // The servers of tests commit before the log is written, and VACUUM marks no page before its rows' commits are: this waits.
+    await app.database.query(`BEGIN; SET LOCAL synchronous_commit = on; ANALYZE ${table}; COMMIT`);
+    await app.database.query(`VACUUM ${table}`);
+  }
+}
+
+interface Plan {
+  'Node Type': string;
+  'Relation Name'?: string;
+  'Index Name'?: string;
+  'Shared Hit Blocks': number;
+  'Shared Read Blocks': number;
+  Plans?: Plan[];
+}
+
+interface Cost {
+  blocks: number;
+  /** What is read from one end to the other. */
+  scans: string[];
+  indexes: Set<string>;
+}
+
+/** What the statements of `work` cost. */
+async function cost(work: () => Promise<unknown>): Promise<Cost> {
+  const db = app.get(Database);
+  const asked: [string, readonly unknown[]][] = [];
+  const query = db.query.bind(db);
+  db.query = (async (sql: string, parameters: readonly unknown[] = []) => {
+    asked.push([sql, parameters]);
+    return query(sql, parameters);
+  }) as typeof db.query;
+  try {
+    await work();
+  } finally {
+    db.query = query;
+  }
+  let blocks = 0;
+  const scans: string[] = [];
+  const indexes = new Set<string>();
+  const look = (plan: Plan) => {
+    if (plan['Node Type'] === 'Seq Scan') scans.push(plan['Relation Name'] ?? '');
+    if (plan['Index Name']) indexes.add(`${plan['Node Type']}: ${plan['Index Name']}`);
+    for (const inner of plan.Plans ?? []) look(inner);
+  };
+  for (const [sql, parameters] of asked) {
+    const [row] = await query<{ 'QUERY PLAN': { Plan: Plan }[] }>(
+      `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${sql}`,
+      parameters,
+    );
+    const plan = row?.['QUERY PLAN'][0]?.Plan as Plan;
+    blocks += plan['Shared Hit Blocks'] + plan['Shared Read Blocks'];
+    look(plan);
+  }
+  return { blocks, scans, indexes };
+}
+
+type Page = (after: string | null) => Promise<{ rows: { place: string }[] }>;
+
+/** The tenth page, by turning them. */
+async function far(page: Page): Promise<string | null> {
+  let after: string | null = null;
+  for (let n = 0; n < 9; n++) after = (await page(after)).rows.at(-1)?.place ?? null;
+  return after;
+}
+
+it(`reads no more for a page where there is ${TIMES} times as much, and finds it by an index`, async () => {
+  const feeds = app.get(FeedsService);
+  const videos = app.get(VideosService);
+  const pages: Record<string, { page: Page; by: string }> = {
+    newest: { page: (after) => feeds.newest(20, after), by: 'Index Scan: ix_video_newest' },
+    'a channel that is mostly private, to others': {
+      page: (after) => videos.ofChannel(channel, false, 20, after),
+      by: 'Index Scan: ix_video_channel_listed',
+    },
+    'a large channel, to others': {
+      page: (after) => videos.ofChannel(editors, false, 20, after),
+      by: 'Index Scan: ix_video_channel_listed',
+    },
+    'a large channel, to its editors': {
+      page: (after) => videos.ofChannel(editors, true, 20, after),
+      by: 'Index Scan: ix_video_channel',
+    },
+  };
+  const measure = async () => {
+    const found: Record<string, Cost> = {};
+    for (const [name, { page }] of Object.entries(pages)) {
+      const after = await far(page);
+      // Once before: what is planned or read for the first time reads catalogues too.
+      await cost(() => page(null));
+      found[`${name}, first page`] = await cost(() => page(null));
+      found[`${name}, tenth page`] = await cost(() => page(after));
+    }
+    return found;
+  };
+  const few = await measure();
+  await seed(FEW, FEW * TIMES);
+  const many = await measure();
+  const rows = Object.entries(few).map(([name, { blocks }]) => ({ name, few: blocks, many: many[name]?.blocks ?? 0 }));
+  process.stderr.write(`${rows.map((row) => `${row.name}: ${row.few} blocks, ${row.many}`).join('\n')}\n`);
+  expect(rows.filter((row) => row.many > row.few * MORE + LEVEL)).toEqual([]);
+  for (const [name, { scans, indexes }] of Object.entries(many)) {
+    // The few channels that there are may be read as they lie.
+    expect({ name, scans: scans.filter((table) => table !== 'channel') }).toEqual({ name, scans: [] });
+    expect({ name, indexes: [...indexes] }).toEqual({
+      name,
+      indexes: expect.arrayContaining([pages[name.replace(/, \w+ page$/, '')]?.by]),
+    });
+  }
+}, 300_000);
