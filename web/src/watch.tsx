@@ -3,7 +3,7 @@ import { durationText, sizeText } from '../../client/src/units.js';
 import { Bell } from './bell.js';
 import { Comments } from './comments.js';
 import { EMAIL, Form, messageOf, Notice, PASSWORD, Page, show } from './page.js';
-import { useMe } from './people.js';
+import { type Me, useMe } from './people.js';
 import { Player } from './player.js';
 import { ChannelLine } from './reactions.js';
 import { session, signIn } from './session.js';
@@ -29,6 +29,7 @@ import {
   videoProgress,
   videoState,
 } from './video.js';
+import { tellOfView } from './view-beacon.js';
 
 const RENEW_EARLY_MS = 5 * 60_000;
 const AGAIN_MS = 10_000;
@@ -142,6 +143,7 @@ function Theatre(props: { first: Video; onChange: () => Promise<void> }) {
       {plays(progress) ? (
         <Screen
           progress={progress}
+          me={me}
           autoplay={autoplay}
           onPlayback={setPlayback}
           onRendition={takeRendition}
@@ -282,13 +284,14 @@ function Making(props: { progress: Progress; upload: Upload | null }) {
 
 function Screen(props: {
   progress: Progress;
+  me: Me | null;
   autoplay: boolean;
   onPlayback: (playback: Playback) => void;
   onRendition: (rendition: Rendition) => void;
   onGone: () => void;
   onProblem: (message: string | null) => void;
 }) {
-  const { progress, autoplay, onPlayback, onRendition, onGone, onProblem } = props;
+  const { progress, me, autoplay, onPlayback, onRendition, onGone, onProblem } = props;
   const container = useRef<HTMLDivElement>(null);
   const element = useRef<HTMLVideoElement>(null);
   const gone = useRef(onGone);
@@ -310,6 +313,16 @@ function Screen(props: {
     const opened = made.open().then(() => setPlayer(made), report(onProblem));
     return () => void opened.then(() => made.close()).catch(report(onProblem));
   }, [onProblem]);
+
+  // Who signs in while they watch has been told of.
+  const isTold = useRef(false);
+  useEffect(() => {
+    if (!me || !element.current || isTold.current) return;
+    return tellOfView(element.current, () => {
+      isTold.current = true;
+      return me.api.recordView(videoId);
+    });
+  }, [me]);
 
   // Further rungs are taken up in passing: what plays goes on.
   useEffect(() => player?.offer(offered(progress)), [player, progress]);
