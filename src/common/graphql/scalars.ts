@@ -69,25 +69,38 @@ export const GraphQLCursor = textScalar<string>({
   parse: (text) => (/^[\w-]{1,8000}$/.test(text) ? text : null),
 });
 
-const isBytes = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-const BYTES = 'a whole number of bytes from 0 to 9007199254740991';
+/** A scalar of whole numbers that travels as a JSON number, also above GraphQL's Int. */
+function wholeScalar(name: string, description: string, expected: string): GraphQLScalarType<number, number> {
+  const isWhole = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+  return new GraphQLScalarType<number, number>({
+    name,
+    description,
+    parseValue: (value) => {
+      if (!isWhole(value)) throw bad(name, expected);
+      return value;
+    },
+    parseLiteral: (node) => {
+      const value = node.kind === Kind.INT ? Number(node.value) : Number.NaN;
+      if (!isWhole(value)) throw bad(name, expected);
+      return value;
+    },
+    serialize: (value) => {
+      // PostgreSQL's bigint arrives as text.
+      const whole = typeof value === 'string' || typeof value === 'bigint' ? Number(value) : value;
+      if (!isWhole(whole)) throw new TypeError(`${name} cannot represent this value`);
+      return whole;
+    },
+  });
+}
 
-export const GraphQLBytes = new GraphQLScalarType<number, number>({
-  name: 'Bytes',
-  description: 'Whole bytes, 0 to 2^53 − 1, as a JSON number.',
-  parseValue: (value) => {
-    if (!isBytes(value)) throw bad('Bytes', BYTES);
-    return value;
-  },
-  parseLiteral: (node) => {
-    const value = node.kind === Kind.INT ? Number(node.value) : Number.NaN;
-    if (!isBytes(value)) throw bad('Bytes', BYTES);
-    return value;
-  },
-  serialize: (value) => {
-    // PostgreSQL's bigint arrives as text.
-    const bytes = typeof value === 'string' || typeof value === 'bigint' ? Number(value) : value;
-    if (!isBytes(bytes)) throw new TypeError('Bytes cannot represent this value');
-    return bytes;
-  },
-});
+export const GraphQLBytes = wholeScalar(
+  'Bytes',
+  'Whole bytes, 0 to 2^53 − 1, as a JSON number.',
+  'a whole number of bytes from 0 to 9007199254740991',
+);
+
+export const GraphQLCount = wholeScalar(
+  'Count',
+  'How many, 0 to 2^53 − 1, as a JSON number.',
+  'a whole number from 0 to 9007199254740991',
+);

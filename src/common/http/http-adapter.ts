@@ -22,6 +22,10 @@ const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 const LOG_CONTEXT = Symbol('log context');
 const BODY_DEADLINE = Symbol('body deadline');
 declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Asked so often that an answer tells little. */
+    isOften?: boolean;
+  }
   interface FastifyRequest {
     [LOG_CONTEXT]: LogContext | undefined;
     [BODY_DEADLINE]: NodeJS.Timeout | undefined;
@@ -107,14 +111,15 @@ export function httpAdapter(config: Config, { bodyMs = BODY_MS, headersMs = HEAD
     withRequest(request, done);
   });
 
-  // The route's pattern, never the address: that may hold a token. Reads are many, and tell little.
+  // The route's pattern, never the address: that may hold a token. Reads and beacons are many, and tell little.
   fastify.addHook('onResponse', (request, reply, done) => {
     clearTimeout(request[BODY_DEADLINE]);
     const { method, routeOptions } = request;
     const route = routeOptions.url ?? 'none';
     duration.observe({ route, method, status: reply.statusCode }, reply.elapsedTime / 1000);
     withRequest(request, () => {
-      const level = request.method === 'GET' || request.method === 'HEAD' ? 'debug' : 'log';
+      const isOften = method === 'GET' || method === 'HEAD' || routeOptions.config.isOften;
+      const level = isOften ? 'debug' : 'log';
       log[level](
         { method, route: routeOptions.url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
         'answered',

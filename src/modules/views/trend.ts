@@ -45,3 +45,8 @@ export function bothTrendsSql(one: string, other: string): string {
   const [high, low] = [`greatest(${one}, ${other})`, `least(${one}, ${other})`];
   return `(${high} + ln(1 + power(2::float8, greatest(${low} - ${high}, ${NEGLIGIBLE}))) / ln(2::float8))`;
 }
+
+/** An aggregate over trends. @param highest SQL of the highest among them */
+export function sumOfTrendsSql(trend: string, highest: string): string {
+  return `(${highest} + ln(sum(power(2::float8, greatest(${trend} - ${highest}, ${NEGLIGIBLE})))) / ln(2::float8))`;
+}

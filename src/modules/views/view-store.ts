@@ -1,0 +1,214 @@
+import { randomUUID } from 'node:crypto';
+import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { type ClientContext, Redis, type Result } from 'ioredis';
+import { CONFIG, type Config } from '../../common/config/index.js';
+import { OnScrape } from '../../common/metrics/index.js';
+import type { Viewer } from './viewer.js';
+import { lag, waiting } from './views.metrics.js';
+
+/** Of an address (IPv6: its /64), a video and an hour: a forged User-Agent makes no more viewers than this. */
+const ANONYMOUS_OF_BLOCK = 300;
+/** What waits for Redis in this process, and of it in one call: some 5 ms of Redis. */
+const MOST_WAITING = 20_000;
+const MOST_AT_ONCE = 1_000;
+const TIMEOUT_MS = 2_000;
+/** Buckets that are read, and written, at once. */
+const PAGE = 500;
+
+/**
+ * Keys, each behind the prefix: `seen:VIDEO:HOUR` has the viewers, `from:VIDEO:HOUR` how many of them each block of
+ * addresses has, `era:VIDEO:HOUR` under which era they are counted, and how many of the viewers were there when it began.
+ * They end five minutes after their hour. `dirty` has what is not known to be in the database, as the count at this moment of each
+ * `VIDEO:HOUR:ERA`; it never ends by itself. `flushed` is when there was nothing that waited.
+ *
+ * The hour is of Redis's clock: those of the processes may differ.
+ */
+const TAKE = `
+local prefix, era, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local now = tonumber(redis.call('TIME')[1])
+local hour = now - now % 3600
+local ends = hour + 3900
+local outcomes, added = {}, {}
+for i = 4, #ARGV, 3 do
+  local bucket, viewer, block = ARGV[i] .. ':' .. hour, ARGV[i + 1], ARGV[i + 2]
+  local seen, from = prefix .. 'seen:' .. bucket, prefix .. 'from:' .. bucket
+  local outcome = 0
+  if redis.call('SISMEMBER', seen, viewer) == 0 then
+    if block ~= '' and tonumber(redis.call('HGET', from, block) or 0) >= most then
+      outcome = 2
+    else
+      redis.call('SADD', seen, viewer)
+      if block ~= '' then redis.call('HINCRBY', from, block, 1) end
+      added[bucket] = (added[bucket] or 0) + 1
+      outcome = 1
+    end
+  end
+  outcomes[#outcomes + 1] = outcome
+end
+for bucket, count in pairs(added) do
+  local seen, size = prefix .. 'seen:' .. bucket, redis.call('SCARD', prefix .. 'seen:' .. bucket)
+  if size == count then
+    redis.call('EXPIREAT', seen, ends)
+  end
+  redis.call('EXPIREAT', prefix .. 'from:' .. bucket, ends)
+  local of = redis.call('GET', prefix .. 'era:' .. bucket)
+  if not of then
+    of = era .. ':' .. (size - count)
+    redis.call('SET', prefix .. 'era:' .. bucket, of, 'EXAT', ends)
+  end
+  local name, base = string.match(of, '(.*):(%d+)')
+  redis.call('HSET', prefix .. 'dirty', bucket .. ':' .. name, size - base)
+end
+redis.call('SET', prefix .. 'flushed', now, 'NX')
+return outcomes`;
+
+/**
+ * What stands in the database waits no more, unless it went on meanwhile. Where the database has more than Redis ever
+ * counted, Redis came back as it was some time ago: it goes on in another era, or what comes now would count for nothing.
+ */
+const SETTLE = `
+local prefix = ARGV[1]
+for i = 2, #ARGV, 3 do
+  local field, sent, kept = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
+  if redis.call('HGET', prefix .. 'dirty', field) == sent then redis.call('HDEL', prefix .. 'dirty', field) end
+  if kept > tonumber(sent) then
+    local bucket, era = string.match(field, '(.*):([^:]*)')
+    local name, base = string.match(redis.call('GET', prefix .. 'era:' .. bucket) or '', '(.*):(%d+)')
+    if name == era and redis.call('SCARD', prefix .. 'seen:' .. bucket) - base < kept then
+      redis.call('DEL', prefix .. 'era:' .. bucket)
+    end
+  end
+end`;
+
+declare module 'ioredis' {
+  interface RedisCommander<Context extends ClientContext> {
+    sluiceTakeViews(...values: (string | number | Buffer)[]): Result<number[], Context>;
+    sluiceSettleViews(...values: (string | number)[]): Result<null, Context>;
+  }
+}
+
+const OUTCOMES = ['known', 'counted', 'refused'] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
+/** A count of an hour of a video, as Redis has it. */
+export interface Bucket {
+  /** Under which Redis has it. */
+  readonly field: string;
+  readonly videoId: string;
+  /** Unix seconds. */
+  readonly hour: number;
+  readonly era: string;
+  readonly count: number;
+}
+
+interface Waiting {
+  readonly videoId: string;
+  readonly viewer: Viewer;
+  readonly taken: (outcome: Outcome) => void;
+  readonly lost: (error: Error) => void;
+}
+
+/** Who saw what within the hour, in Redis. It may be wiped: what was brought into the database by then stays counted. */
+@Injectable()
+export class ViewStore implements OnApplicationShutdown {
+  private readonly logger = new Logger(ViewStore.name);
+  private readonly redis: Redis;
+  private readonly prefix: string;
+  private readonly mostOfBlock: number;
+  private queue: Waiting[] = [];
+  private isSending = false;
+
+  constructor(@Inject(CONFIG) config: Config) {
+    this.prefix = `${config.redisPrefix}views:`;
+    this.mostOfBlock =
+      config.rateLimitFactor === 0 ? Number.MAX_SAFE_INTEGER : ANONYMOUS_OF_BLOCK * config.rateLimitFactor;
+    this.redis = new Redis(config.redisUrl, {
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      commandTimeout: TIMEOUT_MS,
+      retryStrategy: (attempt) => Math.min(attempt * 200, 2_000),
+      scripts: {
+        sluiceTakeViews: { lua: TAKE, numberOfKeys: 0 },
+        sluiceSettleViews: { lua: SETTLE, numberOfKeys: 0 },
+      },
+    });
+    this.redis.on('error', (error) => this.logger.debug(error.message));
+  }
+
+  get isThere(): boolean {
+    return this.redis.status === 'ready';
+  }
+
+  /**
+   * Resolves once Redis has it. All that come while a call is under way go with the next one.
+   * @throws Error when it is not known whether Redis took it: it may be tried again, and counts once
+   */
+  take(videoId: string, viewer: Viewer): Promise<Outcome> {
+    if (!this.isThere || this.queue.length >= MOST_WAITING)
+      return Promise.reject(new Error('Redis is away, or too slow.'));
+    return new Promise((taken, lost) => {
+      this.queue.push({ videoId, viewer, taken, lost });
+      if (this.isSending) return;
+      this.isSending = true;
+      // What else arrives in this turn goes along.
+      setImmediate(() => void this.send());
+    });
+  }
+
+  private async send(): Promise<void> {
+    while (this.queue.length > 0) {
+      const batch = this.queue.splice(0, MOST_AT_ONCE);
+      const values = batch.flatMap(({ videoId, viewer }) => [videoId, viewer.id, viewer.block]);
+      try {
+        const outcomes = await this.redis.sluiceTakeViews(this.prefix, randomUUID(), this.mostOfBlock, ...values);
+        for (const [index, { taken }] of batch.entries()) taken(OUTCOMES[outcomes[index] as number] as Outcome);
+      } catch (error) {
+        for (const { lost } of batch) lost(error as Error);
+      }
+    }
+    this.isSending = false;
+  }
+
+  /** What is not known to be in the database, some at a time. What changes meanwhile may come twice, or next time. */
+  async *waiting(): AsyncGenerator<Bucket[]> {
+    let cursor = '0';
+    do {
+      const [next, found] = await this.redis.hscan(`${this.prefix}dirty`, cursor, 'COUNT', PAGE);
+      cursor = next;
+      const buckets: Bucket[] = [];
+      for (let at = 0; at < found.length; at += 2) {
+        const field = found[at] as string;
+        const [videoId = '', hour, era = ''] = field.split(':');
+        buckets.push({ field, videoId, hour: Number(hour), era, count: Number(found[at + 1]) });
+      }
+      if (buckets.length > 0) yield buckets;
+    } while (cursor !== '0');
+  }
+
+  /** @param kept what the database has of each now */
+  async settle(buckets: readonly (Bucket & { kept: number })[]): Promise<void> {
+    const values = buckets.flatMap(({ field, count, kept }) => [field, count, kept]);
+    await this.redis.sluiceSettleViews(this.prefix, ...values);
+  }
+
+  /** All that waited when the look began is in the database. */
+  async noteFlushed(): Promise<void> {
+    const [seconds] = await this.redis.time();
+    await this.redis.set(`${this.prefix}flushed`, String(seconds));
+  }
+
+  @OnScrape({ sets: [waiting, lag], everyMs: 5_000 })
+  async look(): Promise<void> {
+    const [buckets, flushed, [now]] = await Promise.all([
+      this.redis.hlen(`${this.prefix}dirty`),
+      this.redis.get(`${this.prefix}flushed`),
+      this.redis.time(),
+    ]);
+    waiting.set(buckets);
+    lag.set(buckets === 0 || flushed === null ? 0 : Math.max(0, Number(now) - Number(flushed)));
+  }
+
+  onApplicationShutdown(): void {
+    this.redis.disconnect();
+  }
+}
