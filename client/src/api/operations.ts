@@ -135,6 +135,30 @@ export type UnsubscribeFromChannelInput = {
   readonly channelId: string;
 };
 
+/** Where a video stands on its way from file to stream. */
+export type VideoState =
+  /** A moderator or a virus scan took it off. */
+  | 'BLOCKED'
+  /** It was refused, or given up: `failure` says why. */
+  | 'FAILED'
+  /** The first rendition plays (while bytes are missing for editors alone); more are on their way. */
+  | 'PLAYABLE'
+  /** It is being made, perhaps while it is still sent; nothing plays yet. */
+  | 'PROCESSING'
+  /** All renditions play to the end. */
+  | 'READY'
+  /** Bytes are still missing, or being verified, and nothing is made of them yet. */
+  | 'UPLOADING';
+
+/** Who may watch a video once it plays. */
+export type VideoVisibility =
+  /** The channel's members alone. */
+  | 'PRIVATE'
+  /** Everybody; it stands in lists. */
+  | 'PUBLIC'
+  /** Everybody who has its address; it stands in no list. */
+  | 'UNLISTED';
+
 export type VideoSearchFilter = {
   readonly channelId?: string | null | undefined;
   readonly publishedAfter?: string | null | undefined;
@@ -153,7 +177,7 @@ export type ChannelCardFragment = { readonly id: string, readonly handle: string
 
 export type VideoCardFragment = { readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } };
 
-export type VideoTileFragment = { readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } };
+export type VideoTileFragment = { readonly state: VideoState, readonly visibility: VideoVisibility, readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } };
 
 export type CommentPartsFragment = { readonly id: string, readonly parentId: string | null, readonly text: string | null, readonly likeCount: number, readonly replyCount: number, readonly createdAt: string, readonly editedAt: string | null, readonly deletedAt: string | null, readonly pinned: boolean, readonly links: ReadonlyArray<{ readonly start: number, readonly length: number, readonly url: string }>, readonly author: { readonly id: string, readonly displayName: string } | null };
 
@@ -186,7 +210,7 @@ export type SubscriptionFeedQueryVariables = Exact<{
 }>;
 
 
-export type SubscriptionFeedQuery = { readonly viewer: { readonly subscriptionFeed: { readonly nodes: ReadonlyArray<{ readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } } | null };
+export type SubscriptionFeedQuery = { readonly viewer: { readonly subscriptionFeed: { readonly nodes: ReadonlyArray<{ readonly state: VideoState, readonly visibility: VideoVisibility, readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } } | null };
 
 export type SearchVideosQueryVariables = Exact<{
   query: string;
@@ -197,7 +221,7 @@ export type SearchVideosQueryVariables = Exact<{
 }>;
 
 
-export type SearchVideosQuery = { readonly searchVideos: { readonly totalCount: number | null, readonly correctedQuery: string | null, readonly edges: ReadonlyArray<{ readonly highlights: ReadonlyArray<string>, readonly node: { readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+export type SearchVideosQuery = { readonly searchVideos: { readonly totalCount: number | null, readonly correctedQuery: string | null, readonly edges: ReadonlyArray<{ readonly highlights: ReadonlyArray<string>, readonly node: { readonly state: VideoState, readonly visibility: VideoVisibility, readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
 
 export type SearchChannelsQueryVariables = Exact<{
   query: string;
@@ -222,7 +246,7 @@ export type NewestVideosQueryVariables = Exact<{
 }>;
 
 
-export type NewestVideosQuery = { readonly newest: { readonly nodes: ReadonlyArray<{ readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+export type NewestVideosQuery = { readonly newest: { readonly nodes: ReadonlyArray<{ readonly state: VideoState, readonly visibility: VideoVisibility, readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
 
 export type TrendingVideosQueryVariables = Exact<{
   first?: number | null | undefined;
@@ -230,7 +254,7 @@ export type TrendingVideosQueryVariables = Exact<{
 }>;
 
 
-export type TrendingVideosQuery = { readonly trending: { readonly nodes: ReadonlyArray<{ readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+export type TrendingVideosQuery = { readonly trending: { readonly nodes: ReadonlyArray<{ readonly state: VideoState, readonly visibility: VideoVisibility, readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
 
 export type ChannelVideosQueryVariables = Exact<{
   id?: string | null | undefined;
@@ -240,7 +264,7 @@ export type ChannelVideosQueryVariables = Exact<{
 }>;
 
 
-export type ChannelVideosQuery = { readonly channel: { readonly videos: { readonly nodes: ReadonlyArray<{ readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } } | null };
+export type ChannelVideosQuery = { readonly channel: { readonly videos: { readonly nodes: ReadonlyArray<{ readonly state: VideoState, readonly visibility: VideoVisibility, readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } } | null };
 
 export type RelatedVideosQueryVariables = Exact<{
   videoId: string;
@@ -249,7 +273,7 @@ export type RelatedVideosQueryVariables = Exact<{
 }>;
 
 
-export type RelatedVideosQuery = { readonly video: { readonly related: { readonly nodes: ReadonlyArray<{ readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } } | null };
+export type RelatedVideosQuery = { readonly video: { readonly related: { readonly nodes: ReadonlyArray<{ readonly state: VideoState, readonly visibility: VideoVisibility, readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } } | null };
 
 export type SubscribeToChannelMutationVariables = Exact<{
   input: SubscribeToChannelInput;
@@ -484,7 +508,7 @@ export type LiveNotificationsSubscription = { readonly notificationReceived: { r
 
 const ChannelCard = "fragment ChannelCard on Channel{id handle name description avatarUrl bannerUrl subscriberCount videoCount viewerCanManage viewerSubscription{notify}}";
 const VideoCard = "fragment VideoCard on Video{id title posterUrl durationMs publishedAt likeCount commentCount channel{id handle name avatarUrl}}";
-const VideoTile = "fragment VideoTile on Video{...VideoCard viewCount storyboardUrl}";
+const VideoTile = "fragment VideoTile on Video{...VideoCard state visibility viewCount storyboardUrl}";
 const CommentParts = "fragment CommentParts on Comment{id parentId text links{start length url}author{id displayName}likeCount replyCount createdAt editedAt deletedAt pinned}";
 const OwnCommentParts = "fragment OwnCommentParts on Comment{...CommentParts viewerHasLiked viewerCanEdit viewerCanDelete}";
 const NotificationParts = "fragment NotificationParts on Notification{id kind createdAt isRead channel{id handle name}video{id title posterUrl}actor{id displayName}}";
