@@ -28,7 +28,11 @@ export function decodeCursor<const Kinds extends readonly Kind[]>(cursor: string
   if (parts?.length === kinds.length && kinds.every((kind, index) => KINDS[kind](parts[index]))) {
     return parts as Parts<Kinds>;
   }
-  throw new InvalidInput(
+  throw invalidCursor();
+}
+
+export function invalidCursor(): InvalidInput {
+  return new InvalidInput(
     'This is not a cursor of this list: pass `endCursor` of the page before, as it is.',
     ['after'],
     'INVALID_CURSOR',

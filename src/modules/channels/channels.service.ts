@@ -12,7 +12,7 @@ import { ChannelEntity } from './channel.entity.js';
 import { dropImages } from './channel-image-rows.js';
 import { ChannelMemberEntity } from './channel-member.entity.js';
 import { HandleTaken, LastOwner, NotAnEditor, NotAnOwner, TooManyMembers } from './channels.errors.js';
-import { ChannelDeleted, EditorLeft } from './channels.events.js';
+import { ChannelChanged, ChannelDeleted, EditorLeft } from './channels.events.js';
 import { type ChannelRole, canManage, canOwn, canUpload } from './channels.policy.js';
 import { checkHandle, handleKey, handleLook } from './handle.js';
 
@@ -151,6 +151,7 @@ export class ChannelsService {
       );
       if (!made) throw new HandleTaken();
       await tx.manager.insert(ChannelMemberEntity, { channelId: made.id, userId, role: 'OWNER' });
+      await this.events.publish(tx, ChannelChanged, { channelId: made.id });
       return tx.manager.findOneByOrFail(ChannelEntity, { id: made.id });
     });
   }
@@ -168,14 +169,17 @@ export class ChannelsService {
     const description = change.description == null ? null : cleanLines(change.description, 'description', 5_000);
     if (!(await this.byId(id))) throw new NotFound('channel', ['channelId']);
     if (!canManage(actor, await this.roleOf(actor.userId, id))) throw new NotAnEditor();
-    const [row] = await this.database.query<ChannelEntity>(
-      `UPDATE channel c SET name = coalesce($2, name), description = nullif(coalesce($3, description), '')
-       WHERE id = $1 AND deleted_at IS NULL RETURNING ${this.columns}`,
-      [id, name, description],
-    );
-    if (!row) throw new NotFound('channel', ['channelId']);
-    this.live.tick(channelTopic(id));
-    return row;
+    return this.database.tx(async (tx) => {
+      const [row] = await tx.query<ChannelEntity>(
+        `UPDATE channel c SET name = coalesce($2, name), description = nullif(coalesce($3, description), '')
+         WHERE id = $1 AND deleted_at IS NULL RETURNING ${this.columns}`,
+        [id, name, description],
+      );
+      if (!row) throw new NotFound('channel', ['channelId']);
+      await this.events.publish(tx, ChannelChanged, { channelId: id });
+      tx.afterCommit(() => this.live.tick(channelTopic(id)));
+      return row;
+    });
   }
 
   /**

@@ -1,6 +1,6 @@
 export type { ChannelEntity } from './channel.entity.js';
 export { HandleTaken, NotAnEditor } from './channels.errors.js';
-export { ChannelDeleted, EditorLeft } from './channels.events.js';
+export { ChannelChanged, ChannelDeleted, EditorLeft } from './channels.events.js';
 export { Channel } from './channels.graphql.js';
 export { ChannelsModule } from './channels.module.js';
 export { type ChannelRole, canManage, canOwn, canUpload } from './channels.policy.js';

@@ -283,6 +283,14 @@ export class CreateUploadSessionInput {
   @IsOptional()
   description?: string | null;
 
+  @Field(() => [String], { nullable: true, description: "The video's: at most 20 of 1 to 30 characters." })
+  @IsOptional()
+  tags?: string[] | null;
+
+  @Field(() => String, { nullable: true, description: "The video's, as BCP 47: `en`, `de-CH`." })
+  @IsOptional()
+  language?: string | null;
+
   @Field(() => VideoVisibilityEnum, { defaultValue: 'PRIVATE', nullable: true, description: "The video's." })
   visibility: VideoVisibility | null;
 

@@ -210,6 +210,8 @@ export class UploadsService {
       fingerprint?: string | null;
       title?: string | null;
       description?: string | null;
+      tags?: readonly string[] | null;
+      language?: string | null;
       visibility: VideoVisibility;
       highlight?: boolean | null;
       idempotencyKey: string;
@@ -219,6 +221,8 @@ export class UploadsService {
     const fileName = cleanName(input.fileName, 'fileName', 255);
     const title = VideosService.cleanTitle(input.title ?? [...fileName].slice(0, 100).join(''));
     const description = VideosService.cleanDescription(input.description ?? '');
+    const tags = VideosService.cleanTags(input.tags ?? []);
+    const language = input.language == null ? null : VideosService.cleanLanguage(input.language);
     const { sizeBytes, idempotencyKey } = input;
     if (sizeBytes === 0) throw new FileRefused('EMPTY_FILE', 'The file is empty.');
     if (sizeBytes > this.config.maxUploadBytes) {
@@ -240,8 +244,10 @@ export class UploadsService {
           title,
           description,
           input.visibility,
-          // A key from before there were highlights still means what it meant.
+          // A key from before there were these still means what it meant.
           ...(input.highlight ? ['highlight'] : []),
+          ...(tags.length > 0 ? [{ tags }] : []),
+          ...(language ? [{ language }] : []),
         ]),
       )
       .digest();
@@ -257,6 +263,8 @@ export class UploadsService {
           ownerId: actor.userId,
           title,
           description,
+          tags,
+          language,
           visibility: input.visibility,
           isHighlight: input.highlight ?? false,
         });

@@ -3,6 +3,7 @@ export type { VideoState } from './video-state.js';
 export {
   DownloadDecided,
   RunWithdrawn,
+  VideoChanged,
   VideoDeleted,
   VideoFailed,
   VideoPublished,

@@ -22,6 +22,13 @@ export class VideoEntity {
   @Column('text', { default: '' })
   description: string;
 
+  @Column('text', { array: true, default: '{}' })
+  tags: string[];
+
+  /** BCP 47. */
+  @Column('text', { nullable: true })
+  language: string | null;
+
   @Column('text', { default: 'PRIVATE' })
   visibility: VideoVisibility;
 

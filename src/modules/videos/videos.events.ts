@@ -15,5 +15,11 @@ export const RunWithdrawn = defineEvent<{ videoId: string; run: number }>('RunWi
 /** Its owner said whether it may be saved; the row tells what holds now. */
 export const DownloadDecided = defineEvent<{ videoId: string }>('DownloadDecided');
 
+/**
+ * What is shown of it, or who may see it, may be otherwise than before: its words, tags, language, visibility, publish time
+ * or state, or it is gone. The row tells what holds now. A publish time that has come by the clock is no change.
+ */
+export const VideoChanged = defineEvent<{ videoId: string }>('VideoChanged');
+
 /** Once, ever: it is public and plays, and stands in lists from now on. What the row says now may be otherwise. */
 export const VideoPublished = defineEvent<{ videoId: string; channelId: string }>('VideoPublished');

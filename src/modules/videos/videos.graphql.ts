@@ -60,6 +60,14 @@ export class Video extends Node {
   @Field(() => String, { description: 'Plain text of any number of lines; may be empty.' })
   description: string;
 
+  @SameForAll()
+  @Field(() => [String], { description: 'What it is about, in the words of its makers.' })
+  tags: string[];
+
+  @SameForAll()
+  @Field(() => String, { nullable: true, description: 'BCP 47: `en`, `de-CH`. Null unless its makers said.' })
+  language: string | null;
+
   @Field(() => VideoVisibilityEnum, { description: 'Who may watch it once it plays.' })
   visibility: VideoVisibility;
 
@@ -106,6 +114,8 @@ export class Video extends Node {
       id: encodeId('Video', row.id),
       title: row.title,
       description: row.description,
+      tags: row.tags,
+      language: row.language,
       visibility: row.visibility,
       state: row.state,
       failure: code === null ? null : { code, message: message ?? code, retryable: retryable ?? false },
@@ -135,6 +145,14 @@ export class UpdateVideoInput {
   @Field(() => String, { nullable: true, description: 'At most 5,000 characters.' })
   @IsOptional()
   description?: string | null;
+
+  @Field(() => [String], { nullable: true, description: 'All of them: at most 20 of 1 to 30 characters.' })
+  @IsOptional()
+  tags?: string[] | null;
+
+  @Field(() => String, { nullable: true, description: 'BCP 47: `en`, `de-CH`. Null: it is not said any more.' })
+  @IsOptional()
+  language?: string | null;
 
   @Field(() => VideoVisibilityEnum, {
     nullable: true,

@@ -20,9 +20,11 @@ import { accessTopic, ChannelDeleted, ChannelsService, NotAnEditor } from '../ch
 import { cleanLines, cleanName } from '../users/index.js';
 import { type ProcessingStage, VideoEntity } from './video.entity.js';
 import { statesBefore, type VideoState } from './video-state.js';
+import { cleanLanguage, cleanTags } from './video-tags.js';
 import {
   DownloadDecided,
   RunWithdrawn,
+  VideoChanged,
   VideoDeleted,
   VideoFailed,
   VideoPublished,
@@ -238,15 +240,26 @@ export class VideosService {
       ownerId: string;
       title: string;
       description: string;
+      tags?: readonly string[];
+      language?: string | null;
       visibility: VideoVisibility;
       isHighlight?: boolean;
     },
   ): Promise<string> {
     const [row] = await tx.query<{ id: string }>(
       // Whoever deletes the channel waits for this transaction, and takes its video with the others.
-      `INSERT INTO video (channel_id, owner_id, title, description, visibility, is_highlight)
-       SELECT id, $2::uuid, $3, $4, $5, $6 FROM channel WHERE id = $1 AND deleted_at IS NULL FOR SHARE RETURNING id`,
-      [video.channelId, video.ownerId, video.title, video.description, video.visibility, video.isHighlight ?? false],
+      `INSERT INTO video (channel_id, owner_id, title, description, tags, language, visibility, is_highlight)
+       SELECT id, $2::uuid, $3, $4, $5::text[], $6, $7, $8 FROM channel WHERE id = $1 AND deleted_at IS NULL FOR SHARE RETURNING id`,
+      [
+        video.channelId,
+        video.ownerId,
+        video.title,
+        video.description,
+        video.tags ?? [],
+        video.language ?? null,
+        video.visibility,
+        video.isHighlight ?? false,
+      ],
     );
     if (!row) throw new NotFound('channel', ['channelId']);
     return row.id;
@@ -262,12 +275,24 @@ export class VideosService {
     return cleanLines(description, 'description', MAX_DESCRIPTION);
   }
 
+  /** @throws InvalidInput */
+  static cleanTags(tags: readonly string[]): string[] {
+    return cleanTags(tags);
+  }
+
+  /** @throws InvalidInput */
+  static cleanLanguage(language: string): string {
+    return cleanLanguage(language);
+  }
+
   async update(
     actor: Actor,
     id: string,
     change: {
       title?: string | null;
       description?: string | null;
+      tags?: readonly string[] | null;
+      language?: string | null;
       visibility?: VideoVisibility | null;
       publishAt?: Date | null;
       downloadable?: boolean | null;
@@ -276,12 +301,15 @@ export class VideosService {
   ): Promise<Video> {
     const title = change.title == null ? null : VideosService.cleanTitle(change.title);
     const description = change.description == null ? null : VideosService.cleanDescription(change.description);
+    const tags = change.tags == null ? null : cleanTags(change.tags);
+    const language = change.language == null ? null : cleanLanguage(change.language);
     const { accessEpoch } = await this.editable(id, actor);
     return this.db.tx(async (tx) => {
       // Whatever hides the video from somebody who could see it also ends the addresses they hold.
       const [row] = await tx.query<Video>(
         `UPDATE video v SET title = coalesce($2, title), description = coalesce($3, description),
                 visibility = coalesce($4, visibility), downloadable = coalesce($7, downloadable), is_highlight = coalesce($8, is_highlight),
+                tags = coalesce($9, tags), language = CASE WHEN $10 THEN $11 ELSE language END,
                 publish_at = CASE WHEN $5 THEN $6::timestamptz ELSE publish_at END,
                 -- Others will watch it then.
                 watched_at = CASE WHEN $5 OR $4 <> visibility THEN now() ELSE watched_at END,
@@ -297,13 +325,16 @@ export class VideosService {
           change.publishAt ?? null,
           change.downloadable ?? null,
           change.highlight ?? null,
+          tags,
+          change.language !== undefined,
+          language,
         ],
       );
       if (!row) throw new NotFound('video', ['videoId']);
       if (change.downloadable != null) await this.events.publish(tx, DownloadDecided, { videoId: id });
       await this.list(tx, id);
+      await this.changed(tx, id);
       if (row.accessEpoch !== accessEpoch) await this.hidden(tx, id);
-      tx.afterCommit(() => this.live.tick(videoTopic(id)));
       return row;
     });
   }
@@ -322,14 +353,14 @@ export class VideosService {
   /** The row stays as an empty tombstone, so that what still refers to it can be cleaned up in its own time. */
   async remove(tx: Tx, id: string): Promise<void> {
     const [gone] = await tx.query(
-      `UPDATE video SET deleted_at = now(), title = '', description = '', access_epoch = access_epoch + 1, run = run + 1
+      `UPDATE video SET deleted_at = now(), title = '', description = '', tags = '{}', language = NULL, access_epoch = access_epoch + 1, run = run + 1
        WHERE id = $1 AND deleted_at IS NULL RETURNING id`,
       [id],
     );
     if (!gone) return;
     await this.hidden(tx, id);
     await this.events.publish(tx, VideoDeleted, { videoId: id });
-    tx.afterCommit(() => this.live.tick(videoTopic(id)));
+    await this.changed(tx, id);
   }
 
   /** Its videos go with a channel, some at a time. */
@@ -357,7 +388,7 @@ export class VideosService {
       [id],
     );
     await this.list(tx, id);
-    tx.afterCommit(() => this.live.tick(videoTopic(id)));
+    if (row) await this.changed(tx, id);
     return row ?? null;
   }
 
@@ -403,7 +434,7 @@ export class VideosService {
     if (to === 'READY') await this.events.publish(tx, VideoReady, { videoId, run });
     if (to === 'FAILED' && failure) await this.events.publish(tx, VideoFailed, { videoId, run, code: failure.code });
     if (to === 'PLAYABLE' || to === 'READY') await this.list(tx, videoId);
-    tx.afterCommit(() => this.live.tick(videoTopic(videoId)));
+    await this.changed(tx, videoId);
     return true;
   }
 
@@ -419,7 +450,7 @@ export class VideosService {
        WHERE id = $1 AND run = $2 AND deleted_at IS NULL RETURNING id`,
       [videoId, run, found.durationMs, found.width, found.height, found.frameRate],
     );
-    tx.afterCommit(() => this.live.tick(videoTopic(videoId)));
+    if (rows.length === 1) await this.changed(tx, videoId);
     return rows.length === 1;
   }
 
@@ -437,9 +468,10 @@ export class VideosService {
        WHERE id = $1 AND run = $2 AND state <> 'BLOCKED' AND deleted_at IS NULL RETURNING run`,
       [videoId, from],
     );
-    if (row) await this.hidden(tx, videoId);
-    tx.afterCommit(() => this.live.tick(videoTopic(videoId)));
-    return row?.run ?? null;
+    if (!row) return null;
+    await this.hidden(tx, videoId);
+    await this.changed(tx, videoId);
+    return row.run;
   }
 
   /**
@@ -459,7 +491,7 @@ export class VideosService {
     );
     if (!row) return false;
     await this.events.publish(tx, RunWithdrawn, { videoId, run: row.run - 1 });
-    tx.afterCommit(() => this.live.tick(videoTopic(videoId)));
+    await this.changed(tx, videoId);
     return true;
   }
 
@@ -503,6 +535,12 @@ export class VideosService {
         return rows.length === LISTED_AT_ONCE;
       });
     }
+  }
+
+  /** To be told after whatever changed the row, in the same transaction. */
+  private async changed(tx: Tx, id: string): Promise<void> {
+    await this.events.publish(tx, VideoChanged, { videoId: id });
+    tx.afterCommit(() => this.live.tick(videoTopic(id)));
   }
 
   /** Whoever listens to what goes on about it is asked for anew. */
