@@ -1,7 +1,7 @@
 export default {
   rootDir: '.',
   testEnvironment: 'node',
-  testMatch: ['<rootDir>/{src,client/src}/**/*.spec.{ts,tsx}', '<rootDir>/test/**/*.test.ts'],
+  testMatch: ['<rootDir>/{src,client/src,web/src}/**/*.spec.{ts,tsx}', '<rootDir>/test/**/*.test.ts'],
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
   transform: { '\\.[cm]?[jt]sx?$': '<rootDir>/test/support/transform.cjs' },

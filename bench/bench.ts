@@ -1,5 +1,6 @@
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { cachesTable, measureCaches } from './cache.js';
 import { deliveryTable, measureDelivery } from './delivery.js';
 import { earlyTable, measureEarly } from './early.js';
 import { fanoutTable, measureFanout } from './fanout.js';
@@ -10,7 +11,7 @@ import { measureRequests, requestsTable } from './requests.js';
 import { measureUploads, uploadsTable } from './uploads.js';
 import { measureVerdict, verdictTable } from './verdict.js';
 
-const HELP = `npm run bench -- requests | delivery | uploads | early | pipeline | verdict | live | fanout [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
+const HELP = `npm run bench -- requests | delivery | uploads | early | pipeline | verdict | live | fanout | cache [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
 
 requests   processor time and latency of the server for { __typename }, a list of 20 videos and commitChunks of 100 chunks,
            beside a bare Nest + Apollo + Fastify server with the same SQL and beside node:http + pg
@@ -19,13 +20,16 @@ uploads    memory of the server while files are appended, and processor time a G
            store, SHA-256 of the same bytes, and MinIO alone
 early      seconds until the owner of a film sees its first frame, while it is sent over 4 Mbit/s and processed early or afterwards
 pipeline   from a file's last byte to its first playable rung and to READY, through the whole product, beside ffmpeg run
-           for each rendition in turn and for all in one; then a new video beside a hundred queued ones of somebody else
+           for each rendition in turn and for all in one; then a new video beside a hundred of somebody else, while these arrive and when they are queued
 verdict    seconds until the owner of a broken or hostile file is told, and the memory that telling takes, beside one decode of it
 
 live       subscribers of one channel on two replicas: processor time of a delivery, memory of a socket, how long the event loop is held,
            beside bare graphql-ws servers; then cuts, a replica killed and Redis flushed: what is lost
 fanout     one video of a channel with many followers, as rows and as one for all: rows a second, first and last, and how long
            another channel's video waits meanwhile; plans and buffers of inbox, feed and followers at a tenth and at all of it
+
+cache      processor time of the server, PostgreSQL and Redis for what a crowd asks for that is not signed in, by the layers of the
+           caches: none, in the process, in Redis, both
 
 --rounds   how often each is measured, in random order (default 7; of uploads and early 3, of pipeline 5, of live 20)
 --seconds  how long each time (default 2)
@@ -40,6 +44,7 @@ fanout     one video of a channel with many followers, as rows and as one for al
 --others   … and how many videos of somebody else are queued (default 100; 0 leaves this out)
 --sockets  of live: how many (default 10000), …
 --faults   … and for how many seconds things break (default 30)
+--without  of cache: names of caches, to measure each left out instead
 --followers  of fanout: how many (default 1000000)
 --json     one line of JSON with every round's figures
 
@@ -64,6 +69,7 @@ const { values, positionals } = parseArgs({
     sockets: { type: 'string', default: '10000' },
     faults: { type: 'string', default: '30' },
     followers: { type: 'string', default: '1000000' },
+    without: { type: 'string', default: '' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -71,7 +77,7 @@ const { values, positionals } = parseArgs({
 const suite = positionals[0];
 if (
   values.help ||
-  !['requests', 'delivery', 'uploads', 'early', 'pipeline', 'verdict', 'live', 'fanout'].includes(suite ?? '')
+  !['requests', 'delivery', 'uploads', 'early', 'pipeline', 'verdict', 'live', 'fanout', 'cache'].includes(suite ?? '')
 ) {
   process.stdout.write(HELP);
   process.exit(values.help ? 0 : 1);
@@ -121,7 +127,9 @@ try {
     report(await measureLive(place, { ...options, sockets, faults }), liveTable);
   } else if (suite === 'fanout') {
     report(await measureFanout(place, { followers: Number(values.followers) }), fanoutTable);
-  } else if (suite === 'requests') report(await measureRequests(place, options), requestsTable);
+  } else if (suite === 'cache')
+    report(await measureCaches(place, { ...options, without: values.without.split(',').filter(Boolean) }), cachesTable);
+  else if (suite === 'requests') report(await measureRequests(place, options), requestsTable);
   else report(await measureDelivery(place, options), deliveryTable);
 } finally {
   await place.close();

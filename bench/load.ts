@@ -9,6 +9,8 @@ export interface Load {
   connections: number;
   /** Ends with the requests that are under way after so long. */
   seconds: number;
+  /** Or when each was sent once. */
+  once?: boolean;
   /** Run before each request and outside of its time, to bring its rows back to where they were: `$1` as given per request. */
   reset?: { databaseUrl: string; sql: readonly string[]; parameters: readonly string[] };
 }
@@ -24,7 +26,7 @@ export interface LoadResult {
   answer: string;
 }
 
-async function run({ requests, headers, connections, seconds, reset }: Load): Promise<LoadResult> {
+async function run({ requests, headers, connections, seconds, once, reset }: Load): Promise<LoadResult> {
   const agent = new Agent({ keepAlive: true, maxSockets: connections, scheduling: 'fifo' });
   const result: LoadResult = { requests: 0, bytes: 0, failures: 0, latencies: [], answer: '' };
   const pool = reset && new pg.Pool({ connectionString: reset.databaseUrl, max: connections });
@@ -54,7 +56,9 @@ async function run({ requests, headers, connections, seconds, reset }: Load): Pr
       sent.end(body);
     });
   const connection = async (first: number) => {
+    let sent = 0;
     for (let index = first; performance.now() < ends; index = (index + connections) % requests.length) {
+      if (once && sent++ * connections + first >= requests.length) return;
       for (const sql of reset?.sql ?? []) await pool?.query(sql, [reset?.parameters[index]]);
       await send(index);
     }

@@ -118,8 +118,9 @@ export class Pages {
     await this.place.db.query('VACUUM ANALYZE');
     const { reader, channel, video, comment } = this.who;
     const db = this.db;
-    const videos = new VideosService(db, null as never, null as never, null as never, null as never);
-    const subscriptions = new SubscriptionsService(db, null as never, videos);
+    const caches = { of: () => null } as never;
+    const videos = new VideosService(db, null as never, null as never, null as never, null as never, caches);
+    const subscriptions = new SubscriptionsService(db, null as never, videos, caches);
     const comments = new CommentsService(db, null as never, null as never, null as never, videos);
     const notifications = new NotificationsService(db, null as never, null as never, null as never);
     type Ask = (after: string | null) => Promise<{ rows: { place: string }[] }>;

@@ -52,8 +52,8 @@ interface Quality {
 export interface PipelineMeasured {
   timed: Timed[];
   quality: Quality[];
-  /** Seconds until the new video plays: alone, and beside the others. */
-  fairness: { alone: number[]; beside: number[] } | null;
+  /** Seconds until the new video plays: alone, while the others arrive, and when all of these are planned and queued. */
+  fairness: { alone: number[]; whileArriving: number[]; whenQueued: number[] } | null;
 }
 
 async function makeClip(file: string, { size, rate, seconds, gop }: typeof OTHERS): Promise<void> {
@@ -260,20 +260,42 @@ async function measureFairness(place: Place, folder: string, { rounds, others }:
   }
   const ada = await sluice.signUp();
   const channelId = await ada.createChannel();
-  const uploads = [];
+  const uploads: Awaited<ReturnType<Sluice['upload']>>[] = [];
   for (let k = 0; k < others; k++) uploads.push(await sluice.upload(ada, channelId, queued));
   for (const { complete } of uploads) await complete();
-  const beside: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const seconds = await plays();
+  /** Of theirs: videos whose pieces are not in the queue yet, and jobs that are left of those that are. */
+  const theirs = async (): Promise<{ arrive: number; first: number; encode: number }> => {
     const { rows } = await place.db.query(
-      `SELECT count(*)::int AS waiting FROM job WHERE state = 'QUEUED' AND queue = 'encode'`,
+      `SELECT (SELECT count(*)::int FROM unnest($1::uuid[]) AS id WHERE NOT EXISTS (SELECT FROM transcode_source WHERE video_id = id)) AS arrive,
+              count(*) FILTER (WHERE queue = 'first')::int AS first, count(*) FILTER (WHERE queue = 'encode')::int AS encode
+       FROM job WHERE subject = ANY($1) AND state <> 'DONE'`,
+      [uploads.map(({ videoId }) => videoId)],
     );
-    process.stderr.write(`beside ${others}: ${seconds.toFixed(1)} s, ${rows[0].waiting} pieces wait\n`);
-    beside.push(seconds);
+    return rows[0];
+  };
+  const beside = async () => {
+    const seconds = await plays();
+    const now = await theirs();
+    const left = `${now.arrive} of ${others} arrive, ${now.first} first pieces and ${now.encode} others wait`;
+    process.stderr.write(`beside others: ${seconds.toFixed(1)} s; ${left}\n`);
+    return { seconds, ...now };
+  };
+  // What has come to its end in mid-round does not count; of few others that may be all.
+  const whileArriving: number[] = [];
+  while (whileArriving.length < rounds) {
+    const { seconds, arrive } = await beside();
+    if (arrive === 0) break;
+    whileArriving.push(seconds);
+  }
+  while ((await theirs()).arrive > 0) await pause(IDLE_MS);
+  const whenQueued: number[] = [];
+  while (whenQueued.length < rounds) {
+    const { seconds, encode } = await beside();
+    if (encode === 0) break;
+    whenQueued.push(seconds);
   }
   await sluice.stop();
-  return { alone, beside };
+  return { alone, whileArriving, whenQueued };
 }
 
 export function pipelineTable({ timed, quality, fairness }: PipelineMeasured): string {
@@ -301,11 +323,19 @@ export function pipelineTable({ timed, quality, fairness }: PipelineMeasured): s
     ),
   ];
   if (fairness) {
-    const { alone, beside } = fairness;
+    const { alone, whileArriving, whenQueued } = fairness;
+    const rows = Object.entries({
+      alone,
+      'while the others arrive': whileArriving,
+      'when they are queued': whenQueued,
+    });
     parts.push(
       table(
-        ['a new short video plays after, s', 'alone', 'beside the others', '×'],
-        [['', spread(alone, 1), spread(beside, 1), (median(beside) / median(alone)).toFixed(2)]],
+        ['a new short video', 'plays after, s', '× alone'],
+        // Few others may have arrived before the first round is over.
+        rows
+          .filter(([, seconds]) => seconds.length > 0)
+          .map(([when, seconds]) => [when, spread(seconds, 1), ratio(seconds, alone)]),
       ),
     );
   }

@@ -9,7 +9,7 @@ const CHUNKS = 100;
 const CHUNK_BYTES = 1024;
 const VIDEOS = 30;
 
-const LIST = `query Page($id: ID!) { channel(id: $id) { id handle name viewerCanManage videos(first: 20) {
+export const LIST = `query Page($id: ID!) { channel(id: $id) { id handle name viewerCanManage videos(first: 20) {
   nodes { id title visibility state durationMs createdAt posterUrl viewerCanEdit } pageInfo { hasNextPage endCursor } } } }`;
 const COMMIT = `mutation Commit($input: CommitChunksInput!) { commitChunks(input: $input) {
   session { id progress committedBytes missingRanges { start end } } results { offset outcome code message } userErrors { code message } } }`;
@@ -165,7 +165,7 @@ async function prepare(place: Place, { url }: Server, uploads: number) {
   const channelId = createChannel.channel.id;
   const { rows } = await place.db.query<{ id: string }>('SELECT id FROM app_user');
   const userId = rows[0]?.id as string;
-  await insertVideos(place, Buffer.from(channelId, 'base64url').toString().split(':')[1] as string, userId);
+  await insertVideos(place, Buffer.from(channelId, 'base64url').toString().split(':')[1] as string, userId, VIDEOS);
 
   const sessions = await Promise.all(Array.from({ length: uploads }, () => storedSession(url, token, channelId)));
   const post = (query: string, variables: object = {}) => ({ url: '', body: JSON.stringify({ query, variables }) });
@@ -187,8 +187,10 @@ async function prepare(place: Place, { url }: Server, uploads: number) {
 }
 
 /** As transcoding leaves them: five renditions, a poster, thumbnails, a storyboard. */
-async function insertVideos({ db }: Place, channelId: string, userId: string): Promise<void> {
-  await db.query(`INSERT INTO stored_object (key, size_bytes, state) VALUES ('media/bench/still', 1, 'KEPT')`);
+export async function insertVideos({ db }: Place, channelId: string, userId: string, videos: number): Promise<void> {
+  await db.query(
+    `INSERT INTO stored_object (key, size_bytes, state) VALUES ('media/bench/still', 1, 'KEPT') ON CONFLICT DO NOTHING`,
+  );
   await db.query(
     `INSERT INTO video (channel_id, owner_id, title, description, visibility, state, stage, verified_at, published_at, duration_ms,
                         width, height, frame_rate, created_at)
@@ -196,23 +198,27 @@ async function insertVideos({ db }: Place, channelId: string, userId: string): P
             CASE WHEN n % 3 = 0 THEN 'PRIVATE' ELSE 'PUBLIC' END, 'READY', 'DONE', now(), now(), 600000 + n, 1920, 1080, 30,
             now() - n * interval '1 hour'
      FROM generate_series(1, $3) n`,
-    [channelId, userId, VIDEOS],
+    [channelId, userId, videos],
   );
   await db.query(
     `INSERT INTO rendition (video_id, run, name, kind, position, width, height, frame_rate_num, frame_rate_den, timescale,
                             max_bits_per_second, segment_count, segment_duration, total_duration, codecs, init)
      SELECT v.id, 1, r.name, CASE WHEN r.name = 'audio' THEN 'AUDIO' ELSE 'VIDEO' END, r.place, 640, 360, 30, 1, 15360, 800000, 150,
             61440, 9216000, 'avc1.64001f', '\\x00' FROM video v,
-       unnest(ARRAY['240p', '360p', '720p', '1080p', 'audio']) WITH ORDINALITY AS r(name, place)`,
+       unnest(ARRAY['240p', '360p', '720p', '1080p', 'audio']) WITH ORDINALITY AS r(name, place) WHERE v.channel_id = $1`,
+    [channelId],
   );
   await db.query(
     `INSERT INTO segment (video_id, run, rendition, number, object_key, byte_offset, byte_size, duration)
-     SELECT video_id, run, name, n, 'media/bench/still', 0, 1, 61440 FROM rendition, generate_series(1, 20) n`,
+     SELECT r.video_id, r.run, r.name, n, 'media/bench/still', 0, 1, 61440
+     FROM rendition r JOIN video v ON v.id = r.video_id, generate_series(1, 20) n WHERE v.channel_id = $1`,
+    [channelId],
   );
   await db.query(
     `INSERT INTO still (video_id, run, kind, number, at_ms, width, height, object_key)
      SELECT v.id, 1, s.kind, s.number, s.number * 1000, 640, 360, 'media/bench/still' FROM video v,
-       (VALUES ('POSTER', 0), ('THUMBNAIL', 0), ('THUMBNAIL', 1), ('THUMBNAIL', 2), ('STORYBOARD', 0)) AS s(kind, number)`,
+       (VALUES ('POSTER', 0), ('THUMBNAIL', 0), ('THUMBNAIL', 1), ('THUMBNAIL', 2), ('STORYBOARD', 0)) AS s(kind, number) WHERE v.channel_id = $1`,
+    [channelId],
   );
   await db.query('VACUUM ANALYZE');
 }

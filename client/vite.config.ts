@@ -53,6 +53,7 @@ export default defineConfig(({ mode }) => {
         api: here('src/api/index.ts'),
         react: here('src/react/index.ts'),
         people: here('src/react/people.ts'),
+        discovery: here('src/react/discovery.ts'),
         uppy: here('src/uppy/index.ts'),
       };
   return {

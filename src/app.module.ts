@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { AccessModule } from './common/access/index.js';
+import { CacheModule } from './common/cache/index.js';
 import { DatabaseModule } from './common/database/index.js';
 import { EventsModule } from './common/events/index.js';
 import { GraphqlModule } from './common/graphql/index.js';
@@ -31,6 +32,7 @@ const common = [
   EventsModule,
   LiveModule,
   LiveEventsModule,
+  CacheModule,
   AccessModule,
   RateLimitsModule,
   HttpModule,

@@ -25,7 +25,9 @@ export default defineConfig({
     // Monaco, and so GraphiQL, is that large; no other page loads it.
     chunkSizeWarningLimit: 4096,
     rolldownOptions: {
-      input: ['index.html', 'watch.html', 'upload.html', 'setup.html', 'reset.html', 'graphiql.html'].map(here),
+      input: ['index', 'search', 'channel', 'watch', 'upload', 'account', 'setup', 'reset', 'graphiql'].map((page) =>
+        here(`${page}.html`),
+      ),
       // "use client" of React libraries means something to servers that render; nothing here.
       onLog: (level, log, handle) => log.code !== 'MODULE_LEVEL_DIRECTIVE' && handle(level, log),
     },

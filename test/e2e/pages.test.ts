@@ -63,7 +63,7 @@ test('the set-up link makes the administrator, who is then signed in; it leaves 
   await page.getByLabel('Password').fill(PASSWORD);
   await page.getByRole('button').click();
   await page.getByText('You are the administrator').waitFor();
-  await page.goto(app.url);
+  await page.goto(`${app.url}/account`);
   await page.getByText('Signed in as Grace').waitFor();
 
   const again = await open(link);
@@ -74,8 +74,8 @@ test('the set-up link makes the administrator, who is then signed in; it leaves 
   await again.getByRole('alert').filter({ hasText: 'set-up link is no good' }).waitFor();
 });
 
-test('the start page signs up, stays signed in over a reload, and signs out', async () => {
-  const page = await open('/', PHONE);
+test('the account page signs up, stays signed in over a reload, and signs out', async () => {
+  const page = await open('/account', PHONE);
   const form = page.getByRole('form', { name: 'Create an account' });
   await form.getByLabel('Your name').fill('Ada');
   await form.getByLabel('E-mail').fill('new@example.org');
@@ -107,7 +107,7 @@ test('the watch page lets the owner in, follows the upload and plays by itself t
 
 test('a stranger who is signed in is told no more than a stranger who is not', async () => {
   const { session } = await upload(Buffer.alloc(1000, 1));
-  const stranger = await open('/');
+  const stranger = await open('/account');
   const form = stranger.getByRole('form', { name: 'Create an account' });
   await form.getByLabel('Your name').fill('Eve');
   await form.getByLabel('E-mail').fill('eve@example.org');
@@ -133,7 +133,7 @@ test('what is no video is refused in words, with its code', async () => {
 });
 
 test('the reset page asks for an address, or takes the new password that the link is for', async () => {
-  const forgot = await open('/', PHONE);
+  const forgot = await open('/account', PHONE);
   await forgot.getByRole('link', { name: 'Forgot the password?' }).click();
   await forgot.getByLabel('E-mail').fill('ada@example.org');
   await forgot.getByRole('button').click();

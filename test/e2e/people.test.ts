@@ -125,9 +125,9 @@ async function watch(videoId: string, who: Somebody | null, options?: BrowserCon
   }
   return page;
 }
-/** The start page, on a phone. */
+/** The account page, on a phone. */
 async function start({ email }: Somebody): Promise<Page> {
-  const page = await open('/', PHONE);
+  const page = await open('/account', PHONE);
   const form = page.getByRole('form', { name: 'Sign in' });
   await form.getByLabel('E-mail').fill(email);
   await form.getByLabel('Password').fill(PASSWORD);
@@ -402,7 +402,7 @@ test('an editor gives the channel its pictures, and takes them away again', asyn
   await Promise.all([page, watching].map((one) => one.context().close()));
 }, 90_000);
 
-test('who is asked to be a member accepts or declines on the start page', async () => {
+test('who is asked to be a member accepts or declines on the account page', async () => {
   const gil = await somebody('Gil');
   const invite = async (handle: string, role: string) => {
     const { createChannel } = await ada.ask(

@@ -17,6 +17,7 @@ import { CommentsService } from '../../src/modules/comments/index.js';
 import {
   channelOf,
   globalId,
+  HeldApi,
   type Link,
   type Person,
   person,
@@ -106,34 +107,6 @@ describe('follow', () => {
   });
 });
 
-/** What the server answers to one operation is held back until it is let go. */
-class HeldApi extends Api {
-  holds: string | null = null;
-  readonly held: (() => void)[] = [];
-
-  override async request<Data, Variables>(
-    operation: Operation<Data, Variables>,
-    variables: Variables,
-    signal?: AbortSignal,
-  ) {
-    const answer = await super.request(operation, variables, signal);
-    if (operation === this.holds) await new Promise<void>((resolve) => this.held.push(resolve));
-    return answer;
-  }
-
-  async isHeld(): Promise<void> {
-    await until(
-      async () => this.held.length,
-      (count) => count > 0,
-      20,
-    );
-  }
-
-  letGo(): void {
-    this.holds = null;
-    for (const go of this.held.splice(0)) go();
-  }
-}
 const heldApi = (who: Person) => new HeldApi({ endpoint: link.url, token: who.token });
 const textsOf = (list: CommentList) => list.read().comments.map(({ text }) => text);
 

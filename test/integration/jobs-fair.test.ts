@@ -120,6 +120,35 @@ it('what is next goes before all else of its owner, and takes no turn', async ()
   expect((await work(3)).sort()).toEqual(['ada 6', 'ada next', 'bob 1']);
 });
 
+it('what costs nothing goes with what it belongs to, and gives its owner no turn besides', async () => {
+  const both = (owner: Owner, count: number) =>
+    Promise.all(
+      names(owner, count).map((name) =>
+        db.tx((tx) =>
+          jobs.enqueueAll(
+            tx,
+            [
+              { definition: Work, payload: { name: `${name} sound` }, cost: 0, priority: 150 },
+              { definition: Work, payload: { name: `${name} picture` }, cost: 12 },
+            ],
+            share(owner),
+          ),
+        ),
+      ),
+    );
+  await both('ada', 20);
+  const [turns] = await app.database.query(`SELECT count(DISTINCT turn)::int AS turns, count(*)::int AS jobs FROM job`);
+  expect(turns).toEqual({ turns: 20, jobs: 40 });
+  // Each sound right after its picture, and nothing of another video between.
+  const begun = await work(20);
+  for (let k = 0; k < begun.length; k += 2) {
+    expect(begun[k]).toMatch(/ picture$/);
+    expect(begun[k + 1]).toBe(begun[k]?.replace('picture', 'sound'));
+  }
+  await both('bob', 1);
+  expect(await work(4)).toEqual(expect.arrayContaining(['bob 1 picture', 'bob 1 sound']));
+});
+
 it('what failed keeps its turn, and goes to another worker where there is one', async () => {
   await ask('ada', names('ada', 10));
   const job = await claim();

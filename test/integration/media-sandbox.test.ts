@@ -2,6 +2,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { FfmpegEngine, MediaRunError, verdict } from '../../src/modules/media/index.js';
 import {
@@ -213,6 +214,31 @@ describe('the engine', () => {
     setTimeout(() => controller.abort(), 500);
     expect((await failure({ signal: controller.signal })).failure).toBe('aborted');
     expect((await failure({ signal: AbortSignal.abort() })).failure).toBe('aborted');
+  });
+
+  it.each([
+    ['after all else that wants the processor', false, 10],
+    ['before other runs, where somebody waits for it', true, 2],
+  ])('runs %s', async (_, urgent, nice) => {
+    const path = await silence();
+    const stop = new AbortController();
+    const command = { inputs: [{ options: [], path }], outputs: [{ options: ['-f', 'mp4'], path: 'x.mp4' }] };
+    const running = engine
+      .run({ command, workDir: await folder(), timeoutMs: 30_000, urgent, signal: stop.signal })
+      .catch((e: unknown) => e);
+    let found: number | undefined;
+    await until(async () => {
+      for (const pid of await processesOn(path)) {
+        // Its launchers have the same arguments.
+        const [, name, rest] = /\((.*)\) (.*)/.exec(await readFile(`/proc/${pid}/stat`, 'utf8')) ?? [];
+        if (name === 'ffmpeg') found = Number(rest?.split(' ')[16]);
+      }
+      return found !== undefined;
+    });
+    stop.abort();
+    expect(await running).toMatchObject({ failure: 'aborted' });
+    // The kernel knows none above 19.
+    expect(found).toBe(Math.min(19, getPriority() + nice));
   });
 
   it('says why ffmpeg gave up, by the end of its log', async () => {

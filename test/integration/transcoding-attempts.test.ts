@@ -103,6 +103,15 @@ it('plans a run once, also when probed again', async () => {
   ]);
 });
 
+it('the first seconds of picture and sound, and nothing else, go ahead of other runs', async () => {
+  const { piece } = await planned();
+  const run = jest.spyOn(app.get(MediaEngine), 'run');
+  const sound = piece('AUDIO 0');
+  await app.get(EncodeAudioJob).first({ pieceId: sound.id, segments: 1 }, context());
+  for (const each of [piece('FIRST 0'), piece('VIDEO 0'), sound]) await make(each);
+  expect(run.mock.calls.map(([{ urgent }]) => urgent)).toEqual([true, true, false, false]);
+});
+
 it('of two attempts at one piece, one result counts', async () => {
   const { videoId, piece } = await planned();
   await Promise.all([make(piece('VIDEO 0')), make(piece('VIDEO 0')), make(piece('FIRST 0'))]);

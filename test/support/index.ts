@@ -13,6 +13,7 @@ export * from './cluster.js';
 export * from './database.js';
 export * from './edge.js';
 export * from './graphql.js';
+export * from './held-api.js';
 export * from './link.js';
 export * from './name-server.js';
 export * from './people.js';

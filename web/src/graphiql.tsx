@@ -4,6 +4,7 @@ import 'graphiql/style.css';
 import readme from '../../README.md?raw';
 import { examplesOf, fillIn } from './examples.js';
 import { type GraphQLAnswer, openSocket, post } from './graphql.js';
+import { kept } from './kept.js';
 import { show } from './page.js';
 import { authorization } from './session.js';
 
@@ -18,7 +19,7 @@ const AS_SIGNED_IN = JSON.stringify({ authorization: 'Bearer {{session.accessTok
 const tabs = examplesOf(readme).map(({ query, variables }) => ({ query, variables, headers: AS_SIGNED_IN }));
 
 // GraphiQL fills the editors of the first tab from these instead; tabs that it kept from an earlier visit win.
-const first = localStorage.getItem('graphiql:tabState') === null ? tabs[0] : undefined;
+const first = kept.get('graphiql:tabState') === null ? tabs[0] : undefined;
 
 const fetcher: Fetcher = (params, options) => execute(params, options) as Answers;
 

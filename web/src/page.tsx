@@ -1,7 +1,8 @@
-import { type FormEvent, type ReactNode, useState } from 'react';
+import { type FormEvent, type ReactNode, useState, useSyncExternalStore } from 'react';
 import { createRoot } from 'react-dom/client';
 import './style.css';
-import type { UserError } from './session.js';
+import { SearchBox } from './search-box.js';
+import { onSession, seemsSignedIn, type UserError } from './session.js';
 
 export function show(page: ReactNode): void {
   const root = document.getElementById('app');
@@ -9,19 +10,27 @@ export function show(page: ReactNode): void {
   createRoot(root).render(page);
 }
 
-export function Page(props: { children: ReactNode; wide?: boolean; bell?: ReactNode }) {
+export function Page(props: { children: ReactNode; width?: 'wide' | 'full'; bell?: ReactNode }) {
+  const isSignedIn = useSyncExternalStore(onSession, seemsSignedIn);
   return (
     <>
+      <a className="skip" href="#content">
+        Skip to the content
+      </a>
       <header>
         <a className="brand" href="/">
           Sluice
         </a>
+        <SearchBox />
         <nav aria-label="Site">
-          <a href="/upload">Upload</a> <a href="/graphql">GraphiQL</a>
+          <a href="/upload">Upload</a> <a href="/graphql">GraphiQL</a>{' '}
+          <a href="/account">{isSignedIn ? 'Account' : 'Sign in'}</a>
         </nav>
         {props.bell}
       </header>
-      <main className={props.wide ? 'wide' : undefined}>{props.children}</main>
+      <main id="content" tabIndex={-1} className={props.width}>
+        {props.children}
+      </main>
     </>
   );
 }
@@ -110,6 +119,18 @@ export function Problem({ text }: { text: string | null }) {
     <p role="alert" className="problem">
       {text}
     </p>
+  );
+}
+
+/** What went wrong, and the way to try it once more. */
+export function Retry(props: { problem: string; onRetry: () => void }) {
+  return (
+    <div className="retry">
+      <Problem text={props.problem} />
+      <button type="button" className="quiet" onClick={props.onRetry}>
+        Try again
+      </button>
+    </div>
   );
 }
 

@@ -60,6 +60,14 @@ export function agoText(time: string): string {
   return unit === 'second' ? 'just now' : ago.format(-Math.floor(seconds / length), unit);
 }
 
+/** `4:03`, `1:02:03` */
+export function clockText(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  const end = `${String(seconds % 60).padStart(2, '0')}`;
+  return hours > 0 ? `${hours}:${String(minutes).padStart(2, '0')}:${end}` : `${minutes}:${end}`;
+}
+
 const short = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 /** `1.2K` */
 export const countText = (count: number): string => short.format(count);

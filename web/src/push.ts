@@ -1,3 +1,4 @@
+import { kept } from './kept.js';
 import { request, type UserError } from './session.js';
 
 /** Who wants to be told in this browser: others who sign in here are asked anew. */
@@ -10,7 +11,7 @@ export type PushState = 'none' | 'off' | 'on' | 'denied';
 export async function pushState(viewerId: string): Promise<PushState> {
   if (!('serviceWorker' in navigator && 'PushManager' in window && 'Notification' in window)) return 'none';
   if (Notification.permission === 'denied') return 'denied';
-  if (Notification.permission === 'default' || localStorage.getItem(WHOSE) !== viewerId) return 'off';
+  if (Notification.permission === 'default' || kept.get(WHOSE) !== viewerId) return 'off';
   // Once more: the server forgets with the login session that told it.
   return tell(viewerId);
 }
@@ -34,6 +35,6 @@ async function tell(viewerId: string): Promise<'on'> {
   );
   const [error] = answer.userErrors;
   if (error) throw new Error(error.message);
-  localStorage.setItem(WHOSE, viewerId);
+  kept.set(WHOSE, viewerId);
   return 'on';
 }

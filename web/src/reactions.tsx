@@ -1,11 +1,10 @@
 import { type ReactNode, useEffect, useState } from 'react';
-import { accepted, ReactToVideo, SubscribeToChannel, UnsubscribeFromChannel } from '../../client/src/api/index.js';
+import { accepted, ReactToVideo } from '../../client/src/api/index.js';
+import { channelPath } from './cards.js';
+import { Avatar, Follow } from './channel-head.js';
 import { Problem, useDeed } from './page.js';
 import { counted, countText, type Me } from './people.js';
-import type { Video, VideoChannel } from './video.js';
-
-type Level = 'ALL' | 'HIGHLIGHTS' | 'NONE';
-const LEVELS: Record<Level, string> = { ALL: 'All videos', HIGHLIGHTS: 'Highlights', NONE: 'Only the feed' };
+import type { Video } from './video.js';
 
 /** The channel with its pictures, and what one may do about it and about the video. */
 export function ChannelLine(props: { video: Video; videoId: string; me: Me; onSignIn: () => void; note: ReactNode }) {
@@ -17,17 +16,11 @@ export function ChannelLine(props: { video: Video; videoId: string; me: Me; onSi
     <section className="channel" aria-label="Channel">
       {bannerUrl && <img className="banner" src={bannerUrl} alt="" width={1600} height={400} />}
       <div className="line">
-        {avatarUrl ? (
-          <img className="avatar" src={avatarUrl} alt="" width={48} height={48} />
-        ) : (
-          <span className="avatar" aria-hidden="true">
-            {[...name][0]}
-          </span>
-        )}
+        <Avatar name={name} url={avatarUrl} />
         <p>
-          <bdi>
-            <strong>{name}</strong>
-          </bdi>{' '}
+          <a className="by" href={channelPath(handle)}>
+            <bdi>{name}</bdi>
+          </a>{' '}
           <span className="soft">@{handle}</span>
           <br />
           <span className="soft">
@@ -41,62 +34,6 @@ export function ChannelLine(props: { video: Video; videoId: string; me: Me; onSi
         </div>
       </div>
     </section>
-  );
-}
-
-function Follow(props: { channel: VideoChannel; me: Me; onSignIn: () => void; onCount: (followers: number) => void }) {
-  const { channel, me, onSignIn, onCount } = props;
-  const { id: channelId, name } = channel;
-  const [level, setLevel] = useState(channel.viewerSubscription?.notify ?? null);
-  useEffect(() => setLevel(channel.viewerSubscription?.notify ?? null), [channel]);
-  const { isBusy, problem, act } = useDeed();
-
-  const follow = (notify: Level | null) =>
-    act(async () => {
-      const { subscribeToChannel } = await me.api.request(SubscribeToChannel, { input: { channelId, notify } });
-      const { subscription } = accepted(subscribeToChannel);
-      setLevel(subscription?.notify ?? null);
-      if (subscription) onCount(subscription.channel.subscriberCount);
-    });
-  const leave = () =>
-    act(async () => {
-      const { unsubscribeFromChannel } = await me.api.request(UnsubscribeFromChannel, { input: { channelId } });
-      const { channel } = accepted(unsubscribeFromChannel);
-      setLevel(null);
-      if (channel) onCount(channel.subscriberCount);
-    });
-  const press = () => {
-    if (!me.viewer) return onSignIn();
-    if (level === null) follow(null);
-    else leave();
-  };
-
-  return (
-    <>
-      <button
-        type="button"
-        className={level === null ? 'loud' : 'quiet'}
-        aria-label={`Follow ${name}`}
-        aria-pressed={level !== null}
-        aria-busy={isBusy}
-        onClick={press}
-      >
-        {level === null ? 'Follow' : 'Following'}
-      </button>
-      {level !== null && (
-        <label className="field">
-          <span className="unseen">Tell me of</span>
-          <select value={level} onChange={(event) => follow(event.currentTarget.value as Level)}>
-            {Object.entries(LEVELS).map(([value, text]) => (
-              <option key={value} value={value}>
-                {text}
-              </option>
-            ))}
-          </select>
-        </label>
-      )}
-      <Problem text={problem} />
-    </>
   );
 }
 

@@ -13,7 +13,7 @@ function Reset() {
       return (
         <Notice title="The new password is set">
           <p>
-            You were signed out everywhere. <a href="/">Sign in</a>
+            You were signed out everywhere. <a href="/account">Sign in</a>
           </p>
         </Notice>
       );

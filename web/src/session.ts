@@ -1,5 +1,6 @@
 import { UploadError } from '../../client/src/errors.js';
 import { dataOf, type GraphQLAnswer, OperationFailed, openSocket, post } from './graphql.js';
+import { kept } from './kept.js';
 
 /**
  * Who is signed in, in this tab. The access token lives in memory only; the refresh token in a cookie that scripts
@@ -32,7 +33,7 @@ const socket = openSocket(async () => ({ ...(await authorization()) }));
 /** The session, renewed from the cookie where need be; null when nobody is signed in. */
 export async function session(): Promise<AuthSession | null> {
   if (current && Date.parse(current.accessTokenExpiresAt) - EARLY_MS > Date.now()) return current;
-  if (!current && localStorage.getItem(HINT) === null) return null;
+  if (!current && kept.get(HINT) === null) return null;
   refreshing ??= alone(refresh).finally(() => {
     refreshing = null;
   });
@@ -44,6 +45,9 @@ export function onSession(listener: () => void): () => void {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
+
+/** Whether somebody is signed in, as far as can be told without asking. */
+export const seemsSignedIn = (): boolean => current !== null || kept.get(HINT) !== null;
 
 /** Headers, and likewise connection parameters, that say who asks. */
 export async function authorization(): Promise<Record<string, string>> {
@@ -133,15 +137,14 @@ async function ask(mutation: string, type: string, input: Record<string, string>
 export async function signOut(): Promise<void> {
   await request('mutation { logout { userErrors { code } } }');
   current = null;
-  localStorage.removeItem(HINT);
-  for (const listener of listeners) listener();
+  forget();
 }
 
 async function authenticate(query: string, variables: Record<string, unknown>): Promise<UserError[]> {
   const { auth } = dataOf<AuthAnswer>(await post({ query, variables }, {}));
   if (auth.session) {
     current = auth.session;
-    localStorage.setItem(HINT, 'yes');
+    kept.set(HINT, 'yes');
     socket.terminate(); // what is subscribed goes on as the new user
     for (const listener of listeners) listener();
   }
@@ -152,8 +155,13 @@ async function refresh(): Promise<AuthSession | null> {
   const answer = await post({ query: `mutation { auth: refreshSession ${FIELDS} }` }, {});
   if (codeOf(answer) === 'UNAUTHENTICATED') current = null;
   else current = dataOf<AuthAnswer>(answer).auth.session;
-  if (!current) localStorage.removeItem(HINT);
+  if (!current) forget();
   return current;
+}
+
+function forget(): void {
+  kept.remove(HINT);
+  for (const listener of listeners) listener();
 }
 
 /** Tabs share the cookie, and a refresh token may be used once: one tab at a time, where the browser can say so. */

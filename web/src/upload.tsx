@@ -76,7 +76,7 @@ function Upload() {
           onDone={load}
         />
         <p>
-          <a href="/">Create an account</a>
+          <a href="/account">Create an account</a>
         </p>
       </>
     );

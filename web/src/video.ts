@@ -1,6 +1,6 @@
 import { messageOf } from './page.js';
 import type { Rung } from './quality-menu.js';
-import { live, request, type UserError } from './session.js';
+import { authorization, live, request, type UserError } from './session.js';
 
 export type VideoState = 'UPLOADING' | 'PROCESSING' | 'PLAYABLE' | 'READY' | 'FAILED' | 'BLOCKED';
 
@@ -61,6 +61,9 @@ export interface Rendition {
 export interface Video extends Progress {
   description: string;
   visibility: string;
+  publishedAt: string | null;
+  tags: string[];
+  viewCount: number;
   likeCount: number;
   viewerHasLiked: boolean;
   viewerCanEdit: boolean;
@@ -90,10 +93,16 @@ const UPLOAD = `id state progress sizeBytes committedBytes secondsLeft pausedAt 
 export async function fetchVideo(id: string): Promise<Video | null> {
   const { video } = await request<{ video: Video | null }>(
     `query Watch($id: ID!) { video(id: $id) {
-      description visibility likeCount viewerHasLiked viewerCanEdit ${CHANNEL} title state ${MAKING} ${PLAYBACK} uploadSession { ${UPLOAD} } } }`,
+      description visibility publishedAt tags viewCount likeCount viewerHasLiked viewerCanEdit ${CHANNEL} title state ${MAKING} ${PLAYBACK} uploadSession { ${UPLOAD} } } }`,
     { id },
   );
   return video;
+}
+
+/** Whoever begins to watch is counted; the server counts each viewer once an hour. It plays all the same where that fails. */
+export async function countView(id: string): Promise<void> {
+  const headers = await authorization();
+  await fetch(`/views/${encodeURIComponent(id)}`, { method: 'POST', headers, keepalive: true });
 }
 
 /** Addresses that are good for longer. Null when it is missing, or not for this viewer. */

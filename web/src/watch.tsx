@@ -1,13 +1,17 @@
-import { type RefObject, useCallback, useEffect, useRef, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
+import { useFeed } from '../../client/src/react/discovery.js';
 import { durationText, sizeText } from '../../client/src/units.js';
 import { Bell } from './bell.js';
 import { Comments } from './comments.js';
 import { EMAIL, Form, messageOf, Notice, PASSWORD, Page, show } from './page.js';
-import { useMe } from './people.js';
+import { agoText, counted, type Me, useMe } from './people.js';
 import { Player } from './player.js';
 import { ChannelLine } from './reactions.js';
+import { searchPath } from './search-box.js';
 import { session, signIn } from './session.js';
+import { SignIn, useAsking } from './sign-in.js';
 import {
+  countView,
   fetchPlayback,
   fetchVideo,
   follow,
@@ -29,9 +33,11 @@ import {
   videoProgress,
   videoState,
 } from './video.js';
+import { VideoList } from './video-list.js';
 
 const RENEW_EARLY_MS = 5 * 60_000;
 const AGAIN_MS = 10_000;
+const MOST_RELATED = 12;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 const videoId = decodeURIComponent(window.location.pathname.split('/')[2] ?? '');
@@ -105,12 +111,7 @@ function Theatre(props: { first: Video; onChange: () => Promise<void> }) {
   const sending = isSending(upload) ? upload?.id : undefined;
   const isMaking = !settled(progress);
   const me = useMe();
-  const [asked, setAsked] = useState(0);
-  const asker = useRef<Element | null>(null);
-  const askWho = useCallback(() => {
-    asker.current = document.activeElement;
-    setAsked((before) => before + 1);
-  }, []);
+  const { asking, askWho } = useAsking();
 
   const takeRendition = useCallback((now: Rendition) => {
     setProgress((before) => ({
@@ -138,80 +139,82 @@ function Theatre(props: { first: Video; onChange: () => Promise<void> }) {
   );
 
   return (
-    <>
-      {plays(progress) ? (
-        <Screen
-          progress={progress}
-          autoplay={autoplay}
-          onPlayback={setPlayback}
-          onRendition={takeRendition}
-          onGone={onChange}
-          onProblem={setProblem}
-        />
-      ) : (
-        <div className="screen">
-          <Waiting progress={progress} upload={upload} />
-        </div>
-      )}
-      {problem && (
-        <p role="alert" className="problem">
-          {problem}
+    <div className="theatre">
+      <div>
+        {plays(progress) ? (
+          <Screen
+            progress={progress}
+            autoplay={autoplay}
+            onPlayback={setPlayback}
+            onRendition={takeRendition}
+            onGone={onChange}
+            onProblem={setProblem}
+          />
+        ) : (
+          <div className="screen">
+            <Waiting progress={progress} upload={upload} />
+          </div>
+        )}
+        {problem && (
+          <p role="alert" className="problem">
+            {problem}
+          </p>
+        )}
+        <h1>{progress.title}</h1>
+        <p className="soft">
+          {[counted(first.viewCount, 'view'), ...(first.publishedAt ? [agoText(first.publishedAt)] : [])].join(' · ')}
         </p>
-      )}
-      <h1>{progress.title}</h1>
-      {me && (
-        <ChannelLine
-          video={first}
-          videoId={videoId}
-          me={me}
-          onSignIn={askWho}
-          note={
-            <>
-              {progress.state !== 'READY' && ` · ${STATE_WORDS[progress.state]}`}
-              {first.visibility !== 'PUBLIC' && ` · ${first.visibility === 'PRIVATE' ? 'Private' : 'Unlisted'}`}
-            </>
-          }
-        />
-      )}
-      {asked > 0 && me?.viewer === null && <SignIn asked={asked} asker={asker} onDone={onChange} />}
-      {progress.state === 'PLAYABLE' && <Making progress={progress} upload={upload} />}
-      {playback?.mp4Url && (
-        <p>
-          <a href={playback.mp4Url} download>
-            Download as MP4
-          </a>
-        </p>
-      )}
-      {first.description && <p className="description">{first.description}</p>}
+        {me && (
+          <ChannelLine
+            video={first}
+            videoId={videoId}
+            me={me}
+            onSignIn={askWho}
+            note={
+              <>
+                {progress.state !== 'READY' && ` · ${STATE_WORDS[progress.state]}`}
+                {first.visibility !== 'PUBLIC' && ` · ${first.visibility === 'PRIVATE' ? 'Private' : 'Unlisted'}`}
+              </>
+            }
+          />
+        )}
+        {me?.viewer === null && <SignIn asking={asking} onDone={onChange} />}
+        {progress.state === 'PLAYABLE' && <Making progress={progress} upload={upload} />}
+        {playback?.mp4Url && (
+          <p>
+            <a href={playback.mp4Url} download>
+              Download as MP4
+            </a>
+          </p>
+        )}
+        {first.description && <p className="description">{first.description}</p>}
+        {first.tags.length > 0 && (
+          <ul className="tags" aria-label="Tags">
+            {first.tags.map((tag) => (
+              <li key={tag}>
+                <a href={searchPath(tag)}>
+                  <bdi>{tag}</bdi>
+                </a>
+              </li>
+            ))}
+          </ul>
+        )}
+      </div>
+      {me && <Related me={me} />}
       {me && <Comments me={me} videoId={videoId} mayPin={first.viewerCanEdit} onSignIn={askWho} />}
-    </>
+    </div>
   );
 }
 
-/** Asked for by a button, `asked` times: the keyboard goes there, and at the end back to that button. */
-function SignIn(props: { asked: number; asker: RefObject<Element | null>; onDone: () => Promise<void> }) {
-  const { asked, asker, onDone } = props;
-  const place = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    if (asked > 0) place.current?.querySelector('input')?.focus();
-  }, [asked]);
-  useEffect(
-    () => () => {
-      if (asker.current instanceof HTMLElement) asker.current.focus();
-    },
-    [asker],
-  );
+/** What else there is. It stands by itself: the video plays on without it. */
+function Related({ me }: { me: Me }) {
+  const feed = useFeed(me.api, { related: videoId }, { pageSize: MOST_RELATED });
+  if (feed.state === 'ready' && feed.videos.length === 0) return null;
   return (
-    <div ref={place}>
-      <Form
-        title="Sign in"
-        action="Sign in"
-        fields={[EMAIL, PASSWORD]}
-        onSubmit={(values) => signIn(values.email ?? '', values.password ?? '')}
-        onDone={onDone}
-        more={<a href="/">Create an account</a>}
-      />
-    </div>
+    <aside aria-labelledby="related">
+      <h2 id="related">Related videos</h2>
+      <VideoList label="Related videos" layout="side" videos={feed.videos} paged={feed} />
+    </aside>
   );
 }
 
@@ -291,6 +294,7 @@ function Screen(props: {
   const { progress, autoplay, onPlayback, onRendition, onGone, onProblem } = props;
   const container = useRef<HTMLDivElement>(null);
   const element = useRef<HTMLVideoElement>(null);
+  const isCounted = useRef(false);
   const gone = useRef(onGone);
   const [chosen, setChosen] = useState<string | null>(null);
   /** The rung that this viewer has made. */
@@ -405,17 +409,25 @@ function Screen(props: {
     };
   }, [player, hasBegun, autoplay, onPlayback, onGone, onProblem]);
 
+  const begin = () => {
+    if (isCounted.current) return;
+    isCounted.current = true;
+    // What was not told is told when it plays the next time.
+    countView(videoId).catch(() => {
+      isCounted.current = false;
+    });
+  };
   return (
     <div className="screen" ref={container}>
       {/* biome-ignore lint/a11y/useMediaCaption: captions are tracks of the manifest, which Shaka shows itself */}
-      <video ref={element} playsInline aria-label={progress.title} />
+      <video ref={element} playsInline aria-label={progress.title} onPlaying={begin} />
     </div>
   );
 }
 
 const report = (tell: (message: string) => void) => (error: unknown) => tell(messageOf(error));
 show(
-  <Page wide bell={<Bell />}>
+  <Page width="full" bell={<Bell />}>
     <Watch />
   </Page>,
 );

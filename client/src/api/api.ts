@@ -11,7 +11,7 @@ export interface ApiOptions {
 
 interface Answer<Data> {
   data?: Data | null;
-  errors?: readonly { message: string; extensions?: { code?: string } }[];
+  errors?: readonly { message: string; extensions?: { code?: string; retryAfterMs?: number } }[];
 }
 
 /** In browsers; Node names an endpoint. */
@@ -48,7 +48,8 @@ export class Api {
         refused = token;
         continue;
       }
-      throw new ApiError(code, error?.message ?? 'The server answered nothing.');
+      const { retryAfterMs } = error?.extensions ?? {};
+      throw new ApiError(code, error?.message ?? 'The server answered nothing.', null, retryAfterMs);
     }
   }
 

@@ -1,5 +1,6 @@
 import { type Follower, type StreamEvent, wait } from './follow.js';
 import { ApiError } from './operation.js';
+import { Shown } from './shown.js';
 
 /** What every list shows beside its items. */
 export interface ListView {
@@ -34,8 +35,7 @@ export abstract class LiveList<
   Item extends { readonly id: string },
   Event extends StreamEvent,
   Page,
-> {
-  private readonly listeners = new Set<() => void>();
+> extends Shown<View> {
   private stopFollowing: (() => void) | null = null;
   private isLive = false;
   /** Ends all that was asked for. */
@@ -49,9 +49,11 @@ export abstract class LiveList<
   private isTelling = false;
 
   protected constructor(
-    private view: View,
+    view: View,
     private readonly pageSize: number,
-  ) {}
+  ) {
+    super(view);
+  }
 
   /** Begins to listen. @returns how to stop */
   protected abstract listen(follower: Follower<Event>): () => void;
@@ -66,12 +68,6 @@ export abstract class LiveList<
   protected abstract apply(event: Event): void;
   /** An event has come, once. */
   protected told(_event: Event): void {}
-
-  readonly read = (): View => this.view;
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  };
 
   /** Begins to read and to listen. */
   start(): void {
@@ -146,7 +142,7 @@ export abstract class LiveList<
 
   protected show(change: Partial<View>): void {
     this.view = { ...this.view, ...change };
-    if (!this.isTelling) for (const listener of this.listeners) listener();
+    if (!this.isTelling) this.tell();
   }
 
   /** A new one, above all others. */
@@ -227,7 +223,7 @@ export abstract class LiveList<
     } finally {
       this.isTelling = isInner;
     }
-    if (!isInner) for (const listener of this.listeners) listener();
+    if (!isInner) this.tell();
   }
 }
 

@@ -11,6 +11,8 @@ export class ApiError extends Error {
     message: string,
     /** Path of the input that is wrong, where the server named one. */
     readonly field: readonly string[] | null = null,
+    /** So long the server wants to be left alone, where it said so. */
+    readonly retryAfterMs: number | null = null,
   ) {
     super(message);
   }

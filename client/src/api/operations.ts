@@ -135,9 +135,49 @@ export type UnsubscribeFromChannelInput = {
   readonly channelId: string;
 };
 
+/** Where a video stands on its way from file to stream. */
+export type VideoState =
+  /** A moderator or a virus scan took it off. */
+  | 'BLOCKED'
+  /** It was refused, or given up: `failure` says why. */
+  | 'FAILED'
+  /** The first rendition plays (while bytes are missing for editors alone); more are on their way. */
+  | 'PLAYABLE'
+  /** It is being made, perhaps while it is still sent; nothing plays yet. */
+  | 'PROCESSING'
+  /** All renditions play to the end. */
+  | 'READY'
+  /** Bytes are still missing, or being verified, and nothing is made of them yet. */
+  | 'UPLOADING';
+
+/** Who may watch a video once it plays. */
+export type VideoVisibility =
+  /** The channel's members alone. */
+  | 'PRIVATE'
+  /** Everybody; it stands in lists. */
+  | 'PUBLIC'
+  /** Everybody who has its address; it stands in no list. */
+  | 'UNLISTED';
+
+export type VideoSearchFilter = {
+  readonly channelId?: string | null | undefined;
+  readonly publishedAfter?: string | null | undefined;
+  readonly publishedBefore?: string | null | undefined;
+  readonly minDurationMs?: number | null | undefined;
+  readonly maxDurationMs?: number | null | undefined;
+  readonly tags?: ReadonlyArray<string> | null | undefined;
+  readonly language?: string | null | undefined;
+};
+
+export type VideoSearchOrder =
+  | 'RELEVANCE'
+  | 'NEWEST';
+
 export type ChannelCardFragment = { readonly id: string, readonly handle: string, readonly name: string, readonly description: string, readonly avatarUrl: string | null, readonly bannerUrl: string | null, readonly subscriberCount: number, readonly videoCount: number, readonly viewerCanManage: boolean, readonly viewerSubscription: { readonly notify: NotifyLevel } | null };
 
 export type VideoCardFragment = { readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } };
+
+export type VideoTileFragment = { readonly state: VideoState, readonly visibility: VideoVisibility, readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } };
 
 export type CommentPartsFragment = { readonly id: string, readonly parentId: string | null, readonly text: string | null, readonly likeCount: number, readonly replyCount: number, readonly createdAt: string, readonly editedAt: string | null, readonly deletedAt: string | null, readonly pinned: boolean, readonly links: ReadonlyArray<{ readonly start: number, readonly length: number, readonly url: string }>, readonly author: { readonly id: string, readonly displayName: string } | null };
 
@@ -170,7 +210,70 @@ export type SubscriptionFeedQueryVariables = Exact<{
 }>;
 
 
-export type SubscriptionFeedQuery = { readonly viewer: { readonly subscriptionFeed: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } } | null };
+export type SubscriptionFeedQuery = { readonly viewer: { readonly subscriptionFeed: { readonly nodes: ReadonlyArray<{ readonly state: VideoState, readonly visibility: VideoVisibility, readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } } | null };
+
+export type SearchVideosQueryVariables = Exact<{
+  query: string;
+  filter?: VideoSearchFilter | null | undefined;
+  orderBy?: VideoSearchOrder | null | undefined;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type SearchVideosQuery = { readonly searchVideos: { readonly totalCount: number | null, readonly correctedQuery: string | null, readonly edges: ReadonlyArray<{ readonly highlights: ReadonlyArray<string>, readonly node: { readonly state: VideoState, readonly visibility: VideoVisibility, readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+
+export type SearchChannelsQueryVariables = Exact<{
+  query: string;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type SearchChannelsQuery = { readonly searchChannels: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly handle: string, readonly name: string, readonly description: string, readonly avatarUrl: string | null, readonly bannerUrl: string | null, readonly subscriberCount: number, readonly videoCount: number, readonly viewerCanManage: boolean, readonly viewerSubscription: { readonly notify: NotifyLevel } | null }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+
+export type SearchSuggestionsQueryVariables = Exact<{
+  prefix: string;
+  first?: number | null | undefined;
+}>;
+
+
+export type SearchSuggestionsQuery = { readonly searchSuggestions: ReadonlyArray<string> };
+
+export type NewestVideosQueryVariables = Exact<{
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type NewestVideosQuery = { readonly newest: { readonly nodes: ReadonlyArray<{ readonly state: VideoState, readonly visibility: VideoVisibility, readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+
+export type TrendingVideosQueryVariables = Exact<{
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type TrendingVideosQuery = { readonly trending: { readonly nodes: ReadonlyArray<{ readonly state: VideoState, readonly visibility: VideoVisibility, readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+
+export type ChannelVideosQueryVariables = Exact<{
+  id?: string | null | undefined;
+  handle?: string | null | undefined;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type ChannelVideosQuery = { readonly channel: { readonly videos: { readonly nodes: ReadonlyArray<{ readonly state: VideoState, readonly visibility: VideoVisibility, readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } } | null };
+
+export type RelatedVideosQueryVariables = Exact<{
+  videoId: string;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type RelatedVideosQuery = { readonly video: { readonly related: { readonly nodes: ReadonlyArray<{ readonly state: VideoState, readonly visibility: VideoVisibility, readonly viewCount: number, readonly storyboardUrl: string | null, readonly id: string, readonly title: string, readonly posterUrl: string | null, readonly durationMs: number | null, readonly publishedAt: string | null, readonly likeCount: number, readonly commentCount: number, readonly channel: { readonly id: string, readonly handle: string, readonly name: string, readonly avatarUrl: string | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } } | null };
 
 export type SubscribeToChannelMutationVariables = Exact<{
   input: SubscribeToChannelInput;
@@ -406,7 +509,14 @@ export type LiveNotificationsSubscription = { readonly notificationReceived: { r
 export const Viewer = "query Viewer { viewer { id displayName } }" as Operation<ViewerQuery, ViewerQueryVariables>;
 export const Channel = "query Channel($id: ID, $handle: String) { channel(id: $id, handle: $handle) { ...ChannelCard } } fragment ChannelCard on Channel { id handle name description avatarUrl bannerUrl subscriberCount videoCount viewerCanManage viewerSubscription { notify } }" as Operation<ChannelQuery, ChannelQueryVariables>;
 export const Subscriptions = "query Subscriptions($first: Int, $after: Cursor) { viewer { subscriptions(first: $first, after: $after) { nodes { notify createdAt channel { ...ChannelCard } } pageInfo { hasNextPage endCursor } } } } fragment ChannelCard on Channel { id handle name description avatarUrl bannerUrl subscriberCount videoCount viewerCanManage viewerSubscription { notify } }" as Operation<SubscriptionsQuery, SubscriptionsQueryVariables>;
-export const SubscriptionFeed = "query SubscriptionFeed($first: Int, $after: Cursor) { viewer { subscriptionFeed(first: $first, after: $after) { nodes { ...VideoCard } pageInfo { hasNextPage endCursor } } } } fragment VideoCard on Video { id title posterUrl durationMs publishedAt likeCount commentCount channel { id handle name avatarUrl } }" as Operation<SubscriptionFeedQuery, SubscriptionFeedQueryVariables>;
+export const SubscriptionFeed = "query SubscriptionFeed($first: Int, $after: Cursor) { viewer { subscriptionFeed(first: $first, after: $after) { nodes { ...VideoTile } pageInfo { hasNextPage endCursor } } } } fragment VideoTile on Video { ...VideoCard state visibility viewCount storyboardUrl } fragment VideoCard on Video { id title posterUrl durationMs publishedAt likeCount commentCount channel { id handle name avatarUrl } }" as Operation<SubscriptionFeedQuery, SubscriptionFeedQueryVariables>;
+export const SearchVideos = "query SearchVideos($query: String!, $filter: VideoSearchFilter, $orderBy: VideoSearchOrder, $first: Int, $after: Cursor) { searchVideos( query: $query filter: $filter orderBy: $orderBy first: $first after: $after ) { edges { node { ...VideoTile } highlights } pageInfo { hasNextPage endCursor } totalCount correctedQuery } } fragment VideoTile on Video { ...VideoCard state visibility viewCount storyboardUrl } fragment VideoCard on Video { id title posterUrl durationMs publishedAt likeCount commentCount channel { id handle name avatarUrl } }" as Operation<SearchVideosQuery, SearchVideosQueryVariables>;
+export const SearchChannels = "query SearchChannels($query: String!, $first: Int, $after: Cursor) { searchChannels(query: $query, first: $first, after: $after) { nodes { ...ChannelCard } pageInfo { hasNextPage endCursor } } } fragment ChannelCard on Channel { id handle name description avatarUrl bannerUrl subscriberCount videoCount viewerCanManage viewerSubscription { notify } }" as Operation<SearchChannelsQuery, SearchChannelsQueryVariables>;
+export const SearchSuggestions = "query SearchSuggestions($prefix: String!, $first: Int) { searchSuggestions(prefix: $prefix, first: $first) }" as Operation<SearchSuggestionsQuery, SearchSuggestionsQueryVariables>;
+export const NewestVideos = "query NewestVideos($first: Int, $after: Cursor) { newest(first: $first, after: $after) { nodes { ...VideoTile } pageInfo { hasNextPage endCursor } } } fragment VideoTile on Video { ...VideoCard state visibility viewCount storyboardUrl } fragment VideoCard on Video { id title posterUrl durationMs publishedAt likeCount commentCount channel { id handle name avatarUrl } }" as Operation<NewestVideosQuery, NewestVideosQueryVariables>;
+export const TrendingVideos = "query TrendingVideos($first: Int, $after: Cursor) { trending(first: $first, after: $after) { nodes { ...VideoTile } pageInfo { hasNextPage endCursor } } } fragment VideoTile on Video { ...VideoCard state visibility viewCount storyboardUrl } fragment VideoCard on Video { id title posterUrl durationMs publishedAt likeCount commentCount channel { id handle name avatarUrl } }" as Operation<TrendingVideosQuery, TrendingVideosQueryVariables>;
+export const ChannelVideos = "query ChannelVideos($id: ID, $handle: String, $first: Int, $after: Cursor) { channel(id: $id, handle: $handle) { videos(first: $first, after: $after) { nodes { ...VideoTile } pageInfo { hasNextPage endCursor } } } } fragment VideoTile on Video { ...VideoCard state visibility viewCount storyboardUrl } fragment VideoCard on Video { id title posterUrl durationMs publishedAt likeCount commentCount channel { id handle name avatarUrl } }" as Operation<ChannelVideosQuery, ChannelVideosQueryVariables>;
+export const RelatedVideos = "query RelatedVideos($videoId: ID!, $first: Int, $after: Cursor) { video(id: $videoId) { related(first: $first, after: $after) { nodes { ...VideoTile } pageInfo { hasNextPage endCursor } } } } fragment VideoTile on Video { ...VideoCard state visibility viewCount storyboardUrl } fragment VideoCard on Video { id title posterUrl durationMs publishedAt likeCount commentCount channel { id handle name avatarUrl } }" as Operation<RelatedVideosQuery, RelatedVideosQueryVariables>;
 export const SubscribeToChannel = "mutation SubscribeToChannel($input: SubscribeToChannelInput!) { subscribeToChannel(input: $input) { subscription { notify channel { ...ChannelCard } } userErrors { code message field } } } fragment ChannelCard on Channel { id handle name description avatarUrl bannerUrl subscriberCount videoCount viewerCanManage viewerSubscription { notify } }" as Operation<SubscribeToChannelMutation, SubscribeToChannelMutationVariables>;
 export const UnsubscribeFromChannel = "mutation UnsubscribeFromChannel($input: UnsubscribeFromChannelInput!) { unsubscribeFromChannel(input: $input) { channel { ...ChannelCard } userErrors { code message field } } } fragment ChannelCard on Channel { id handle name description avatarUrl bannerUrl subscriberCount videoCount viewerCanManage viewerSubscription { notify } }" as Operation<UnsubscribeFromChannelMutation, UnsubscribeFromChannelMutationVariables>;
 export const ReactToVideo = "mutation ReactToVideo($input: ReactToVideoInput!) { reactToVideo(input: $input) { video { id likeCount viewerHasLiked } userErrors { code message field } } }" as Operation<ReactToVideoMutation, ReactToVideoMutationVariables>;

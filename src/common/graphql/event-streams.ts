@@ -7,6 +7,7 @@ import { createHandler } from 'graphql-sse';
 import { LoginSessions } from '../access/index.js';
 import { CONFIG, type Config } from '../config/index.js';
 import { addressBlock } from '../http/index.js';
+import { TooOften } from '../rate-limits/index.js';
 import { ConnectionLimits, raised } from './connection-limits.js';
 import { liveConnections } from './graphql-metrics.js';
 import type { OperationContext } from './operation-context.js';
@@ -34,7 +35,10 @@ class Stream {
   /** The login session has ended: maybe before there was anything to end. */
   isOver = false;
 
-  constructor(readonly context: OperationContext) {}
+  constructor(
+    readonly context: OperationContext,
+    readonly reply: FastifyReply,
+  ) {}
 
   async mayPush(): Promise<void> {
     await this.taken;
@@ -116,6 +120,12 @@ export class EventStreams implements OnModuleInit, BeforeApplicationShutdown {
     const { authorization, 'user-agent': userAgent } = headers;
     const context = await this.operations.contextOf({ authorization, ip, userAgent, req: request });
     if (context.badToken) return refuse(reply, 401, 'UNAUTHENTICATED', 'The access token is not valid, or no longer.');
+    try {
+      this.operations.check(context);
+    } catch (error) {
+      if (!(error instanceof TooOften)) throw error;
+      return refuse(reply.headers(error.headers), error.statusCode, error.code, error.message, error.details);
+    }
     const { actor } = context;
     const place = actor
       ? this.limits.take(`user ${actor.userId}`, STREAMS_PER_USER)
@@ -123,7 +133,7 @@ export class EventStreams implements OnModuleInit, BeforeApplicationShutdown {
     if (!place) return refuse(reply, 429, 'RATE_LIMITED', 'Too many streams are open.');
     let unwatch = () => {};
     try {
-      const stream = new Stream(context);
+      const stream = new Stream(context, reply);
       const over = () => {
         stream.isOver = true;
         endSession(reply);
@@ -184,9 +194,12 @@ export class EventStreams implements OnModuleInit, BeforeApplicationShutdown {
   }
 
   private async start(request: OperationRequest, stream: Stream): Promise<AsyncIterable<ExecutionResult>> {
-    const prepared = this.operations.prepare(request, stream.context);
+    const { context, reply } = stream;
+    const prepared = await this.operations.prepare(request, context);
+    if (context.spent) reply.headers(context.spent.headers);
     if (!('schema' in prepared)) return single({ errors: prepared });
     if (!this.operations.isSubscription(prepared)) {
+      if (this.operations.isRateLimit(prepared)) return single(await this.operations.run(prepared));
       const message = 'Only subscriptions run here: send queries and mutations to POST /graphql.';
       return single({ errors: [new GraphQLError(message, { extensions: { code: 'BAD_REQUEST' } })] });
     }
@@ -223,8 +236,14 @@ function endSession(reply: FastifyReply): void {
   reply.raw.end(`event: next\ndata: ${JSON.stringify({ errors })}\n\nevent: complete\ndata:\n\n`);
 }
 
-async function refuse(reply: FastifyReply, status: number, code: string, message: string): Promise<void> {
-  await reply.status(status).send({ errors: [{ message, extensions: { code } }] });
+async function refuse(
+  reply: FastifyReply,
+  status: number,
+  code: string,
+  message: string,
+  details: object = {},
+): Promise<void> {
+  await reply.status(status).send({ errors: [{ message, extensions: { code, ...details } }] });
 }
 
 function headerOf(request: FastifyRequest, name: string): string | null {

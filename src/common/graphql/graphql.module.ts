@@ -8,22 +8,26 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { GraphQLError } from 'graphql';
 import { CONFIG, type Config } from '../config/index.js';
 import { Pages } from '../http/index.js';
+import { RateLimitsModule, TooOften } from '../rate-limits/index.js';
+import { Budgets } from './budgets.js';
 import { DocumentCache } from './document-cache.js';
 import { EventStreams } from './event-streams.js';
 import { countOperation } from './graphql-metrics.js';
 import { inputValidation } from './input-validation.js';
-import { costError, LIMITS, limitRules } from './limits.js';
+import { LIMITS, limitRules, priceOf, REFUSED_COST } from './limits.js';
 import { Node } from './node.graphql.js';
 import { NodeQuery, NodeResolvers } from './node.resolver.js';
 import { NullForNotFound } from './null-for-not-found.js';
+import type { OperationContext } from './operation-context.js';
 import { Operations } from './operations.js';
 import { presentError } from './present-error.js';
+import { RateLimitQuery } from './rate-limit.resolver.js';
 import { GraphQLDateTime } from './scalars.js';
 import { UserError } from './user-errors.graphql.js';
 import { WebSockets } from './web-sockets.js';
 
 @Global()
-@Module({ providers: [Operations], exports: [Operations] })
+@Module({ imports: [RateLimitsModule], providers: [Budgets, Operations], exports: [Budgets, Operations] })
 class OperationsModule {}
 
 /** How the schema is made of the classes; also for writing schema.graphql without a server. */
@@ -40,9 +44,11 @@ function apolloOptions(config: Config, operations: Operations, pages: Pages): Om
     autoSchemaFile: true,
     sortSchema: true,
     buildSchemaOptions,
-    context: (req: FastifyRequest, reply: FastifyReply) => {
+    context: async (req: FastifyRequest, reply: FastifyReply) => {
       const { authorization, 'user-agent': userAgent } = req.headers;
-      return operations.contextOf({ authorization, ip: req.ip, userAgent, req, reply });
+      const context = await operations.contextOf({ authorization, ip: req.ip, userAgent, req, reply });
+      paidBy(reply, () => operations.check(context));
+      return context;
     },
     // The limits: also in operations.ts, for the other transports.
     parseOptions: { maxTokens: LIMITS.tokens },
@@ -57,7 +63,7 @@ function apolloOptions(config: Config, operations: Operations, pages: Pages): Om
     includeStacktraceInErrorResponses: false,
     nodeEnv: 'production',
     graphiql: false,
-    plugins: [ApolloServerPluginCacheControlDisabled(), costLimit, measured, graphiqlPage(pages)],
+    plugins: [ApolloServerPluginCacheControlDisabled(), budgeted(operations), measured, graphiqlPage(pages)],
     logger: apolloLogger,
     stopOnTerminationSignals: false,
     // After the HTTP server has answered what was under way.
@@ -65,18 +71,49 @@ function apolloOptions(config: Config, operations: Operations, pages: Pages): Om
   };
 }
 
-const costLimit: ApolloServerPlugin = {
+/** What `Operations.prepare` does for the other transports: looks what an operation costs, and has it paid. */
+const budgeted = (operations: Operations): ApolloServerPlugin<OperationContext> => ({
   requestDidStart: async () => ({
-    async didResolveOperation({ schema, document, request }) {
-      const error = costError(schema, document, request.operationName, request.variables);
+    async didResolveOperation({ schema, document, request, contextValue }) {
+      const { cost, error } = priceOf(schema, document, request.operationName, request.variables);
+      await pay(operations, contextValue, cost);
       if (!error) return;
       throw new GraphQLError(error.message, {
         nodes: error.nodes,
         extensions: { ...error.extensions, http: { status: 400 } },
       });
     },
+    // Also of what could not be read. The answer stays: whoever has nothing left then is told the next time.
+    async didEncounterErrors({ contextValue }) {
+      if (!contextValue.spent) await pay(operations, contextValue, REFUSED_COST).catch(() => undefined);
+    },
   }),
-};
+});
+
+async function pay(operations: Operations, context: OperationContext, cost: number): Promise<void> {
+  try {
+    await operations.pay(context, cost);
+    context.reply?.headers(context.spent?.headers ?? {});
+  } catch (error) {
+    throw refusalOf(error, context.reply);
+  }
+}
+
+function paidBy(reply: FastifyReply, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    throw refusalOf(error, reply);
+  }
+}
+
+/** With what plain HTTP says of it beside. */
+function refusalOf(error: unknown, reply: FastifyReply | undefined): unknown {
+  if (!(error instanceof TooOften)) return error;
+  reply?.headers(error.headers);
+  const { message: said, statusCode: status } = error;
+  return new GraphQLError(said, { originalError: error, extensions: { http: { status } } });
+}
 
 /** What was refused before it could run has no root field that is known to be the schema's. */
 const measured: ApolloServerPlugin = {
@@ -122,6 +159,7 @@ function asGraphQLError(error: unknown): GraphQLError {
     MetadataScanner,
     NodeResolvers,
     NodeQuery,
+    RateLimitQuery,
     WebSockets,
     EventStreams,
     { provide: APP_PIPE, useFactory: inputValidation },

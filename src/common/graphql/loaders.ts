@@ -50,7 +50,10 @@ export class Loaders {
 export type MaybePromise<Value> = Value | Promise<Value>;
 
 /** `next(value)`, at once where the value is there: promises are most of what a field of each item of a list costs. */
-export function following<Value, Next>(value: MaybePromise<Value>, next: (value: Value) => Next): MaybePromise<Next> {
+export function following<Value, Next>(
+  value: MaybePromise<Value>,
+  next: (value: Value) => MaybePromise<Next>,
+): MaybePromise<Next> {
   return value instanceof Promise ? value.then(next) : next(value);
 }
 

@@ -1,6 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Actor } from '../access/index.js';
+import type { Balance } from '../rate-limits/index.js';
 import type { Loaders } from './loaders.js';
+
+/** How the caller stands after an operation. */
+export interface Spent extends Balance {
+  readonly cost: number;
+}
 
 /** What resolvers get as GraphQL's context, the same over HTTP, WebSocket and server-sent events. */
 export interface OperationContext {
@@ -12,6 +18,8 @@ export interface OperationContext {
   /** The client's address as far as trusted proxies tell. */
   readonly ip: string;
   readonly userAgent: string | null;
+  /** What the operation cost, and what is left, from the moment when it may run. */
+  spent?: Spent;
   /** The HTTP request; of a WebSocket only its headers and cookies are known, so it is absent there. */
   readonly req?: FastifyRequest;
   /** To set cookies. Absent where the answer's head is already sent: WebSocket and server-sent events. */

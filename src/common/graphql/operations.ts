@@ -18,9 +18,10 @@ import { ActorResolver } from '../access/index.js';
 import { CONFIG, type Config } from '../config/index.js';
 import { EventStream } from '../live/index.js';
 import { noteInLog } from '../logging/index.js';
+import { Budgets } from './budgets.js';
 import { DocumentCache } from './document-cache.js';
 import { labelsOf, liveSubscriptions } from './graphql-metrics.js';
-import { costError, LIMITS, validationRules } from './limits.js';
+import { LIMITS, priceOf, REFUSED_COST, validationRules } from './limits.js';
 import { Loaders } from './loaders.js';
 import type { OperationContext } from './operation-context.js';
 import { presentError } from './present-error.js';
@@ -53,6 +54,7 @@ export class Operations implements OnModuleInit {
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     private readonly modules: ModuleRef,
+    private readonly budgets: Budgets,
   ) {}
 
   onModuleInit(): void {
@@ -74,15 +76,39 @@ export class Operations implements OnModuleInit {
     return { actor, badToken, loaders: new Loaders(), ip, userAgent: userAgent ?? null, req, reply };
   }
 
-  /** @returns what to execute, or why not: nothing of it has run then */
-  prepare(request: OperationRequest, contextValue: OperationContext): ExecutionArgs | readonly GraphQLError[] {
+  /**
+   * Pays for it, too: also for what is refused. The context is of this operation alone.
+   * @returns what to execute, or why not: nothing of it has run then
+   */
+  async prepare(
+    request: OperationRequest,
+    contextValue: OperationContext,
+  ): Promise<ExecutionArgs | readonly GraphQLError[]> {
     const { query, operationName, variables: variableValues } = request;
-    const document = this.documentOf(query);
-    if (!('kind' in document)) return document.map(presentError);
-    const schema = this.schema;
-    const tooCostly = costError(schema, document, operationName, variableValues);
-    if (tooCostly) return [presentError(tooCostly)];
-    return { schema, document, operationName, variableValues, contextValue };
+    try {
+      this.budgets.check(contextValue);
+      const document = this.documentOf(query);
+      if (!('kind' in document)) {
+        await this.pay(contextValue, REFUSED_COST);
+        return document.map(presentError);
+      }
+      const { schema } = this;
+      const { cost, error } = priceOf(schema, document, operationName, variableValues);
+      await this.pay(contextValue, cost);
+      return error ? [presentError(error)] : { schema, document, operationName, variableValues, contextValue };
+    } catch (error) {
+      return [presentError(asGraphQLError(error))];
+    }
+  }
+
+  /** @throws TooOften */
+  async pay(context: OperationContext, cost: number): Promise<void> {
+    context.spent = await this.budgets.spend(context, cost);
+  }
+
+  /** @throws TooOften when the caller is known to have nothing left */
+  check(context: OperationContext): void {
+    this.budgets.check(context);
   }
 
   /**
@@ -110,6 +136,16 @@ export class Operations implements OnModuleInit {
 
   isSubscription({ document, operationName }: ExecutionArgs): boolean {
     return getOperationAST(document, operationName)?.operation === 'subscription';
+  }
+
+  /** Whether it is the one query that runs on every transport: how the caller stands there. */
+  isRateLimit({ document, operationName }: ExecutionArgs): boolean {
+    const operation = getOperationAST(document, operationName);
+    return operation?.operation === 'query' && labelsOf(document, operation).field === 'rateLimit';
+  }
+
+  run(args: ExecutionArgs): Promise<ExecutionResult> {
+    return executeSafely(args);
   }
 
   private documentOf(query: string): DocumentNode | readonly GraphQLError[] {
@@ -181,7 +217,7 @@ function resultsOf(
 
 function asGraphQLError(error: unknown): GraphQLError {
   if (error instanceof GraphQLError) return error;
-  return new GraphQLError('The stream failed.', {
+  return new GraphQLError('The operation failed.', {
     originalError: error instanceof Error ? error : new Error(String(error)),
   });
 }

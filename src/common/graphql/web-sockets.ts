@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage, Server } from 'node:http';
+import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import {
   type BeforeApplicationShutdown,
@@ -14,16 +14,20 @@ import { CloseCode, type Context, handleProtocols, makeServer, type SubscribePay
 import { type WebSocket, WebSocketServer } from 'ws';
 import { LoginSessions } from '../access/index.js';
 import { CONFIG, type Config } from '../config/index.js';
-import { addressBlock, allowsOrigin, clientAddress } from '../http/index.js';
+import { addressBlock, allowsOrigin, clientAddress, REQUESTS } from '../http/index.js';
 import { type LogContext, runWithLogContext } from '../logging/index.js';
+import { RateLimits, TooOften } from '../rate-limits/index.js';
 import { ConnectionLimits, raised } from './connection-limits.js';
 import { liveConnections } from './graphql-metrics.js';
+import { Loaders } from './loaders.js';
 import type { OperationContext } from './operation-context.js';
 import { Operations } from './operations.js';
 import type { Outlet } from './shared-streams.js';
 
 const PATH = '/graphql';
 const PING_MS = 12_000;
+/** Of a client, between two pings: operations are paid for, and the rest is a hundred a second. */
+const MESSAGES_A_PING = 1_200;
 const MAX_MESSAGE_BYTES = 64 * 1024;
 /** The kernel takes some 4 MB more before any of this counts. */
 const MAX_QUEUED_BYTES = 256 * 1024;
@@ -66,6 +70,7 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
     connectionInitWaitTimeout: 3_000,
     onConnect: (ctx) => this.connect(ctx),
     onSubscribe: (ctx, id, payload) => this.prepare(ctx, id, payload),
+    execute: (args) => this.operations.run(args as ExecutionArgs),
     // What `prepare` gave.
     subscribe: (args) => this.operations.subscribe(args as ExecutionArgs, (args as Prepared).outlet),
   });
@@ -75,6 +80,7 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
     private readonly adapterHost: HttpAdapterHost,
     private readonly operations: Operations,
     private readonly sessions: LoginSessions,
+    private readonly requests: RateLimits,
   ) {}
 
   onApplicationBootstrap(): void {
@@ -90,8 +96,33 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
       socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n', () => socket.destroy());
       return;
     }
-    this.sockets.handleUpgrade(request, socket, head, (webSocket) => this.opened(webSocket, request));
+    void this.admit(request, socket, head);
   };
+
+  /** A socket counts as a request. */
+  private async admit(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const gone = () => socket.destroy();
+    socket.on('error', gone);
+    try {
+      await this.requests.draw(REQUESTS, addressBlock(this.addressOf(request)));
+    } catch (error) {
+      const { statusCode = 500, headers = {} } = error instanceof TooOften ? error : {};
+      const head = Object.entries({ ...headers, connection: 'close', 'content-length': '0' });
+      const lines = [
+        `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}`,
+        ...head.map(([name, value]) => `${name}: ${value}`),
+      ];
+      return void socket.end(`${lines.join('\r\n')}\r\n\r\n`, gone);
+    }
+    if (socket.destroyed) return;
+    socket.off('error', gone);
+    this.sockets.handleUpgrade(request, socket, head, (webSocket) => this.opened(webSocket, request));
+  }
+
+  private addressOf(request: IncomingMessage): string {
+    const { trustProxy } = this.config;
+    return clientAddress(trustProxy, request.socket.remoteAddress ?? '', headerOf(request, 'x-forwarded-for'));
+  }
 
   private opened(socket: WebSocket, request: IncomingMessage): void {
     // Before anything else: a bad frame is an error also on a socket that was refused, and would end the process.
@@ -108,12 +139,14 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
     const log = <T>(fn: () => T): T => runWithLogContext(logContext, fn);
 
     let alive = true;
+    let messages = 0;
     socket.on('pong', () => {
       alive = true;
     });
     const pings = setInterval(() => {
       if (!alive) return socket.terminate();
       alive = false;
+      messages = 0;
       socket.ping();
     }, PING_MS);
     extra.undo.push(() => clearInterval(pings));
@@ -125,6 +158,7 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
         close: (code, reason) => socket.close(code, reason),
         onMessage: (handle) =>
           socket.on('message', (message) => {
+            if (++messages > MESSAGES_A_PING) return closeSoon(socket, TOO_MANY, 'Too many messages');
             log(() => handle(String(message))).catch((error: unknown) => log(() => this.failed(socket, error)));
           }),
       },
@@ -150,11 +184,7 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
 
   private async connect({ extra, connectionParams = {} }: SocketContext): Promise<true> {
     const { socket, request } = extra;
-    const ip = clientAddress(
-      this.config.trustProxy,
-      request.socket.remoteAddress ?? '',
-      headerOf(request, 'x-forwarded-for'),
-    );
+    const ip = this.addressOf(request);
     const context = await this.operations.contextOf({
       authorization: authorizationIn(connectionParams),
       ip,
@@ -177,15 +207,16 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
     return true;
   }
 
-  private prepare(ctx: SocketContext, id: string, payload: SubscribePayload) {
+  private async prepare(ctx: SocketContext, id: string, payload: SubscribePayload) {
     const { context } = ctx.extra;
     if (!context || typeof payload.query !== 'string') return [refusal('BAD_REQUEST', 'There is no query.')];
     if (Object.keys(ctx.subscriptions).length > SUBSCRIPTIONS_PER_SOCKET) {
       return [refusal('RATE_LIMITED', `A socket carries ${SUBSCRIPTIONS_PER_SOCKET} subscriptions at most.`)];
     }
-    const prepared = this.operations.prepare(payload, context);
+    const prepared = await this.operations.prepare(payload, { ...context, loaders: new Loaders() });
     if (!('schema' in prepared)) return prepared;
     if (!this.operations.isSubscription(prepared)) {
+      if (this.operations.isRateLimit(prepared)) return prepared;
       return [refusal('BAD_REQUEST', 'Only subscriptions run here: send queries and mutations to POST /graphql.')];
     }
     const head = `{"id":${JSON.stringify(id)}`;

@@ -5,3 +5,4 @@ export { HttpModule } from './http.module.js';
 export { HttpServer, httpAdapter } from './http-adapter.js';
 export { allowsOrigin } from './origins.js';
 export { Pages } from './pages.js';
+export { limitOf, REQUESTS } from './request-limits.js';

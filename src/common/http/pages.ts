@@ -5,11 +5,14 @@ import { Injectable, NotFoundException, type OnModuleInit } from '@nestjs/common
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance } from 'fastify';
 
-type Page = 'index' | 'watch' | 'upload' | 'setup' | 'reset' | 'graphiql';
+type Page = 'index' | 'search' | 'channel' | 'watch' | 'upload' | 'account' | 'setup' | 'reset' | 'graphiql';
 const ROUTES: Record<string, Page> = {
   '/': 'index',
+  '/search': 'search',
+  '/channel/:handle': 'channel',
   '/watch/:id': 'watch',
   '/upload': 'upload',
+  '/account': 'account',
   '/setup': 'setup',
   '/reset': 'reset',
 };

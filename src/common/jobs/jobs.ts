@@ -66,7 +66,8 @@ export class Jobs {
                 coalesce((SELECT max(turn) FROM job WHERE state = 'RUNNING' AND queue = q.queue),
                          (SELECT turn FROM job WHERE state = 'QUEUED' AND queue = q.queue ORDER BY turn LIMIT 1), 0) AS now,
                 (SELECT turn + cost FROM job WHERE state <> 'DONE' AND queue = q.queue AND owner = $2
-                 ORDER BY turn DESC LIMIT 1) AS after_own
+                 -- Of those with one turn, that which costs it.
+                 ORDER BY turn DESC, cost DESC LIMIT 1) AS after_own
          FROM (SELECT DISTINCT queue FROM asked WHERE $2::uuid IS NOT NULL) q
        )
        INSERT INTO job (name, queue, payload, dedupe_key, priority, run_at, owner, subject, cost, turn)

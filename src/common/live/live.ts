@@ -23,6 +23,14 @@ export interface StateStreamOptions<T> {
   signal?: AbortSignal;
 }
 
+/** Hears of every tick, ahead of whoever waits for its topic. */
+export interface TickObserver {
+  /** @param here it was told in this process, which tells the others */
+  ticked(topic: string, here: boolean): void;
+  /** Whether the ticks of all other processes arrive from now on; while not, some are lost. Told at once, then at each change. */
+  hears(all: boolean): void;
+}
+
 /**
  * Hints that something changed, from any process to all. They may be lost (Redis may be away): whoever waits for one
  * also looks by himself now and then. In this process they arrive without Redis.
@@ -32,7 +40,10 @@ export class Live implements OnApplicationShutdown {
   private readonly logger = new Logger(Live.name);
   private readonly origin = randomUUID();
   private readonly topics = new EventEmitter().setMaxListeners(0);
-  private readonly publisher: Redis;
+  private readonly observers: TickObserver[] = [];
+  private hearsAll = false;
+  /** Also for what caches share: what one connection is told happens in that order. It answers within 250 ms, or fails. */
+  readonly publisher: Redis;
   private readonly subscriber: Redis;
 
   private readonly channel: string;
@@ -43,32 +54,49 @@ export class Live implements OnApplicationShutdown {
     this.publisher = new Redis(config.redisUrl, {
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
-      commandTimeout: 1_000,
+      commandTimeout: 250,
       retryStrategy: retryIn,
     });
-    this.subscriber = new Redis(config.redisUrl, { maxRetriesPerRequest: null, retryStrategy: retryIn });
+    this.subscriber = new Redis(config.redisUrl, {
+      maxRetriesPerRequest: null,
+      autoResubscribe: false,
+      retryStrategy: retryIn,
+    });
     this.logOutages(this.publisher, 'publisher');
     this.logOutages(this.subscriber, 'subscriber');
     this.subscriber.on('message', (_channel, message: string) => {
       const space = message.indexOf(' ');
-      if (message.slice(0, space) !== this.origin) this.wake(message.slice(space + 1));
+      if (message.slice(0, space) !== this.origin) this.wake(message.slice(space + 1), false);
     });
-    // Whatever was published while the connection was away is lost: have everybody look.
-    this.subscriber.on('ready', () => this.wakeAll());
-    // Subscribes now or once there is a connection, and again after each reconnect.
-    this.subscriber.subscribe(this.channel).catch((error: Error) => {
-      if (!this.closing) this.logger.warn(`no hints from other processes: ${error.message}`);
+    this.subscriber.on('ready', () => {
+      this.subscriber.subscribe(this.channel).then(
+        () => {
+          this.hears(true);
+          // Whatever was published while the connection was away is lost: have everybody look.
+          this.wakeAll();
+        },
+        (error: Error) => {
+          if (!this.closing) this.logger.warn(`no hints from other processes: ${error.message}`);
+        },
+      );
     });
+    this.subscriber.on('close', () => this.hears(false));
   }
 
   private closing = false;
 
   /** Wakes everybody who waits for the topic. Call it after commit: `tx.afterCommit(() => live.tick(topic))`. */
   tick(topic: string): void {
-    this.wake(topic);
+    this.wake(topic, true);
     this.publisher.publish(this.channel, `${this.origin} ${topic}`).catch((error: Error) => {
       this.logger.debug(`hint for other processes lost: ${error.message}`);
     });
+  }
+
+  /** For as long as the process runs. Nothing of other processes is heard until the observer is told so. */
+  observe(observer: TickObserver): void {
+    this.observers.push(observer);
+    observer.hears(this.hearsAll);
   }
 
   /** Calls `wake` at each tick, until the returned function is called. `perhaps`: one may have been lost, or none was. */
@@ -161,8 +189,14 @@ export class Live implements OnApplicationShutdown {
     }
   }
 
-  private wake(topic: string): void {
+  private wake(topic: string, here: boolean): void {
+    for (const observer of this.observers) observer.ticked(topic, here);
     this.topics.emit(eventName(topic), false);
+  }
+
+  private hears(all: boolean): void {
+    this.hearsAll = all;
+    for (const observer of this.observers) observer.hears(all);
   }
 
   private wakeAll(): void {

@@ -1,2 +1,2 @@
-export { type RateLimit, RateLimits, REACTIONS } from './rate-limits.js';
+export { type Balance, type RateLimit, RateLimits, REACTIONS, TooOften } from './rate-limits.js';
 export { RateLimitsModule } from './rate-limits.module.js';

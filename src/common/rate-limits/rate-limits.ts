@@ -4,6 +4,7 @@ import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limite
 import { CONFIG, type Config } from '../config/index.js';
 import { Refusal } from '../errors/index.js';
 import { counter } from '../metrics/index.js';
+import { type Purse, Purses } from './purses.js';
 
 /** So many points in a window that begins with the first of them. */
 export interface RateLimit {
@@ -11,7 +12,25 @@ export interface RateLimit {
   readonly name: string;
   readonly points: number;
   readonly seconds: number;
+  /**
+   * For `draw`: so many points a process takes from Redis at a time, to spend them by itself: then nearly nothing that is
+   * counted waits for Redis. What a process has taken and nobody spends is lost to the others, so it is small beside `points`.
+   */
+  readonly parcel?: number;
 }
+
+/** How somebody stands. */
+export interface Balance {
+  readonly limit: number;
+  /** At least: other processes may have taken points that they do not spend. */
+  readonly remaining: number;
+  readonly resetAt: Date;
+  /** What an answer over plain HTTP says of it (draft-ietf-httpapi-ratelimit-headers). */
+  readonly headers: Record<string, string>;
+}
+
+/** Where RATE_LIMIT_FACTOR is 0. */
+const WITHOUT_LIMIT = 2 ** 31 - 1;
 
 /** Of what takes one click and is taken back by another: following, liking. */
 export const REACTIONS: RateLimit = { name: 'reactions', points: 600, seconds: 60 };
@@ -19,7 +38,7 @@ export const REACTIONS: RateLimit = { name: 'reactions', points: 600, seconds: 6
 const refused = counter('sluice_rate_limited_total', 'What was refused since it came too often', { limit: [] });
 
 /** `RATE_LIMITED`: this came too often from the same user or address. */
-class TooOften extends Refusal {
+export class TooOften extends Refusal {
   /** Of an answer over plain HTTP. */
   readonly statusCode = 429;
 
@@ -41,6 +60,7 @@ export class RateLimits implements OnApplicationShutdown {
   private readonly logger = new Logger(RateLimits.name);
   private readonly redis: Redis | null;
   private readonly limiters = new Map<string, RateLimiterRedis>();
+  private readonly purses = new Map<string, Purses>();
 
   constructor(@Inject(CONFIG) private readonly config: Config) {
     // A worker is asked for nothing.
@@ -74,6 +94,46 @@ export class RateLimits implements OnApplicationShutdown {
     }
   }
 
+  /**
+   * The same of a limit with a `parcel`, for what comes so often that it cannot wait for Redis each time.
+   * @throws TooOften
+   */
+  async draw(limit: RateLimit, key: string, points = 1): Promise<Balance> {
+    const limiter = this.limiterOf(limit);
+    if (!limiter) return { limit: WITHOUT_LIMIT, remaining: WITHOUT_LIMIT, resetAt: new Date(), headers: {} };
+    const purses = this.pursesOf(limit);
+    for (;;) {
+      const purse = purses.find(key);
+      if (purse && purse.left >= points) {
+        purse.left -= points;
+        return balanceOf(limit, limiter.points, purse);
+      }
+      this.refuse(limit, limiter, purse);
+      // Whoever asks meanwhile waits for the same parcel, in the order of asking.
+      await purses.fill(key, async () => {
+        const parcel = Math.min(limit.parcel ?? 1, Math.ceil(limiter.points / 10));
+        try {
+          const wanted = Math.max(parcel, points - (purse?.left ?? 0));
+          const { remainingPoints, msBeforeNext } = await limiter.consume(key, wanted);
+          return { taken: wanted, remaining: remainingPoints, resetAt: Date.now() + msBeforeNext };
+        } catch (result) {
+          if (!(result instanceof RateLimiterRes)) throw result;
+          return { taken: 0, remaining: 0, resetAt: Date.now() + result.msBeforeNext };
+        }
+      });
+    }
+  }
+
+  /**
+   * Whether this process knows already that nothing is left: asks nobody, so it may stand before all other work.
+   * @throws TooOften
+   */
+  check(limit: RateLimit, key: string): void {
+    const limiter = this.limiterOf(limit);
+    const purse = limiter && this.pursesOf(limit).find(key);
+    if (limiter && purse?.left === 0) this.refuse(limit, limiter, purse);
+  }
+
   /** Takes back what `spend` counted, for what turned out to be no burden. A hint: it may be lost. */
   giveBack(limit: RateLimit, key: string, points = 1): void {
     this.limiterOf(limit)
@@ -83,6 +143,23 @@ export class RateLimits implements OnApplicationShutdown {
 
   onApplicationShutdown(): void {
     this.redis?.disconnect();
+  }
+
+  private refuse(limit: RateLimit, limiter: RateLimiterRedis, purse: Purse | undefined): void {
+    if (!purse?.isLast) return;
+    refused.inc({ limit: limit.name });
+    const waitMs = Math.max(1, purse.resetAt - Date.now());
+    const retryAfter = { 'retry-after': String(Math.ceil(waitMs / 1000)) };
+    throw new TooOften(waitMs, { ...balanceOf(limit, limiter.points, purse).headers, ...retryAfter });
+  }
+
+  private pursesOf({ name }: RateLimit): Purses {
+    let purses = this.purses.get(name);
+    if (!purses) {
+      purses = new Purses();
+      this.purses.set(name, purses);
+    }
+    return purses;
   }
 
   private limiterOf({ name, points, seconds }: RateLimit): RateLimiterRedis | null {
@@ -102,8 +179,17 @@ export class RateLimits implements OnApplicationShutdown {
   }
 }
 
-function headersOf({ name, seconds }: RateLimit, points: number, result: RateLimiterRes): Record<string, string> {
-  const { remainingPoints, msBeforeNext } = result;
+function balanceOf(limit: RateLimit, points: number, { left, remaining, resetAt }: Purse): Balance {
+  const all = left + remaining;
+  const result = { remainingPoints: all, msBeforeNext: Math.max(0, resetAt - Date.now()) };
+  return { limit: points, remaining: all, resetAt: new Date(resetAt), headers: headersOf(limit, points, result) };
+}
+
+function headersOf(
+  { name, seconds }: RateLimit,
+  points: number,
+  { remainingPoints, msBeforeNext }: Pick<RateLimiterRes, 'remainingPoints' | 'msBeforeNext'>,
+): Record<string, string> {
   return {
     'ratelimit-policy': `"${name}";q=${points};w=${seconds}`,
     ratelimit: `"${name}";r=${remainingPoints};t=${Math.ceil(msBeforeNext / 1000)}`,

@@ -47,13 +47,14 @@ export class ChannelsResolver {
   async channel(@Args() { id, handle }: ChannelArgs, @CurrentActor() actor: Actor | null): Promise<Channel | null> {
     if ((id == null) === (handle == null)) throw new InvalidInput('Give either id or handle.', ['id']);
     if (id != null) return this.channelNode(decodeId('Channel', id), actor);
-    const channel = await this.channels.byHandle(handle as string);
+    const of = handle as string;
+    const channel = await (actor ? this.channels.byHandle(of) : this.channels.recentByHandle(of));
     return channel && Channel.of(channel);
   }
 
   @NodeResolver('Channel')
-  async channelNode(id: string, _actor: Actor | null): Promise<Channel | null> {
-    const channel = await this.channels.byId(id);
+  async channelNode(id: string, actor: Actor | null): Promise<Channel | null> {
+    const channel = await (actor ? this.channels.byId(id) : this.channels.recentById(id));
     return channel && Channel.of(channel);
   }
 

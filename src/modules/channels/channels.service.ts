@@ -1,10 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import type { Actor } from '../../common/access/index.js';
+import { type Cache, Caches } from '../../common/cache/index.js';
 import { columnsOf, Database, type Sql, type Tx } from '../../common/database/index.js';
 import { NotFound } from '../../common/errors/index.js';
 import { Events } from '../../common/events/index.js';
 import { decodeCursor, type KeysetPage, type Loaders, type MaybePromise, pageOf } from '../../common/graphql/index.js';
-import { LiveEvents } from '../../common/live/index.js';
+import { Live, LiveEvents } from '../../common/live/index.js';
 import { StoredObjects } from '../storage/index.js';
 import { cleanLines, cleanName, UsersService } from '../users/index.js';
 import { ChannelEntity } from './channel.entity.js';
@@ -16,13 +17,22 @@ import { type ChannelRole, canManage, canOwn, canUpload } from './channels.polic
 import { checkHandle, handleKey, handleLook } from './handle.js';
 
 const MOST_MEMBERS = 100;
+/** How old what others see may be, where a process did not hear that it changed. */
+const RECENT_MS = 2_000;
 
 /** The topic of whatever may end who sees something: a channel's members, a video's visibility. What it says is of no consequence. */
 export const accessTopic = (id: string): string => `access:${id}`;
 
+/** The live topic that ticks when the channel's row changed. */
+const channelTopic = (id: string): string => `channel:${id}`;
+
 @Injectable()
 export class ChannelsService {
   private readonly columns: string;
+  /** Also what is left of deleted ones. */
+  private readonly recent: Cache<ChannelEntity>;
+  /** The ids of handles, which belong to one channel for good. */
+  private readonly recentHandles: Cache<string>;
 
   private readonly memberColumns: string;
 
@@ -32,9 +42,17 @@ export class ChannelsService {
     private readonly liveEvents: LiveEvents,
     private readonly users: UsersService,
     private readonly objects: StoredObjects,
+    private readonly live: Live,
+    caches: Caches,
   ) {
     this.columns = columnsOf(database, ChannelEntity, 'c');
     this.memberColumns = columnsOf(database, ChannelMemberEntity, 'm');
+    const kept = { ttlMs: RECENT_MS, max: 10_000 };
+    this.recent = caches.of({
+      ...{ name: 'channels', topic: 'channel', ...kept },
+      load: (ids) => this.withDeletedByIds(ids),
+    });
+    this.recentHandles = caches.of({ name: 'handles', ...kept, load: (keys) => this.idsOfHandles(keys) });
   }
 
   async byId(id: string): Promise<ChannelEntity | null> {
@@ -54,6 +72,30 @@ export class ChannelsService {
       [ids],
     );
     return new Map(channels.map((channel) => [channel.id, channel]));
+  }
+
+  /** As it was a moment ago, for whoever cannot change it. */
+  async recentById(id: string): Promise<ChannelEntity | null> {
+    const channel = await this.recent.get(id);
+    return channel?.deletedAt === null ? channel : null;
+  }
+
+  /** The same, of deleted ones what is left. */
+  recentWithDeletedByIds(ids: readonly string[]): Promise<Map<string, ChannelEntity>> {
+    return this.recent.getMany(ids);
+  }
+
+  async recentByHandle(handle: string): Promise<ChannelEntity | null> {
+    const id = handle.includes('\0') ? null : await this.recentHandles.get(handleKey(handle));
+    return id === null ? null : this.recentById(id);
+  }
+
+  private async idsOfHandles(keys: readonly string[]): Promise<Map<string, string>> {
+    const rows = await this.database.query<{ id: string; key: string }>(
+      'SELECT id, handle_key AS key FROM channel WHERE handle_key = ANY($1::text[]) AND deleted_at IS NULL',
+      [keys],
+    );
+    return new Map(rows.map(({ id, key }) => [key, id]));
   }
 
   /** Takes anything: what is no handle is no channel's. */
@@ -135,6 +177,7 @@ export class ChannelsService {
       );
       if (!row) throw new NotFound('channel', ['channelId']);
       await this.events.publish(tx, ChannelChanged, { channelId: id });
+      tx.afterCommit(() => this.live.tick(channelTopic(id)));
       return row;
     });
   }
@@ -151,6 +194,7 @@ export class ChannelsService {
       await dropImages(tx, this.objects, id, null, 'all');
       await this.events.publish(tx, ChannelDeleted, { channelId: id });
       await this.liveEvents.append(tx, accessTopic(id), {});
+      tx.afterCommit(() => this.live.tick(channelTopic(id)));
     });
   }
 

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { Inject, Injectable } from '@nestjs/common';
+import { type Cache, Caches } from '../../common/cache/index.js';
 import { CONFIG, type Config } from '../../common/config/index.js';
 import { Database } from '../../common/database/index.js';
 import { ObjectStorage } from '../storage/index.js';
 import { ADDRESS_NAME, RATES } from '../transcoding/index.js';
 import { HotSegments } from './hot-segments.js';
 import type { MediaResource } from './media-resource.js';
+import { RECENT_MS, SHARED_MS } from './playback.service.js';
 import type { Track } from './presentation.js';
 import type { StoryboardSheet } from './storyboard.js';
 
@@ -36,6 +38,13 @@ export const PLANNED = Symbol('planned');
 export const ABSENT = Symbol('absent');
 
 const MADE_KEPT = 10_000;
+/** A plan of hours lists thousands of key frames. */
+const PLANS_KEPT = 200;
+
+interface Plan {
+  readonly run: number;
+  readonly tracks: readonly Track[];
+}
 
 type Timed = Extract<MediaResource, { kind: 'segment' | 'init' }>;
 
@@ -45,12 +54,33 @@ export class MediaLibrary {
   /** What is made of a run stays as it is for as long as it is there, so it is asked for once; whether it may be seen is not decided here. */
   private readonly made = new Map<string, MediaBytes>();
   private readonly hot = new HotSegments();
+  /** Of the run that a video has. */
+  private readonly plans: Cache<Plan>;
 
   constructor(
     private readonly db: Database,
     private readonly storage: ObjectStorage,
     @Inject(CONFIG) private readonly config: Config,
-  ) {}
+    caches: Caches,
+  ) {
+    this.plans = caches.of({
+      ...{ name: 'plans', topic: 'video', ttlMs: RECENT_MS, max: PLANS_KEPT, shared: { version: 1, ttlMs: SHARED_MS } },
+      load: async (ids) => new Map(await Promise.all(ids.map(async (id) => [id, await this.plan(id)] as const))),
+    });
+  }
+
+  /** The same as it was a moment ago. */
+  async recentTracks(videoId: string, run: number): Promise<readonly Track[]> {
+    const plan = await this.plans.get(videoId);
+    // Whoever asks has just heard of another run.
+    return plan?.run === run ? plan.tracks : this.tracks(videoId, run);
+  }
+
+  private async plan(videoId: string): Promise<Plan> {
+    const [video] = await this.db.query<{ run: number }>('SELECT run FROM video WHERE id = $1', [videoId]);
+    const run = video?.run ?? 0;
+    return { run, tracks: await this.tracks(videoId, run) };
+  }
 
   /** All planned renditions of a run, the lowest first. What is made on demand begins for players when it is there as a whole. */
   async tracks(videoId: string, run: number): Promise<Track[]> {

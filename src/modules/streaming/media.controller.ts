@@ -15,7 +15,7 @@ import { Holds } from './holds.js';
 import { ABSENT, type MediaBytes, MediaLibrary, PLANNED } from './media-library.js';
 import { type MediaResource, mediaResource } from './media-resource.js';
 import { type OpenVideo, PlaybackService } from './playback.service.js';
-import { listed, planned, type Track } from './presentation.js';
+import { listed, planned } from './presentation.js';
 import { sendFile } from './send-file.js';
 import { storyboardTrack } from './storyboard.js';
 
@@ -27,7 +27,6 @@ const HELD_OF_CLIENT = 32;
 const HELD_OF_ALL = 256;
 /** A client that takes nothing for so long is gone. */
 const STALLED_MS = 60_000;
-const PLAN_LIFE_MS = 1_000;
 /** However many wait for a segment, its piece is moved up only so often. */
 const HURRY_LIFE_MS = 2_000;
 
@@ -53,7 +52,6 @@ export class MediaController implements OnModuleDestroy {
   private readonly logger = new Logger(MediaController.name);
   private readonly holds = new Holds(HELD_OF_CLIENT, HELD_OF_ALL);
   private readonly draining = new AbortController();
-  private readonly plans = new Recent(PLAN_LIFE_MS, (key) => this.readPlan(key), 200);
   private readonly hurried = new Recent(HURRY_LIFE_MS, (key) => this.hurry(key));
 
   constructor(
@@ -132,7 +130,7 @@ export class MediaController implements OnModuleDestroy {
       const sheets = await this.library.storyboard(videoId, run);
       return sheets.length > 0 && durationMs !== null ? storyboardTrack(sheets, durationMs) : null;
     }
-    const tracks = await this.plans.get(`${videoId}/${run}`);
+    const tracks = await this.library.recentTracks(videoId, run);
     if (resource.kind === 'playlist' || resource.kind === 'keys') {
       const track = tracks.find(({ address }) => address === resource.rendition);
       return track ? (resource.kind === 'keys' ? keyPlaylist(track) : mediaPlaylist(track)) : null;
@@ -140,11 +138,6 @@ export class MediaController implements OnModuleDestroy {
     const playing = resource.kind === 'manifest' && resource.planned ? planned(tracks) : listed(tracks);
     if (!playing) return null;
     return resource.kind === 'master' ? masterPlaylist(run, playing) : dashManifest(run, playing);
-  }
-
-  private readPlan(key: string): Promise<Track[]> {
-    const [videoId = '', run] = key.split('/');
-    return this.library.tracks(videoId, Number(run));
   }
 
   /** Whoever loads of a rung that waits to be asked for asks for it; they are not held, so that they play another one. */

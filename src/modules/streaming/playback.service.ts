@@ -1,5 +1,6 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { Actor } from '../../common/access/index.js';
+import { type Cache, Caches } from '../../common/cache/index.js';
 import { CONFIG, type Config } from '../../common/config/index.js';
 import { Database } from '../../common/database/index.js';
 import { Recent } from '../../common/recent/index.js';
@@ -16,6 +17,12 @@ export interface OpenVideo {
   readonly durationMs: number | null;
 }
 
+interface Access extends OpenVideo {
+  readonly epoch: number;
+  readonly now: number;
+  readonly readAt: number;
+}
+
 /** What of a video there is to hand out addresses for. */
 export interface Watchable {
   readonly run: number;
@@ -24,8 +31,11 @@ export interface Watchable {
   readonly stills: readonly { kind: StillKind; number: number; atMs: number; width: number; height: number }[];
 }
 
-/** How old the answer to "may this be watched" can be. Closing a video takes effect within this time on every process. */
+/** How old the answer to "may this be watched" can be. Closing a video takes effect within this time on every process that did not hear of it. */
 const ACCESS_LIFE_MS = 2_000;
+/** How old what is made of a video may be told as, in a process and in Redis, where nobody heard that it changed: 9 s. */
+export const RECENT_MS = 2_000;
+export const SHARED_MS = 7_000;
 const TOKENS_KEPT = 10_000;
 /** That a video is watched is written down to the hour. */
 const WATCHED_LIFE_MS = 10 * 60_000;
@@ -35,14 +45,25 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 export class PlaybackService {
   private readonly logger = new Logger(PlaybackService.name);
   private readonly tokens = new Map<string, string>();
-  private readonly access = new Recent(ACCESS_LIFE_MS, (videoId) => this.readAccess(videoId));
+  private readonly access: Cache<Access>;
+  private readonly recent: Cache<Watchable>;
   private readonly watched = new Recent(WATCHED_LIFE_MS, (videoId) => this.videos.noteWatched(videoId));
 
   constructor(
     private readonly db: Database,
     private readonly videos: VideosService,
     @Inject(CONFIG) private readonly config: Config,
-  ) {}
+    caches: Caches,
+  ) {
+    this.access = caches.of({
+      ...{ name: 'access', topic: 'video', ttlMs: ACCESS_LIFE_MS, max: 10_000 },
+      load: (ids) => this.readAccess(ids),
+    });
+    this.recent = caches.of({
+      ...{ name: 'watchable', topic: 'video', ttlMs: RECENT_MS, max: 10_000, shared: { version: 1, ttlMs: SHARED_MS } },
+      load: (ids) => this.watchable(ids),
+    });
+  }
 
   /** Null for every reason why not, and for none in particular. */
   async open(token: string, videoId: string): Promise<OpenVideo | null> {
@@ -76,6 +97,11 @@ export class PlaybackService {
       [videoIds],
     );
     return new Map(rows.map((row) => [row.id, row]));
+  }
+
+  /** The same as it was a moment ago, for whoever cannot change it. */
+  recentlyWatchable(videoIds: readonly string[]): Promise<Map<string, Watchable>> {
+    return this.recent.getMany(videoIds);
   }
 
   /**
@@ -131,13 +157,13 @@ export class PlaybackService {
     return token;
   }
 
-  private async readAccess(videoId: string) {
+  private async readAccess(videoIds: readonly string[]): Promise<Map<string, Access>> {
     const readAt = performance.now();
-    const [row] = await this.db.query<OpenVideo & { epoch: number; now: number }>(
-      `SELECT run, duration_ms AS "durationMs", access_epoch AS epoch, extract(epoch FROM now())::float8 AS now
-       FROM video WHERE id = $1 AND deleted_at IS NULL AND state NOT IN ('FAILED', 'BLOCKED')`,
-      [videoId],
+    const rows = await this.db.query<Omit<Access, 'readAt'> & { id: string }>(
+      `SELECT id, run, duration_ms AS "durationMs", access_epoch AS epoch, extract(epoch FROM now())::float8 AS now
+       FROM video WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL AND state NOT IN ('FAILED', 'BLOCKED')`,
+      [videoIds],
     );
-    return row ? { ...row, readAt } : null;
+    return new Map(rows.map((row) => [row.id, { ...row, readAt }]));
   }
 }

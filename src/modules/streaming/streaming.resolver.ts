@@ -1,7 +1,7 @@
 import { ResolveField, Resolver } from '@nestjs/graphql';
 import { following, GraphQLUrl, type MaybePromise, type OperationContext } from '../../common/graphql/index.js';
 import { ChannelsService } from '../channels/index.js';
-import { Video } from '../videos/index.js';
+import { canEdit, Video } from '../videos/index.js';
 import { PlaybackService } from './playback.service.js';
 import { Playback, Thumbnail } from './streaming.graphql.js';
 
@@ -42,13 +42,12 @@ export class VideoPlaybackResolver {
   }
 
   private addresses({ row }: Video, { actor, loaders }: OperationContext) {
-    const load = (ids: readonly string[]) => this.playbacks.watchable(ids);
-    const watchable = loaders.load('watchable', load, row.id);
-    const role = this.channels.roleOfActor(actor, row.channelId, loaders);
-    // Both are waited for at once: of two that fail, neither may be left without anybody who looks.
-    if (role instanceof Promise) {
-      return Promise.all([watchable, role]).then(([found, role]) => this.playbacks.addresses(row, actor, role, found));
-    }
-    return following(watchable, (found) => this.playbacks.addresses(row, actor, role, found));
+    return following(this.channels.roleOfActor(actor, row.channelId, loaders), (role) => {
+      const isFresh = canEdit(actor, role);
+      const load = (ids: readonly string[]) =>
+        isFresh ? this.playbacks.watchable(ids) : this.playbacks.recentlyWatchable(ids);
+      const watchable = loaders.load(isFresh ? 'watchable' : 'recently watchable', load, row.id);
+      return following(watchable, (found) => this.playbacks.addresses(row, actor, role, found));
+    });
   }
 }

@@ -87,8 +87,9 @@ export class ChannelSubscriptionsResolver {
   ) {}
 
   @ResolveField(() => Int, { description: 'How many follow it.' })
-  subscriberCount({ row }: Channel, _: unknown, { loaders }: OperationContext): MaybePromise<number> {
-    const load = (ids: readonly string[]) => this.subscriptions.countsOf(ids);
+  subscriberCount({ row }: Channel, _: unknown, { actor, loaders }: OperationContext): MaybePromise<number> {
+    const load = (ids: readonly string[]) =>
+      actor ? this.subscriptions.countsOf(ids) : this.subscriptions.recentCountsOf(ids);
     return following(loaders.load('subscriber counts', load, row.id), (count) => count ?? 0);
   }
 

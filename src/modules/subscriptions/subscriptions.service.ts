@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Actor } from '../../common/access/index.js';
+import { type Cache, Caches } from '../../common/cache/index.js';
 import { columnsOf, Database, deleteInSteps, type Sql } from '../../common/database/index.js';
 import { NotFound } from '../../common/errors/index.js';
 import { AFTER_STRAGGLERS, Events, OnEvent } from '../../common/events/index.js';
@@ -14,19 +15,25 @@ import { ChannelFollowed } from './subscriptions.events.js';
 /** What one person may follow: a page of the feed looks into each channel. */
 const MOST = 2_000;
 
+const RECENT_MS = 2_000;
+
 /**
  * Who follows which channel. The count, which everybody who follows a channel or leaves it waits for, is changed last.
  */
 @Injectable()
 export class SubscriptionsService {
   private readonly columns: string;
+  private readonly recent: Cache<number>;
 
   constructor(
     private readonly db: Database,
     private readonly events: Events,
     private readonly videos: VideosService,
+    caches: Caches,
   ) {
     this.columns = columnsOf(db, SubscriptionEntity, 's');
+    // Changed too often to be told of.
+    this.recent = caches.of({ name: 'subscribers', ttlMs: RECENT_MS, max: 10_000, load: (ids) => this.countsOf(ids) });
   }
 
   /**
@@ -85,6 +92,11 @@ export class SubscriptionsService {
       [channelIds],
     );
     return new Map(rows.map((row) => [row.channelId, row.subscribers]));
+  }
+
+  /** The same as it was a moment ago, for who can have changed nothing. */
+  recentCountsOf(channelIds: readonly string[]): Promise<Map<string, number>> {
+    return this.recent.getMany(channelIds);
   }
 
   /** By channel, where the user follows it. */

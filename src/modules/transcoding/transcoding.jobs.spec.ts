@@ -11,17 +11,33 @@ describe('jobOf', () => {
     expect(jobOf({ kind: 'FIRST', frameCount: 100 }, size)).toMatchObject({ definition: { queue: 'first' }, cost: 10 });
   });
 
-  it('costs sound by its length, and stills nothing', () => {
-    expect(jobOf({ kind: 'AUDIO', frameCount: 250 }, size)).toMatchObject({ cost: 50 });
+  it('costs sound by its length, its first seconds and stills nothing', () => {
+    expect(jobOf({ kind: 'AUDIO', frameCount: 250 }, size)).toMatchObject({
+      definition: { queue: 'encode' },
+      cost: 50,
+    });
+    const firstSound = jobOf({ kind: 'AUDIO', frameCount: 100, segments: 1 }, size);
+    expect(firstSound).toMatchObject({ definition: { name: 'EncodeFirstSound', queue: 'first' }, cost: 0 });
+    // It has its owner's turn all the same.
+    expect(firstSound.next).toBeUndefined();
     expect(jobOf({ kind: 'STILLS', frameCount: 250 }, size)).toMatchObject({ cost: 0, next: true });
   });
 });
 
-it('inOrder puts what plays first first', () => {
+it('of one turn the first picture, which takes longer, is begun before the first sound', () => {
+  const sound = jobOf({ kind: 'AUDIO', frameCount: 100, segments: 1 }, size).definition;
+  const picture = jobOf({ kind: 'FIRST', frameCount: 100 }, size).definition;
+  expect(sound.priority).toBeGreaterThan(picture.priority);
+});
+
+it('inOrder puts what plays first first, and sound before its picture', () => {
   const pieces = [
     { kind: 'VIDEO', number: 1 },
     { kind: 'VIDEO', number: 0 },
+    { kind: 'FIRST', number: 0 },
     { kind: 'AUDIO', number: 0 },
   ] as const;
-  expect(inOrder(pieces).map((piece) => `${piece.kind} ${piece.number}`)).toEqual(['AUDIO 0', 'VIDEO 0', 'VIDEO 1']);
+  expect(inOrder(pieces).map((piece) => `${piece.kind} ${piece.number}`)).toEqual([
+    ...['AUDIO 0', 'FIRST 0', 'VIDEO 0', 'VIDEO 1'],
+  ]);
 });

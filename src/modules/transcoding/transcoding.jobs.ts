@@ -4,7 +4,7 @@ import type { PieceKind, RunPieceKind } from './plan.js';
 /** Reads the master's header, judges it, and plans the run. */
 export const ProbeVideo = defineJob<{ videoId: string; run: number }>({ name: 'ProbeVideo', queue: 'probe' });
 
-/** The first seconds of the lowest rung: a queue of its own, so that no other work is ever ahead of it. */
+/** The first seconds of the lowest rung: a queue of its own with slots of its own, so that no other work is ever ahead of it. */
 export const EncodeFirst = defineJob<{ pieceId: string }>({ name: 'EncodeFirst', queue: 'first' });
 
 export const EncodePiece = defineJob<{ pieceId: string }>({ name: 'EncodePiece', queue: 'encode' });
@@ -12,10 +12,11 @@ export const EncodePiece = defineJob<{ pieceId: string }>({ name: 'EncodePiece',
 /** `segments`: only so many for now, since more of the file has not arrived. */
 export const EncodeAudio = defineJob<{ pieceId: string; segments?: number }>({ name: 'EncodeAudio', queue: 'encode' });
 
-/** Nothing plays without the first seconds of sound: they wait for no piece either. */
+/** Nothing plays without the first seconds of sound: they have the turn of the first picture, which takes longer and goes before, and are made beside it. */
 export const EncodeFirstSound = defineJob<{ pieceId: string; segments?: number }>({
   name: 'EncodeFirstSound',
   queue: 'first',
+  priority: 150,
 });
 
 /** Of a rung that somebody asked for: behind all other work. */
@@ -43,7 +44,8 @@ const SOUND_MEGAPIXELS = 5;
 
 /**
  * The job that makes a piece, and what it costs: in millions of pixels to encode, the unit of the queues `first` and `encode`.
- * Stills take next to nothing, and all is ready but for them: they are `next`.
+ * Stills take next to nothing, and all is ready but for them: they are `next`. The first seconds of sound cost nothing either, but have their
+ * owner's turn all the same: of a hundred videos they would be before another owner's first picture.
  */
 export function jobOf(
   piece: { kind: RunPieceKind; frameCount: number; segments?: number },
@@ -54,10 +56,8 @@ export function jobOf(
     case 'FIRST':
       return { definition: EncodeFirst, cost: megapixels(size.pixels.slice(0, 1)) };
     case 'AUDIO':
-      return {
-        definition: piece.segments === 1 ? EncodeFirstSound : EncodeAudio,
-        cost: (SOUND_MEGAPIXELS * piece.frameCount) / size.framesPerSecond,
-      };
+      if (piece.segments === 1) return { definition: EncodeFirstSound, cost: 0 };
+      return { definition: EncodeAudio, cost: (SOUND_MEGAPIXELS * piece.frameCount) / size.framesPerSecond };
     case 'STILLS':
       return { definition: MakeStills, cost: 0, next: true };
     case 'VIDEO':
@@ -67,7 +67,7 @@ export function jobOf(
 
 /** A run's pieces in the order in which its owner's turns are spent on them: what plays earlier is made earlier. */
 export function inOrder<Piece extends { kind: PieceKind; number: number }>(pieces: readonly Piece[]): Piece[] {
-  const rank = (piece: Piece) => (piece.kind === 'VIDEO' ? piece.number : -1);
+  const rank = ({ kind, number }: Piece) => (kind === 'VIDEO' ? number : kind === 'FIRST' ? -1 : -2);
   return pieces.toSorted((a, b) => rank(a) - rank(b));
 }
 

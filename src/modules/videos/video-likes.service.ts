@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Actor } from '../../common/access/index.js';
+import { type Cache, Caches } from '../../common/cache/index.js';
 import { Database, deleteInSteps } from '../../common/database/index.js';
 import { NotFound } from '../../common/errors/index.js';
 import { AFTER_STRAGGLERS, OnEvent } from '../../common/events/index.js';
@@ -7,13 +8,21 @@ import type { JobContext } from '../../common/jobs/index.js';
 import { VideoDeleted } from './videos.events.js';
 import { type Video, VideosService } from './videos.service.js';
 
+const RECENT_MS = 2_000;
+
 /** Who likes which video. The count, which everybody who likes a video waits for, is changed last. */
 @Injectable()
 export class VideoLikes {
+  private readonly recent: Cache<number>;
+
   constructor(
     private readonly db: Database,
     private readonly videos: VideosService,
-  ) {}
+    caches: Caches,
+  ) {
+    // Changed too often to be told of.
+    this.recent = caches.of({ name: 'likes', ttlMs: RECENT_MS, max: 10_000, load: (ids) => this.countsOf(ids) });
+  }
 
   /**
    * Likes a video, or does no more; what is so already stays so.
@@ -43,6 +52,11 @@ export class VideoLikes {
       [videoIds],
     );
     return new Map(rows.map((row) => [row.videoId, row.likes]));
+  }
+
+  /** The same as it was a moment ago, for who can have changed nothing. */
+  recentCountsOf(videoIds: readonly string[]): Promise<Map<string, number>> {
+    return this.recent.getMany(videoIds);
   }
 
   /** Those of the videos that the user likes. */

@@ -91,9 +91,11 @@ export class VideosResolver {
   }
 
   @ResolveField(() => Channel, { description: 'Where it is published.' })
-  async channel(video: Video, _: unknown, { loaders }: OperationContext): Promise<Channel> {
+  async channel(video: Video, _: unknown, { actor, loaders }: OperationContext): Promise<Channel> {
     const channel = await loaders
-      .loader('channels and deleted ones', async (ids: readonly string[]) => this.channels.withDeletedByIds(ids))
+      .loader('channels and deleted ones', async (ids: readonly string[]) =>
+        actor ? this.channels.withDeletedByIds(ids) : this.channels.recentWithDeletedByIds(ids),
+      )
       .load(video.row.channelId);
     if (!channel) throw new Error(`Video ${video.row.id} has no channel.`);
     return Channel.of(channel);
@@ -102,7 +104,8 @@ export class VideosResolver {
   @ResolveField(() => Int, { description: 'How many like it.' })
   async likeCount({ row }: Video, _: unknown, context: OperationContext): Promise<number> {
     if (!(await this.videos.isVisible(row, context))) return 0;
-    const load = (ids: readonly string[]) => this.likes.countsOf(ids);
+    const load = (ids: readonly string[]) =>
+      context.actor ? this.likes.countsOf(ids) : this.likes.recentCountsOf(ids);
     return (await context.loaders.load('video likes', load, row.id)) ?? 0;
   }
 
@@ -127,9 +130,15 @@ export class ChannelVideosResolver {
   ) {}
 
   @ResolveField(() => Int, { complexity: 10, description: 'How many of its videos are public and play.' })
-  videoCount({ row }: Channel, _: unknown, { loaders }: OperationContext): MaybePromise<number> {
-    const load = (ids: readonly string[]) => this.videos.listedCounts(ids);
-    return following(loaders.load('video counts', load, row.id), (count) => count ?? 0);
+  videoCount({ row }: Channel, _: unknown, { loaders, actor }: OperationContext): MaybePromise<number> {
+    const role = this.channels.roleOfActor(actor, row.id, loaders);
+    return following(role, (known) => {
+      const isFresh = canEdit(actor, known);
+      const load = (ids: readonly string[]) =>
+        isFresh ? this.videos.listedCounts(ids) : this.videos.recentListedCounts(ids);
+      const name = isFresh ? 'video counts' : 'recent video counts';
+      return following(loaders.load(name, load, row.id), (count) => count ?? 0);
+    });
   }
 
   @ResolveField('videos', () => VideoConnection, {

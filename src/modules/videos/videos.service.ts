@@ -1,11 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import DataLoader from 'dataloader';
 import type { Actor } from '../../common/access/index.js';
+import { type Cache, Caches } from '../../common/cache/index.js';
 import { columnsOf, Database, type Sql, type Tx } from '../../common/database/index.js';
 import { NotFound } from '../../common/errors/index.js';
 import { Events, OnEvent } from '../../common/events/index.js';
 import {
   decodeCursor,
+  encodeCursor,
   following,
   type KeysetPage,
   type MaybePromise,
@@ -46,8 +48,22 @@ const UNLISTED = `v.listed_at IS NULL AND ${LISTED}
 const LISTED_AT_ONCE = 100;
 const DELETED_AT_ONCE = 50;
 
+/** The first page of a channel as most ask for it. */
+const FIRST_PAGE = 20;
+/** How old what others see may be, where a process did not hear that it changed. */
+const RECENT_MS = 2_000;
+
 const MAX_TITLE = 100;
 const MAX_DESCRIPTION = 5_000;
+
+/** Where a video stands in the list of its channel. */
+interface ListPlace {
+  id: string;
+  time: string;
+}
+
+/** The live topic that ticks when a video comes into the channel's list, or leaves it. */
+const listTopic = (channelId: string): string => `channel-videos:${channelId}`;
 
 /** The live topic that ticks when anything about the video changed. */
 export const videoTopic = (videoId: string): string => `video:${videoId}`;
@@ -56,6 +72,10 @@ export const videoTopic = (videoId: string): string => `video:${videoId}`;
 export class VideosService {
   /** What a `Video` is read from, on a video `v`. */
   readonly columns: string;
+  // As they were a moment ago, for whoever cannot change them.
+  private readonly recent: Cache<Video>;
+  private readonly recentPages: Cache<ListPlace[]>;
+  private readonly recentCounts: Cache<number>;
   /** One read for all who ask in one turn: thousands may, when who listens is asked for anew. */
   private readonly together = new DataLoader<string, Video | null>(
     async (ids) => {
@@ -71,8 +91,19 @@ export class VideosService {
     private readonly live: Live,
     private readonly liveEvents: LiveEvents,
     private readonly channels: ChannelsService,
+    caches: Caches,
   ) {
     this.columns = `${columnsOf(db, VideoEntity, 'v')}, now() AS "readAt"`;
+    const kept = { ttlMs: RECENT_MS, max: 10_000 };
+    this.recent = caches.of({ name: 'videos', topic: 'video', ...kept, load: (ids) => this.byIds(ids) });
+    this.recentPages = caches.of({
+      ...{ name: 'channel_pages', topic: 'channel-videos', ...kept, max: 2_000 },
+      load: async (ids) => new Map(await Promise.all(ids.map(async (id) => [id, await this.firstPlaces(id)] as const))),
+    });
+    this.recentCounts = caches.of({
+      ...{ name: 'video_counts', topic: 'channel-videos', ...kept },
+      load: (ids) => this.listedCounts(ids),
+    });
   }
 
   /** Deleted videos are not found. */
@@ -105,6 +136,10 @@ export class VideosService {
 
   /** The video if the actor may see it, else null. */
   async visible(id: string, actor: Actor | null): Promise<Video | null> {
+    if (!actor) {
+      const video = await this.recent.get(id);
+      return video && canWatch(video, null, null, video.readAt) ? video : null;
+    }
     const video = await this.together.load(id);
     if (!video || canWatch(video, null, null, video.readAt)) return video;
     const role = await this.roleIn(video, actor);
@@ -140,6 +175,7 @@ export class VideosService {
    * @param after cursor of the page before
    */
   async ofChannel(channelId: string, all: boolean, first: number, after?: string | null): Promise<KeysetPage<Video>> {
+    if (!all && !after && first <= FIRST_PAGE) return this.firstPage(channelId, first);
     const [time, id] = after ? decodeCursor(after, 'time', 'uuid') : [null, null];
     const rows = await this.db.query<Video & { time: string }>(
       `SELECT ${this.columns}, v.created_at::text AS time FROM video v
@@ -150,7 +186,30 @@ export class VideosService {
     return pageOf(rows, first, (row) => [row.time, row.id]);
   }
 
+  /** The first page of what others see. */
+  private async firstPage(channelId: string, first: number): Promise<KeysetPage<Video>> {
+    const places = (await this.recentPages.get(channelId)) ?? [];
+    const shown = places.slice(0, first);
+    const found = await this.recent.getMany(shown.map(({ id }) => id));
+    // Its row decides: a video that was hidden leaves the page before the page is read anew.
+    const rows = shown.flatMap(({ id, time }) => {
+      const row = found.get(id);
+      const isListed = row && row.visibility === 'PUBLIC' && canWatch(row, null, null, row.readAt);
+      return isListed ? [{ ...row, place: encodeCursor(time, id) }] : [];
+    });
+    return { rows, hasNextPage: places.length > first };
+  }
+
+  private firstPlaces(channelId: string): Promise<ListPlace[]> {
+    return this.db.query<ListPlace>(
+      `SELECT v.id, v.created_at::text AS time FROM video v WHERE ${listed(false)}
+       ORDER BY v.created_at DESC, v.id DESC LIMIT $2`,
+      [channelId, FIRST_PAGE + 1],
+    );
+  }
+
   async countOfChannel(channelId: string, all: boolean): Promise<number> {
+    if (!all) return (await this.recentCounts.get(channelId)) ?? 0;
     const [row] = await this.db.query<{ count: number }>(
       `SELECT count(*)::int AS count FROM video v WHERE ${listed(all)}`,
       [channelId],
@@ -166,6 +225,11 @@ export class VideosService {
       [channelIds],
     );
     return new Map(rows.map((row) => [row.id, row.count]));
+  }
+
+  /** The same as it was a moment ago, for whoever cannot change it. */
+  recentListedCounts(channelIds: readonly string[]): Promise<Map<string, number>> {
+    return this.recentCounts.getMany(channelIds);
   }
 
   /** Made with its upload session, in that one's transaction. @throws NotFound when the channel was deleted */
@@ -446,6 +510,8 @@ export class VideosService {
       [id],
     );
     if (row) await this.events.publish(tx, VideoPublished, { videoId: id, channelId: row.channelId });
+    // It may also have come back.
+    await this.listChanged(tx, id);
   }
 
   /** Those whose time has come by the clock alone, and those that a version before this one let into lists. */
@@ -461,7 +527,10 @@ export class VideosService {
         );
         for (const { videoId, channelId } of rows) {
           await this.events.publish(tx, VideoPublished, { videoId, channelId });
-          tx.afterCommit(() => this.live.tick(videoTopic(videoId)));
+          tx.afterCommit(() => {
+            this.live.tick(videoTopic(videoId));
+            this.live.tick(listTopic(channelId));
+          });
         }
         return rows.length === LISTED_AT_ONCE;
       });
@@ -477,6 +546,14 @@ export class VideosService {
   /** Whoever listens to what goes on about it is asked for anew. */
   private async hidden(tx: Tx, id: string): Promise<void> {
     await this.liveEvents.append(tx, accessTopic(id), {});
+    await this.listChanged(tx, id);
+  }
+
+  private async listChanged(tx: Tx, id: string): Promise<void> {
+    const [row] = await tx.query<{ channelId: string }>('SELECT channel_id AS "channelId" FROM video WHERE id = $1', [
+      id,
+    ]);
+    if (row) tx.afterCommit(() => this.live.tick(listTopic(row.channelId)));
   }
 
   private async roleIn(video: { channelId: string }, actor: Actor | null) {

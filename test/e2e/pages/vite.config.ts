@@ -22,6 +22,7 @@ export default defineConfig({
   plugins: [documented],
   resolve: {
     alias: {
+      '@sluice/client/react/discovery': here('../../../client/dist/browser/discovery.js'),
       '@sluice/client/react/people': here('../../../client/dist/browser/people.js'),
       '@sluice/client': here('../../../client/dist/browser'),
     },

@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useState } from 'react';
+import { channelPath, watchPath } from './cards.js';
 import { type Invitation, Invitations } from './invitations.js';
-import { DISPLAY_NAME, EMAIL, Form, messageOf, NEW_PASSWORD, Notice, PASSWORD, Page, show } from './page.js';
+import { DISPLAY_NAME, EMAIL, Form, messageOf, NEW_PASSWORD, Notice, PASSWORD, Page, Retry, show } from './page.js';
 import { Pictures } from './pictures.js';
 import { register, request, session, signIn, signOut } from './session.js';
 import { STATE_WORDS, type VideoState } from './video.js';
@@ -21,16 +22,17 @@ interface Viewer {
     }[];
   };
 }
-const VIEWER = `query Start {
+const VIEWER = `query Account {
   viewer { id displayName channelInvitations(first: 20) { nodes { id handle name viewerInvitation { role } } }
     channels(first: 20) { nodes { id handle name avatarUrl bannerUrl viewerCanManage
       videos(first: 10) { nodes { id title state } } } } }
 }`;
 
-function Start() {
+function Account() {
   const [viewer, setViewer] = useState<Viewer | null | undefined>(undefined);
   const [problem, setProblem] = useState<string | null>(null);
   const load = useCallback(async () => {
+    setProblem(null);
     try {
       const known = await session();
       setViewer(known ? (await request<{ viewer: Viewer | null }>(VIEWER)).viewer : null);
@@ -42,21 +44,9 @@ function Start() {
 
   return (
     <>
-      <h1>Video, from any link to every screen</h1>
-      <p className="lead">
-        Sluice takes uploads over bad links in chunks that survive a cut, processes them in parallel, and streams them
-        as HLS and DASH, all through one GraphQL API.
-      </p>
-      <ul className="facts">
-        <li>
-          <a href="/graphql">Try the API in GraphiQL</a>: the tabs hold an example for each step from signing up to
-          playing.
-        </li>
-        <li>
-          <a href="/upload">Upload a video</a>, or from a terminal: <code>npx sluice upload FILE</code>
-        </li>
-      </ul>
-      {problem && <p role="alert">{problem}</p>}
+      <h1>Your account</h1>
+      {viewer === undefined &&
+        (problem === null ? <p role="status">Loading …</p> : <Retry problem={problem} onRetry={() => void load()} />)}
       {viewer === null && <Doors onDone={load} />}
       {viewer && <Mine viewer={viewer} onChange={load} />}
     </>
@@ -99,20 +89,23 @@ function Mine(props: { viewer: Viewer; onChange: () => Promise<void> }) {
       {viewer.channels.nodes.length === 0 && (
         <Notice title="No channel yet">
           <p>
-            The second tab of <a href="/graphql">GraphiQL</a> opens one.
+            <a href="/upload">Open one</a> to publish videos.
           </p>
         </Notice>
       )}
       {viewer.channels.nodes.map((channel) => (
         <section key={channel.id} className="card" aria-label={channel.name}>
           <h2>
-            <bdi>{channel.name}</bdi> <small>@{channel.handle}</small>
+            <a className="by" href={channelPath(channel.handle)}>
+              <bdi>{channel.name}</bdi>
+            </a>{' '}
+            <small>@{channel.handle}</small>
           </h2>
           {channel.videos.nodes.length === 0 && <p>No videos yet.</p>}
           <ul className="videos">
             {channel.videos.nodes.map((video) => (
               <li key={video.id}>
-                <a href={`/watch/${encodeURIComponent(video.id)}`}>{video.title}</a>
+                <a href={watchPath(video.id)}>{video.title}</a>
                 <span className="state">{STATE_WORDS[video.state]}</span>
               </li>
             ))}
@@ -126,6 +119,6 @@ function Mine(props: { viewer: Viewer; onChange: () => Promise<void> }) {
 
 show(
   <Page>
-    <Start />
+    <Account />
   </Page>,
 );

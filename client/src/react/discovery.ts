@@ -1,0 +1,132 @@
+import { useEffect, useMemo, useSyncExternalStore } from 'react';
+import {
+  type Api,
+  ChannelSearchList,
+  type ChannelSearchView,
+  type Feed,
+  FeedList,
+  type FeedView,
+  SearchList,
+  type SearchView,
+  SuggestionList,
+  type VideoSearch,
+} from '../api/index.js';
+
+/** What is typed is asked for when the typing rests so long. */
+const REST_MS = 150;
+
+interface PagedOptions {
+  /** 20 unless given; 100 at most. */
+  pageSize?: number;
+}
+
+interface TypedOptions {
+  /** So long the typing has to rest before it is asked for, in milliseconds; 150 unless given. The first query does not wait. */
+  restMs?: number;
+}
+
+export interface UseSearchOptions extends VideoSearch, PagedOptions, TypedOptions {}
+
+export interface UseSearch extends SearchView {
+  /** The next page. */
+  loadMore(): Promise<void>;
+  /** Tries what failed once more, or now what waits. */
+  retry(): void;
+}
+
+/**
+ * Videos that are searched for, as somebody types: a newer query ends the one before it, and answers out of order are never shown.
+ * Nothing is asked for an empty query.
+ */
+export function useSearch(api: Api, options: UseSearchOptions): UseSearch {
+  const { query, filter, orderBy, pageSize, restMs = REST_MS } = options;
+  const list = useMemo(() => new SearchList(api, pageSize), [api, pageSize]);
+  // As text: a filter that says the same is the same.
+  const wanted = JSON.stringify({ query, filter, orderBy } satisfies VideoSearch);
+  useEffect(() => {
+    const search = JSON.parse(wanted) as VideoSearch;
+    const isFirst = list.read().state === 'idle';
+    return later(() => list.search(search), isFirst || search.query.trim() === '' ? 0 : restMs);
+  }, [list, wanted, restMs]);
+  useEffect(() => () => list.stop(), [list]);
+  const view = useSyncExternalStore(list.subscribe, list.read, list.read);
+  const { loadMore, retry } = list;
+  return { ...view, loadMore, retry };
+}
+
+export interface UseChannelSearchOptions extends PagedOptions, TypedOptions {
+  query: string;
+}
+
+export interface UseChannelSearch extends ChannelSearchView {
+  /** The next page. */
+  loadMore(): Promise<void>;
+  /** Tries what failed once more, or now what waits. */
+  retry(): void;
+}
+
+/** Channels that are searched for, as somebody types. */
+export function useChannelSearch(api: Api, options: UseChannelSearchOptions): UseChannelSearch {
+  const { query, pageSize, restMs = REST_MS } = options;
+  const list = useMemo(() => new ChannelSearchList(api, pageSize), [api, pageSize]);
+  useEffect(() => {
+    const isFirst = list.read().state === 'idle';
+    return later(() => list.search({ query }), isFirst || query.trim() === '' ? 0 : restMs);
+  }, [list, query, restMs]);
+  useEffect(() => () => list.stop(), [list]);
+  const view = useSyncExternalStore(list.subscribe, list.read, list.read);
+  const { loadMore, retry } = list;
+  return { ...view, loadMore, retry };
+}
+
+export interface UseSuggestionsOptions extends TypedOptions {
+  /** 8 unless given; 20 at most. */
+  first?: number;
+}
+
+/** What somebody may want to search for who has typed so far; none where there is no answer. */
+export function useSuggestions(api: Api, prefix: string, options: UseSuggestionsOptions = {}): readonly string[] {
+  const { first, restMs = REST_MS } = options;
+  const list = useMemo(() => new SuggestionList(api, first), [api, first]);
+  useEffect(() => later(() => void list.suggest(prefix), prefix.trim() === '' ? 0 : restMs), [list, prefix, restMs]);
+  useEffect(() => () => list.stop(), [list]);
+  return useSyncExternalStore(list.subscribe, list.read, list.read);
+}
+
+export interface UseFeed extends FeedView {
+  /** The next page. */
+  loadMore(): Promise<void>;
+  /** Tries what failed once more, or now what waits. */
+  retry(): void;
+  /** Looks what stands ahead by now; done by itself when somebody comes back to the page. It is offered as `newCount`. */
+  refresh(): Promise<void>;
+  /** Begins anew with what stood ahead. */
+  showNew(): void;
+}
+
+/** The videos of a feed, each once, by pages. What comes ahead of them is offered, and moves nothing. */
+export function useFeed(api: Api, feed: Feed, { pageSize }: PagedOptions = {}): UseFeed {
+  // As text: a feed that says the same is the same.
+  const which = JSON.stringify(feed);
+  const list = useMemo(() => new FeedList(api, JSON.parse(which) as Feed, pageSize), [api, which, pageSize]);
+  useEffect(() => {
+    const seen = () => {
+      if (document.visibilityState === 'visible') void list.refresh();
+    };
+    document.addEventListener('visibilitychange', seen);
+    list.start();
+    return () => {
+      document.removeEventListener('visibilitychange', seen);
+      list.stop();
+    };
+  }, [list]);
+  const view = useSyncExternalStore(list.subscribe, list.read, list.read);
+  const { loadMore, retry, refresh, showNew } = list;
+  return { ...view, loadMore, retry, refresh, showNew };
+}
+
+/** @returns how to call it off */
+function later(deed: () => void, ms: number): () => void {
+  const timer = setTimeout(deed, ms);
+  return () => clearTimeout(timer);
+}
