@@ -11,4 +11,4 @@ export {
 export { Failure, Video, VideoConnection, VideoVisibilityEnum } from './videos.graphql.js';
 export { VideosModule } from './videos.module.js';
 export { canEdit, canWatch, type VideoVisibility } from './videos.policy.js';
-export { LISTED, type Video as VideoRow, VideosService, videoTopic } from './videos.service.js';
+export { LISTED, listTopic, type Video as VideoRow, VideosService, videoTopic } from './videos.service.js';
