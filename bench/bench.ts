@@ -9,8 +9,9 @@ import { Place } from './place.js';
 import { measureRequests, requestsTable } from './requests.js';
 import { measureUploads, uploadsTable } from './uploads.js';
 import { measureVerdict, verdictTable } from './verdict.js';
+import { measureViews, viewsTable } from './views.js';
 
-const HELP = `npm run bench -- requests | delivery | uploads | early | pipeline | verdict | live | fanout [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
+const HELP = `npm run bench -- requests | delivery | uploads | early | pipeline | verdict | live | fanout | views [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
 
 requests   processor time and latency of the server for { __typename }, a list of 20 videos and commitChunks of 100 chunks,
            beside a bare Nest + Apollo + Fastify server with the same SQL and beside node:http + pg
@@ -26,6 +27,8 @@ live       subscribers of one channel on two replicas: processor time of a deliv
            beside bare graphql-ws servers; then cuts, a replica killed and Redis flushed: what is lost
 fanout     one video of a channel with many followers, as rows and as one for all: rows a second, first and last, and how long
            another channel's video waits meanwhile; plans and buffers of inbox, feed and followers at a tenth and at all of it
+views      a burst of views on ten videos, with the server killed in its midst: whether all are counted, how many a second, and rows
+           written for each, beside a row for each view
 
 --rounds   how often each is measured, in random order (default 7; of uploads and early 3, of pipeline 5, of live 20)
 --seconds  how long each time (default 2)
@@ -41,6 +44,7 @@ fanout     one video of a channel with many followers, as rows and as one for al
 --sockets  of live: how many (default 10000), …
 --faults   … and for how many seconds things break (default 30)
 --followers  of fanout: how many (default 1000000)
+--views    of views: how many (default 1000000)
 --json     one line of JSON with every round's figures
 
 commitChunks uses the disk store, or the S3 store that S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY and S3_SECRET_KEY name.
@@ -64,6 +68,7 @@ const { values, positionals } = parseArgs({
     sockets: { type: 'string', default: '10000' },
     faults: { type: 'string', default: '30' },
     followers: { type: 'string', default: '1000000' },
+    views: { type: 'string', default: '1000000' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -71,7 +76,7 @@ const { values, positionals } = parseArgs({
 const suite = positionals[0];
 if (
   values.help ||
-  !['requests', 'delivery', 'uploads', 'early', 'pipeline', 'verdict', 'live', 'fanout'].includes(suite ?? '')
+  !['requests', 'delivery', 'uploads', 'early', 'pipeline', 'verdict', 'live', 'fanout', 'views'].includes(suite ?? '')
 ) {
   process.stdout.write(HELP);
   process.exit(values.help ? 0 : 1);
@@ -121,7 +126,8 @@ try {
     report(await measureLive(place, { ...options, sockets, faults }), liveTable);
   } else if (suite === 'fanout') {
     report(await measureFanout(place, { followers: Number(values.followers) }), fanoutTable);
-  } else if (suite === 'requests') report(await measureRequests(place, options), requestsTable);
+  } else if (suite === 'views') report(await measureViews(place, { views: Number(values.views) }), viewsTable);
+  else if (suite === 'requests') report(await measureRequests(place, options), requestsTable);
   else report(await measureDelivery(place, options), deliveryTable);
 } finally {
   await place.close();
