@@ -11,6 +11,7 @@ import type { Operation } from './operation.js';
 const SCALARS = {
   ID: 'string',
   Bytes: 'number',
+  Count: 'number',
   Cursor: 'string',
   DateTime: 'string',
   Sha256: 'string',
