@@ -11,8 +11,12 @@ import { measureRequests, requestsTable } from './requests.js';
 import { measureSearch, searchTable } from './search.js';
 import { measureUploads, uploadsTable } from './uploads.js';
 import { measureVerdict, verdictTable } from './verdict.js';
+import { measureViews, viewsTable } from './views.js';
 
-const HELP = `npm run bench -- requests | delivery | uploads | early | pipeline | verdict | live | fanout | cache | search [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
+const SUITES = [
+  ...['requests', 'delivery', 'uploads', 'early', 'pipeline', 'verdict', 'live', 'fanout', 'views', 'cache', 'search'],
+];
+const HELP = `npm run bench -- ${SUITES.join(' | ')} [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
 
 requests   processor time and latency of the server for { __typename }, a list of 20 videos and commitChunks of 100 chunks,
            beside a bare Nest + Apollo + Fastify server with the same SQL and beside node:http + pg
@@ -28,6 +32,8 @@ live       subscribers of one channel on two replicas: processor time of a deliv
            beside bare graphql-ws servers; then cuts, a replica killed and Redis flushed: what is lost
 fanout     one video of a channel with many followers, as rows and as one for all: rows a second, first and last, and how long
            another channel's video waits meanwhile; plans and buffers of inbox, feed and followers at a tenth and at all of it
+views      a burst of views on ten videos, with the server killed in its midst: whether all are counted, how many a second, and rows
+           written for each, beside a row for each view
 
 cache      processor time of the server, PostgreSQL and Redis for what a crowd asks for that is not signed in, by the layers of the
            caches: none, in the process, in Redis, both
@@ -50,6 +56,7 @@ search     titles, titles with a typo and words of many titles, in a corpus with
 --without  of cache: names of caches, to measure each left out instead
 --followers  of fanout: how many (default 1000000)
 --videos   of search: how many (default 1000000)
+--views    of views: how many (default 1000000)
 --json     one line of JSON with every round's figures
 
 commitChunks uses the disk store, or the S3 store that S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY and S3_SECRET_KEY name.
@@ -75,17 +82,13 @@ const { values, positionals } = parseArgs({
     followers: { type: 'string', default: '1000000' },
     without: { type: 'string', default: '' },
     videos: { type: 'string', default: '1000000' },
+    views: { type: 'string', default: '1000000' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
 const suite = positionals[0];
-if (
-  values.help ||
-  !['requests', 'delivery', 'uploads', 'early', 'pipeline', 'verdict', 'live', 'fanout', 'cache', 'search'].includes(
-    suite ?? '',
-  )
-) {
+if (values.help || !SUITES.includes(suite ?? '')) {
   process.stdout.write(HELP);
   process.exit(values.help ? 0 : 1);
 }
@@ -140,6 +143,7 @@ try {
     report(await measureSearch(place, { ...options, videos: Number(values.videos) }), searchTable);
   else if (suite === 'cache')
     report(await measureCaches(place, { ...options, without: values.without.split(',').filter(Boolean) }), cachesTable);
+  else if (suite === 'views') report(await measureViews(place, { views: Number(values.views) }), viewsTable);
   else if (suite === 'requests') report(await measureRequests(place, options), requestsTable);
   else report(await measureDelivery(place, options), deliveryTable);
 } finally {

@@ -7,7 +7,7 @@ export function tellOfView(video: HTMLVideoElement, tell: () => Promise<void>): 
     if (!video.ended && playedSeconds(video) < VIEW_SECONDS) return;
     stop();
     // Whoever watches is not bothered with what became of it.
-    tell().catch(() => undefined);
+    tell().catch((error) => console.debug('Nobody heard of this view:', error));
   };
   const stop = () => {
     for (const name of EVENTS) video.removeEventListener(name, look);

@@ -46,10 +46,9 @@ for i = 4, #ARGV, 3 do
   outcomes[#outcomes + 1] = outcome
 end
 for bucket, count in pairs(added) do
-  local seen, size = prefix .. 'seen:' .. bucket, redis.call('SCARD', prefix .. 'seen:' .. bucket)
-  if size == count then
-    redis.call('EXPIREAT', seen, ends)
-  end
+  local seen = prefix .. 'seen:' .. bucket
+  local size = redis.call('SCARD', seen)
+  redis.call('EXPIREAT', seen, ends)
   redis.call('EXPIREAT', prefix .. 'from:' .. bucket, ends)
   local of = redis.call('GET', prefix .. 'era:' .. bucket)
   if not of then
