@@ -67,3 +67,16 @@ it('feeds and views', async () => {
   expect(text.split('\n').slice(0, 3).toSorted()).toEqual(['Bridges: 0 views', 'Locks: 1 views', 'Mills: 0 views']);
   expect(text).toMatch(/^Locks: 1 views\n[\s\S]*with Locks goes (Mills, Bridges|Bridges, Mills)\n$/);
 }, 120_000);
+
+it('a search, with a typo', async () => {
+  const channel = await channelOf(app, ada);
+  const videoId = globalId('Video', await videoIn(app, channel, ada, { visibility: 'PRIVATE' }));
+  const input = { videoId, title: 'The bridges of Leiden', tags: ['canals'], visibility: 'PUBLIC' };
+  expect(await ada.does('updateVideo', input)).toEqual({ userErrors: [] });
+  const text = await until(
+    () => said('search.mjs'),
+    (all) => all.includes('Leiden'),
+  );
+  expect(text).toContain('results for bridges\n');
+  expect(text).toContain('The <mark>bridges</mark> of Leiden\n');
+}, 120_000);
