@@ -81,6 +81,9 @@ const QUESTIONS: Record<string, string> = {
       OR EXISTS (SELECT FROM video_like WHERE video_id = v.id))
     UNION ALL SELECT id FROM channel c WHERE deleted_at < now() - interval '1 day'
       AND EXISTS (SELECT FROM channel_subscription WHERE channel_id = c.id)`,
+  'what a video is found by is kept a day after it went': `
+    SELECT id FROM video v WHERE deleted_at < now() - interval '1 day'
+      AND (EXISTS (SELECT FROM video_term WHERE video_id = v.id) OR EXISTS (SELECT FROM related_videos WHERE video_id = v.id))`,
   'something unfinished has no job': `
     SELECT id FROM upload_session u WHERE state = 'COMPLETING'
       AND NOT EXISTS (SELECT FROM job WHERE name = 'AssembleMaster' AND state <> 'DONE' AND payload->>'sessionId' = u.id::text)

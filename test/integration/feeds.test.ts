@@ -145,6 +145,18 @@ describe.each(LISTS)('%s', (list) => {
   });
 });
 
+it("a follower's feed has nothing of a deleted channel, whose videos' turn has not come yet", async () => {
+  const channel = await channelOf(app, ada);
+  const eve = await person(app);
+  await eve.does('subscribeToChannel', { channelId: globalId('Channel', channel) });
+  const [film] = await films(channel, 1);
+  const feed = async () =>
+    (await eve.ask('{ viewer { subscriptionFeed { nodes { id } } } }')).viewer.subscriptionFeed.nodes;
+  expect(await feed()).toEqual([{ id: globalId('Video', film as string) }]);
+  await ada.does('deleteChannel', { channelId: globalId('Channel', channel) });
+  expect(await feed()).toEqual([]);
+});
+
 it('pages are complete and without repeats while videos come, go, and are watched', async () => {
   process.stderr.write(`feeds: SEED=${SEED}\n`);
   const [feeds, trending] = [app.get(FeedsService), app.get(TrendingService)];
