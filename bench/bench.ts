@@ -3,14 +3,16 @@ import { parseArgs } from 'node:util';
 import { deliveryTable, measureDelivery } from './delivery.js';
 import { earlyTable, measureEarly } from './early.js';
 import { fanoutTable, measureFanout } from './fanout.js';
+import { hostileTable, measureHostile } from './hostile.js';
 import { liveTable, measureLive } from './live.js';
+import { loginsTable, measureLogins } from './logins.js';
 import { measurePipeline, pipelineTable } from './pipeline.js';
 import { Place } from './place.js';
 import { measureRequests, requestsTable } from './requests.js';
 import { measureUploads, uploadsTable } from './uploads.js';
 import { measureVerdict, verdictTable } from './verdict.js';
 
-const HELP = `npm run bench -- requests | delivery | uploads | early | pipeline | verdict | live | fanout [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
+const HELP = `npm run bench -- requests | delivery | uploads | early | pipeline | verdict | live | fanout | hostile | logins [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
 
 requests   processor time and latency of the server for { __typename }, a list of 20 videos and commitChunks of 100 chunks,
            beside a bare Nest + Apollo + Fastify server with the same SQL and beside node:http + pg
@@ -26,8 +28,12 @@ live       subscribers of one channel on two replicas: processor time of a deliv
            beside bare graphql-ws servers; then cuts, a replica killed and Redis flushed: what is lost
 fanout     one video of a channel with many followers, as rows and as one for all: rows a second, first and last, and how long
            another channel's video waits meanwhile; plans and buffers of inbox, feed and followers at a tenth and at all of it
+hostile    processor time of the server to refuse each of the hostile documents of the tests, over HTTP, WebSocket and SSE,
+           beside what graphql-js needs for them without limits
+logins     how many passwords are looked at of 5,000 that are guessed by aliases, sockets and addresses, and whether the time of the
+           answer tells that there is an account
 
---rounds   how often each is measured, in random order (default 7; of uploads and early 3, of pipeline 5, of live 20)
+--rounds   how often each is measured, in random order (default 7; of uploads, early and hostile 3, of pipeline 5, of live 20)
 --seconds  how long each time (default 2)
 --only     only operations whose name has this text
 --at       how many requests at once (default 1,16)
@@ -41,6 +47,8 @@ fanout     one video of a channel with many followers, as rows and as one for al
 --sockets  of live: how many (default 10000), …
 --faults   … and for how many seconds things break (default 30)
 --followers  of fanout: how many (default 1000000)
+--guesses  of logins: how many (default 5000), …
+--pairs    … and how many of a known and of an unknown account are timed (default 500)
 --json     one line of JSON with every round's figures
 
 commitChunks uses the disk store, or the S3 store that S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY and S3_SECRET_KEY name.
@@ -64,6 +72,8 @@ const { values, positionals } = parseArgs({
     sockets: { type: 'string', default: '10000' },
     faults: { type: 'string', default: '30' },
     followers: { type: 'string', default: '1000000' },
+    guesses: { type: 'string', default: '5000' },
+    pairs: { type: 'string', default: '500' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -71,7 +81,10 @@ const { values, positionals } = parseArgs({
 const suite = positionals[0];
 if (
   values.help ||
-  !['requests', 'delivery', 'uploads', 'early', 'pipeline', 'verdict', 'live', 'fanout'].includes(suite ?? '')
+  ![
+    ...['requests', 'delivery', 'uploads', 'early', 'pipeline', 'verdict', 'live', 'fanout'],
+    ...['hostile', 'logins'],
+  ].includes(suite ?? '')
 ) {
   process.stdout.write(HELP);
   process.exit(values.help ? 0 : 1);
@@ -79,7 +92,7 @@ if (
 
 const options = {
   rounds: Number(
-    values.rounds ?? ({ uploads: 3, early: 3, pipeline: 5, live: 20 } as Record<string, number>)[suite ?? ''] ?? 7,
+    values.rounds ?? ({ uploads: 3, early: 3, hostile: 3, pipeline: 5, live: 20 } as Record<string, number>)[suite ?? ''] ?? 7,
   ),
   seconds: Number(values.seconds),
   only: values.only,
@@ -121,6 +134,9 @@ try {
     report(await measureLive(place, { ...options, sockets, faults }), liveTable);
   } else if (suite === 'fanout') {
     report(await measureFanout(place, { followers: Number(values.followers) }), fanoutTable);
+  } else if (suite === 'hostile') report(await measureHostile(place, options), hostileTable);
+  else if (suite === 'logins') {
+    report(await measureLogins(place, { guesses: Number(values.guesses), pairs: Number(values.pairs) }), loginsTable);
   } else if (suite === 'requests') report(await measureRequests(place, options), requestsTable);
   else report(await measureDelivery(place, options), deliveryTable);
 } finally {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable, Module } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { Int, Query, Resolver, Subscription } from '@nestjs/graphql';
+import { Extensions, Int, Query, Resolver, Subscription } from '@nestjs/graphql';
 import type { FastifyInstance, RouteOptions } from 'fastify';
 import type { Redis } from 'ioredis';
 import { Public } from '../../src/common/access/index.js';
@@ -23,6 +23,7 @@ class Dear {
   }
 
   @Public()
+  @Extensions({ complexity: 4_000 })
   @Subscription(() => Int, { resolve: (value) => value })
   async *dearly(): AsyncGenerator<number> {
     yield ++ran;
@@ -125,10 +126,10 @@ it('refuses on every transport what goes beyond it, and runs nothing of it', asy
     stream.close();
   }
   client.subscribe('2', STATE);
-  expect(await client.next()).toMatchObject({ payload: { data: { rateLimit: { remaining: OF_USER - 23 } } } });
+  expect(await client.next()).toMatchObject({ payload: { data: { rateLimit: { remaining: OF_USER - 80_003 } } } });
   expect((await client.next())?.type).toBe('complete');
-  expect(await admitted(edge, bearer(token), 35)).toBe(29);
-  expect(ran - before).toBe(49);
+  expect(await admitted(edge, bearer(token), 10)).toBe(9);
+  expect(ran - before).toBe(29);
 
   const refusal = { code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) };
   const answer = await ask(edge, { query: '{ dear }' }, bearer(token));
@@ -142,7 +143,7 @@ it('refuses on every transport what goes beyond it, and runs nothing of it', asy
   const stream = await openStream(edge.url, 'subscription { dearly }', { token });
   expect((await stream.next())?.data).toMatchObject({ errors: [{ extensions: refusal }] });
   stream.close();
-  expect(ran - before).toBe(49);
+  expect(ran - before).toBe(29);
   // It is the user's, whatever the address; and nobody else's.
   expect(await admitted(edge, { ...bearer(token), ...from('203.0.113.7') }, 1)).toBe(0);
   expect(await admitted(edge, bearer(edge.sessions.signIn('zoe')), 1)).toBe(1);
@@ -160,6 +161,7 @@ it('knows those who are not signed in by their address, of IPv6 by its first hal
 it('looks at nothing of what comes from somebody who is known to have nothing left', async () => {
   const edge = await start();
   const there = from('192.0.2.99');
+  // The first refusal takes nothing, since nothing is left.
   expect(await admitted(edge, there, 76)).toBe(75);
   const answer = await ask(edge, { query: 'no GraphQL at all' }, there);
   expect(answer.status).toBe(429);

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { addressBlock } from '../http/index.js';
 import { type RateLimit, RateLimits } from '../rate-limits/index.js';
+import { REFUSED_COST } from './limits.js';
 import type { OperationContext, Spent } from './operation-context.js';
 
 /** A point is some 50 µs of the server's time (docs/decisions/0034-budgets.md). */
@@ -26,6 +27,6 @@ export class Budgets {
 
   /** @throws TooOften */
   async spend(caller: Pick<OperationContext, 'actor' | 'ip'>, cost: number): Promise<Spent> {
-    return { ...(await this.limits.draw(...payerOf(caller), cost)), cost };
+    return { ...(await this.limits.draw(...payerOf(caller), cost, REFUSED_COST)), cost };
   }
 }
