@@ -107,6 +107,7 @@ const TABLE: Record<string, Row> = {
     select: '{ nodes { id } }',
     expect: administrators,
   },
+  'Query.rateLimit': { args: () => ({}), select: '{ cost }', expect: everybody('ok') },
   'Query.pushPublicKey': { args: () => ({}), select: '', expect: signedIn('ok') },
   'Query.processingQueue': { args: () => ({}), select: '{ waiting }', expect: administrators },
 

@@ -11,7 +11,7 @@ export interface ApiOptions {
 
 interface Answer<Data> {
   data?: Data | null;
-  errors?: readonly { message: string; extensions?: { code?: string } }[];
+  errors?: readonly { message: string; extensions?: { code?: string; retryAfterMs?: number } }[];
 }
 
 /** In browsers; Node names an endpoint. */
@@ -48,7 +48,8 @@ export class Api {
         refused = token;
         continue;
       }
-      throw new ApiError(code, error?.message ?? 'The server answered nothing.');
+      const message = error?.message ?? 'The server answered nothing.';
+      throw new ApiError(code, message, null, error?.extensions?.retryAfterMs ?? null);
     }
   }
 

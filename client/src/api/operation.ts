@@ -11,6 +11,8 @@ export class ApiError extends Error {
     message: string,
     /** Path of the input that is wrong, where the server named one. */
     readonly field: readonly string[] | null = null,
+    /** Of RATE_LIMITED: the same is refused until then. */
+    readonly retryAfterMs: number | null = null,
   ) {
     super(message);
   }
