@@ -92,7 +92,9 @@ if (
 
 const options = {
   rounds: Number(
-    values.rounds ?? ({ uploads: 3, early: 3, hostile: 3, pipeline: 5, live: 20 } as Record<string, number>)[suite ?? ''] ?? 7,
+    values.rounds ??
+      ({ uploads: 3, early: 3, hostile: 3, pipeline: 5, live: 20 } as Record<string, number>)[suite ?? ''] ??
+      7,
   ),
   seconds: Number(values.seconds),
   only: values.only,

@@ -80,7 +80,8 @@ async function sender(url: string, transport: Transport): Promise<(body: string)
 }
 
 async function post(url: string, transport: Transport, body: string): Promise<string> {
-  const [path, accept] = transport === 'SSE' ? ['/graphql/stream', 'text/event-stream'] : ['/graphql', 'application/json'];
+  const [path, accept] =
+    transport === 'SSE' ? ['/graphql/stream', 'text/event-stream'] : ['/graphql', 'application/json'];
   const headers = { 'content-type': 'application/json', accept };
   const response = await fetch(`${url}${path}`, { method: 'POST', headers, body });
   const text = await response.text();

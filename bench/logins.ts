@@ -45,10 +45,19 @@ export async function measureLogins(
   const target = account();
   const few = Array.from({ length: 10 }, account);
   const attacks: [name: string, guesses: Guess[]][] = [
-    ['one account, by aliases, from many addresses', fill(share, (n) => ({ account: target, address: address(Math.floor(n / ALIASES)) }))],
+    [
+      'one account, by aliases, from many addresses',
+      fill(share, (n) => ({ account: target, address: address(Math.floor(n / ALIASES)) })),
+    ],
     ['many accounts, from one address', fill(share, () => ({ account: account(), address: '203.0.113.1' }))],
-    ['many accounts, from one /64', fill(share, (n) => ({ account: account(), address: `2001:db8:1:2::${(n + 1).toString(16)}` }))],
-    ['ten accounts, from many addresses', fill(share, (n) => ({ account: few[n % 10] as string, address: address(100_000 + Math.floor(n / ALIASES)) }))],
+    [
+      'many accounts, from one /64',
+      fill(share, (n) => ({ account: account(), address: `2001:db8:1:2::${(n + 1).toString(16)}` })),
+    ],
+    [
+      'ten accounts, from many addresses',
+      fill(share, (n) => ({ account: few[n % 10] as string, address: address(100_000 + Math.floor(n / ALIASES)) })),
+    ],
   ];
   const measured: Attack[] = [];
   for (const [name, all] of attacks) {
@@ -56,7 +65,16 @@ export async function measureLogins(
     process.stderr.write(`${name}: done\n`);
   }
   const left = guesses - 4 * share;
-  measured.push(tallied('over a socket', left, await overSocket(server.url, fill(left, () => ({ account: account(), address: '' })))));
+  measured.push(
+    tallied(
+      'over a socket',
+      left,
+      await overSocket(
+        server.url,
+        fill(left, () => ({ account: account(), address: '' })),
+      ),
+    ),
+  );
   return { attacks: measured, ...(await timed(place, server.url, pairs)) };
 }
 
@@ -79,7 +97,9 @@ async function ask(url: string, guesses: readonly Guess[]): Promise<string> {
 /** Five aliases in a request, sixteen requests at once. */
 async function attack(url: string, guesses: readonly Guess[]): Promise<Guess[]> {
   const compared: Guess[] = [];
-  const requests = fill(Math.ceil(guesses.length / ALIASES), (n) => guesses.slice(n * ALIASES, (n + 1) * ALIASES)).values();
+  const requests = fill(Math.ceil(guesses.length / ALIASES), (n) =>
+    guesses.slice(n * ALIASES, (n + 1) * ALIASES),
+  ).values();
   const work = async () => {
     for (const request of requests) {
       const text = await ask(url, request);
@@ -151,7 +171,10 @@ async function timed(place: Place, url: string, pairs: number): Promise<Pick<Log
     ] as const;
     for (const [times, all] of Math.random() < 0.5 ? sides : sides.toReversed()) {
       // To warm up: nobody's.
-      const guess = { account: n < 0 ? account() : (all[index] as string), address: address(200_000 + Math.max(n, -n) + (n < 0 ? 100_000 : 0)) };
+      const guess = {
+        account: n < 0 ? account() : (all[index] as string),
+        address: address(200_000 + Math.max(n, -n) + (n < 0 ? 100_000 : 0)),
+      };
       const began = performance.now();
       const text = await ask(url, [guess]);
       const took = performance.now() - began;
@@ -178,7 +201,10 @@ export function loginsTable({ attacks, known, unknown }: LoginsMeasured): string
     '',
     `${attacks.reduce((sum, one) => sum + one.guesses, 0)} guesses; ${OF_ACCOUNT} of an account and ${OF_ADDRESS} of an address are looked at in 15 minutes: ${held ? 'held' : 'BROKEN'}.`,
     '',
-    table(['address of the account', 'guesses', 'p25 ms', 'median ms', 'p75 ms'], [of('known', known), of('unknown', unknown)]),
+    table(
+      ['address of the account', 'guesses', 'p25 ms', 'median ms', 'p75 ms'],
+      [of('known', known), of('unknown', unknown)],
+    ),
     '',
     `The medians differ by ${(difference * 100).toFixed(2)} %; the goal of ${GOAL * 100} % is ${difference <= GOAL ? 'met' : 'MISSED'}.`,
   ].join('\n');

@@ -52,7 +52,8 @@ async function answer({ query, variables, operationName }: Request): Promise<Exe
     operationName,
     fieldResolver: resolve,
     // Comments can be nested in each other: that is what a hostile document asks of `node`.
-    typeResolver: (_value, _context, _info, abstract) => (abstract.name === 'Node' ? 'Comment' : schema.getPossibleTypes(abstract)[0]?.name),
+    typeResolver: (_value, _context, _info, abstract) =>
+      abstract.name === 'Node' ? 'Comment' : schema.getPossibleTypes(abstract)[0]?.name,
   });
 }
 

@@ -171,7 +171,12 @@ it('is one budget for all processes, but for parcels that they have taken', asyn
   const [one, other] = [await start(sharedRedisUrl()), await start(sharedRedisUrl())];
   // Until then each counts alone.
   const redisOf = ({ app }: EdgeApp) => (app.get(RateLimits, { strict: false }) as unknown as { redis: Redis }).redis;
-  for (const edge of [one, other]) await until(async () => redisOf(edge).status, (status) => status === 'ready', 10);
+  for (const edge of [one, other])
+    await until(
+      async () => redisOf(edge).status,
+      (status) => status === 'ready',
+      10,
+    );
   const tokens = [one, other].map((edge) => bearer(edge.sessions.signIn('kim')));
   let count = 0;
   for (let k = 0; k < 20; k++) {

@@ -114,10 +114,7 @@ export class RateLimits implements OnApplicationShutdown {
         this.refuse(limit, limiter, purse);
       }
       // Whoever asks meanwhile waits for the same parcel, in the order of asking.
-      const wanted = Math.max(
-        Math.min(limit.parcel ?? 1, Math.ceil(limiter.points / 10)),
-        points - (purse?.left ?? 0),
-      );
+      const wanted = Math.max(Math.min(limit.parcel ?? 1, Math.ceil(limiter.points / 10)), points - (purse?.left ?? 0));
       await purses.fill(key, () => parcelOf(limiter, key, wanted));
     }
   }
