@@ -109,6 +109,7 @@ const TABLE: Record<string, Row> = {
   },
   'Query.newest': { args: () => ({}), select: '{ nodes { id } }', expect: everybody('ok') },
   'Query.trending': { args: () => ({}), select: '{ nodes { id } }', expect: everybody('ok') },
+  'Query.rateLimit': { args: () => ({}), select: '{ cost }', expect: everybody('ok') },
   'Query.pushPublicKey': { args: () => ({}), select: '', expect: signedIn('ok') },
   'Query.processingQueue': { args: () => ({}), select: '{ waiting }', expect: administrators },
 

@@ -84,8 +84,9 @@ const budgeted = (operations: Operations): ApolloServerPlugin<OperationContext> 
       });
     },
     // Also of what could not be read. The answer stays: whoever has nothing left then is told the next time.
-    async didEncounterErrors({ contextValue }) {
-      if (!contextValue.spent) await pay(operations, contextValue, REFUSED_COST).catch(() => undefined);
+    async didEncounterErrors({ contextValue, errors: [error] }) {
+      const isPaid = contextValue.spent || error?.originalError instanceof TooOften;
+      if (!isPaid) await pay(operations, contextValue, REFUSED_COST).catch(() => undefined);
     },
   }),
 });
