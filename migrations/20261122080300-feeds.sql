@@ -19,3 +19,24 @@ CREATE TABLE trending (
   video_id uuid NOT NULL,
   PRIMARY KEY (generation, rank)
 );
+
+-- What listed videos are about: their tags, and words of their titles. By term the best first, so that a term which stands in a
+-- million of them is read no further than one which stands in fifty.
+CREATE TABLE video_term (
+  video_id uuid NOT NULL CONSTRAINT fk_video_term_video REFERENCES video,
+  term text NOT NULL,
+  score int NOT NULL,                                -- grows with the views and with the day of publication
+  PRIMARY KEY (video_id, term)
+);
+CREATE INDEX ix_video_term ON video_term (term, score DESC, video_id);
+-- Those that are listed by now are read by a job.
+INSERT INTO job (name, queue, payload)
+SELECT 'MakeVideoTerms', 'default', '{"after": "00000000-0000-0000-0000-000000000000"}' WHERE EXISTS (SELECT FROM video WHERE listed_at IS NOT NULL);
+
+-- What goes with a video, as it was chosen when somebody asked for it.
+CREATE TABLE related_videos (
+  video_id uuid PRIMARY KEY CONSTRAINT fk_related_videos_video REFERENCES video,
+  made_at timestamptz NOT NULL DEFAULT now(),
+  ids uuid[] NOT NULL
+);
+CREATE INDEX ix_related_videos_made ON related_videos (made_at);

@@ -1,6 +1,6 @@
 import { codegen } from '@graphql-codegen/core';
 import * as typescriptOperations from '@graphql-codegen/typescript-operations';
-import { Kind, parse, print, visit } from 'graphql';
+import { Kind, parse, print, stripIgnoredCharacters, visit } from 'graphql';
 
 const HEAD = `// Made from operations.graphql and schema.graphql by \`npm run operations\`: not to be edited.
 import type { Operation } from './operation.js';
@@ -35,16 +35,17 @@ const documents = {
       });
       return found;
     };
-    return document.definitions
+    const text = (definition) => JSON.stringify(stripIgnoredCharacters(print(definition)));
+    const texts = [...fragments].map(([name, fragment]) => `const ${name} = ${text(fragment)};`);
+    const operations = document.definitions
       .filter(({ kind }) => kind === Kind.OPERATION_DEFINITION)
       .map((operation) => {
         const name = operation.name.value;
         const type = `${name}${operation.operation.charAt(0).toUpperCase()}${operation.operation.slice(1)}`;
-        const parts = [operation, ...[...used(operation)].map((fragment) => fragments.get(fragment))];
-        const text = parts.map((part) => print(part).replace(/\s+/g, ' ')).join(' ');
-        return `export const ${name} = ${JSON.stringify(text)} as Operation<${type}, ${type}Variables>;`;
-      })
-      .join('\n');
+        const whole = [text(operation), ...used(operation)].join(' + ');
+        return `export const ${name} = (${whole}) as Operation<${type}, ${type}Variables>;`;
+      });
+    return [...texts, ...operations].join('\n');
   },
 };
 

@@ -12,7 +12,7 @@ import { documentedExamples } from './documented-examples.js';
 const ROOT = join(import.meta.dirname, '../..');
 
 export interface UploadPages {
-  /** `/NAME` is the page of `pages/NAME.js`, `/documented-NAME` that of an example of docs/uploads.md or docs/people.md. */
+  /** `/NAME` is the page of `pages/NAME.js`, `/documented-NAME` that of an example of docs/uploads.md, people.md or discovery.md. */
   readonly url: string;
   /** What stands for itself in examples, and what for. */
   values: Record<string, string>;

@@ -326,18 +326,18 @@ describe('changes', () => {
   it('are found within two seconds', async () => {
     const id = await videoIn(app, channel, ada);
     const took: number[] = [];
-    const after = async (input: object, query: string, count: number) => {
+    const changes = async (input: object, query: string, count: number) => {
       await change(ada, id, input);
       took.push(await current(query, count));
     };
-    await after({ title: 'Pademelon' }, 'pademelon', 1);
-    await after({ title: 'Potoroo' }, 'potoroo', 1);
+    await changes({ title: 'Pademelon' }, 'pademelon', 1);
+    await changes({ title: 'Potoroo' }, 'potoroo', 1);
     expect(await titles('pademelon')).toEqual([]);
-    await after({ tags: ['macropod'] }, 'macropod', 1);
-    await after({ description: 'Of Tasmania' }, 'tasmania', 1);
-    await after({ visibility: 'PRIVATE' }, 'potoroo', 0);
-    await after({ visibility: 'PUBLIC' }, 'potoroo', 1);
-    await after({ publishAt: new Date(Date.now() + 700).toISOString() }, 'potoroo', 0);
+    await changes({ tags: ['macropod'] }, 'macropod', 1);
+    await changes({ description: 'Of Tasmania' }, 'tasmania', 1);
+    await changes({ visibility: 'PRIVATE' }, 'potoroo', 0);
+    await changes({ visibility: 'PUBLIC' }, 'potoroo', 1);
+    await changes({ publishAt: new Date(Date.now() + 700).toISOString() }, 'potoroo', 0);
     await current('potoroo', 1);
     await ada.does('deleteVideo', { videoId: globalId('Video', id) });
     took.push(await current('potoroo', 0));

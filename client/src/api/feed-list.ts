@@ -9,7 +9,7 @@ import {
   TrendingVideos,
   type VideoTileFragment,
 } from './operations.js';
-import { type Page, PagedList, type PagedView } from './paged-list.js';
+import { NOTHING, type Page, PagedList, type PagedView } from './paged-list.js';
 
 /** Which videos: of everybody, of the channels that one follows, of a channel (its id or handle), or like a video (its id). */
 export type Feed =
@@ -25,14 +25,6 @@ export interface FeedView extends PagedView {
   readonly newCount: number;
 }
 
-const NOTHING: FeedView = {
-  state: 'loading',
-  videos: [],
-  newCount: 0,
-  hasMore: false,
-  isLoadingMore: false,
-  error: null,
-};
 /** Ids are longer. */
 const LONGEST_HANDLE = 30;
 
@@ -45,7 +37,7 @@ export class FeedList extends PagedList<FeedView, VideoTileFragment> {
     private readonly feed: Feed,
     pageSize = 20,
   ) {
-    super(NOTHING, 'videos', pageSize);
+    super({ ...NOTHING, state: 'loading', videos: [], newCount: 0 }, 'videos', pageSize);
   }
 
   /** Looks what stands ahead by now, and tells it as `newCount`. What cannot be read is left to the next time. */

@@ -18,14 +18,11 @@ const ESCAPES: Readonly<Record<string, string>> = {
  * `&quot;` and `&#39;` are escapes.
  */
 export function highlightParts(highlight: string): readonly TextPart[] {
-  const parts: TextPart[] = [];
-  let marked = false;
-  for (const piece of highlight.split(/(<\/?mark>)/)) {
-    if (piece === '<mark>') marked = true;
-    else if (piece === '</mark>') marked = false;
-    else if (piece !== '') parts.push({ text: unescaped(piece), marked });
-  }
-  return parts;
+  // Every other piece is what stood before `mark>`: nothing, or a slash.
+  return highlight.split(/<(\/?)mark>/).flatMap((piece, n, pieces) => {
+    if (n % 2 === 1 || piece === '') return [];
+    return [{ text: unescaped(piece), marked: pieces[n - 1] === '' }];
+  });
 }
 
 /** In one pass: `&amp;lt;` is the text `&lt;`. */

@@ -24,6 +24,8 @@ export interface Page<View, Item> {
   readonly besides?: Partial<View>;
 }
 
+/** @internal */
+export const NOTHING: PagedView = { state: 'idle', hasMore: false, isLoadingMore: false, error: null };
 const RETRY_MS = 2_000;
 const LONGEST_RETRY_MS = 30_000;
 /** More than the server gives at once. */
@@ -31,14 +33,13 @@ const MOST_A_PAGE = 100;
 /** So often places end while one page is turned; then it is no accident. */
 const MOST_EXPIRED = 3;
 /** What another try may change. */
-const PASSING = new Set(['OFFLINE', 'RATE_LIMITED', 'INTERNAL']);
+const PASSING = ['OFFLINE', 'RATE_LIMITED', 'INTERNAL'];
 
 /**
  * A list of which pages are read, and nothing is told. Whatever begins it anew ends all that was asked for, and an answer that
  * comes all the same is dropped.
  */
 export abstract class PagedList<View extends PagedView, Item extends { readonly id: string }> extends Shown<View> {
-  /** Ends all that was asked for. */
   private run = new AbortController();
   private next: Promise<void> | null = null;
   /** Its first page is there. */
@@ -63,12 +64,11 @@ export abstract class PagedList<View extends PagedView, Item extends { readonly 
 
   /** Begins to read; what was read before it was stopped stays. */
   start(): void {
-    if (this.isRead) this.newRun();
-    else this.begin();
+    if (!this.isRead) this.begin();
   }
 
   stop(): void {
-    this.newRun().abort();
+    this.newRun();
     this.show({ isLoadingMore: false, ...(this.isRead && { state: 'ready' }) } as Partial<View>);
   }
 
@@ -121,18 +121,18 @@ export abstract class PagedList<View extends PagedView, Item extends { readonly 
     this.tell();
   }
 
-  private newRun(): AbortController {
+  /** Ends all that was asked for. */
+  private newRun(): void {
     this.run.abort();
     this.run = new AbortController();
     this.next = null;
-    return this.run;
   }
 
   private forget(state: PagedView['state']): void {
     this.newRun();
     this.isRead = false;
     this.after = null;
-    this.show({ state, hasMore: false, isLoadingMore: false, error: null } as Partial<View>);
+    this.show({ ...NOTHING, state } as Partial<View>);
   }
 
   private async goOn(): Promise<void> {
@@ -156,7 +156,7 @@ export abstract class PagedList<View extends PagedView, Item extends { readonly 
         // A ranking of long ago is no more: what follows what is shown is found from the beginning.
         if (code === 'CURSOR_EXPIRED' && expired++ < MOST_EXPIRED) this.after = null;
         else {
-          const isPassing = !(error instanceof ApiError) || PASSING.has(code);
+          const isPassing = !(error instanceof ApiError) || PASSING.includes(code);
           const state = isPassing ? 'waiting' : 'failed';
           this.showItems(this.items, { state, isLoadingMore: isPassing && this.isRead, error } as Partial<View>);
           if (!isPassing) return;

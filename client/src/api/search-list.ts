@@ -7,7 +7,7 @@ import {
   type SearchVideosQueryVariables,
   type VideoTileFragment,
 } from './operations.js';
-import { PagedList, type PagedView } from './paged-list.js';
+import { NOTHING, PagedList, type PagedView } from './paged-list.js';
 
 /** What is searched for. */
 export type VideoSearch = Pick<SearchVideosQueryVariables, 'query' | 'filter' | 'orderBy'>;
@@ -41,7 +41,6 @@ export interface ChannelSearchView extends PagedView {
   readonly channels: readonly ChannelCardFragment[];
 }
 
-const NOTHING = { state: 'idle', query: '', hasMore: false, isLoadingMore: false, error: null } as const;
 const NO_ANSWER = { totalCount: null, correctedQuery: null };
 
 /** Each search ends the one before it: its answer is not waited for, nor shown. */
@@ -71,7 +70,7 @@ export class SearchList extends QueryList<SearchView, SearchResult, VideoSearch>
     private readonly api: Api,
     pageSize = 20,
   ) {
-    super({ ...NOTHING, ...NO_ANSWER, results: [] }, 'results', pageSize);
+    super({ ...NOTHING, ...NO_ANSWER, query: '', results: [] }, 'results', pageSize);
   }
 
   protected async ask(first: number, after: string | null, signal: AbortSignal) {
@@ -87,7 +86,7 @@ export class ChannelSearchList extends QueryList<ChannelSearchView, ChannelCardF
     private readonly api: Api,
     pageSize = 20,
   ) {
-    super({ ...NOTHING, channels: [] }, 'channels', pageSize);
+    super({ ...NOTHING, query: '', channels: [] }, 'channels', pageSize);
   }
 
   protected async ask(first: number, after: string | null, signal: AbortSignal) {
@@ -95,11 +94,6 @@ export class ChannelSearchList extends QueryList<ChannelSearchView, ChannelCardF
   }
 }
 
-function resultOf(video: VideoTileFragment, [title, excerpt]: readonly string[]): SearchResult {
-  return {
-    id: video.id,
-    video,
-    title: title ? highlightParts(title) : [{ text: video.title, marked: false }],
-    excerpt: excerpt ? highlightParts(excerpt) : null,
-  };
+function resultOf(video: VideoTileFragment, [title = '', excerpt]: readonly string[]): SearchResult {
+  return { id: video.id, video, title: highlightParts(title), excerpt: excerpt ? highlightParts(excerpt) : null };
 }

@@ -22,8 +22,16 @@ export class SuggestionList extends Shown<readonly string[]> {
   readonly suggest = async (prefix: string): Promise<void> => {
     this.stop();
     const { signal } = this.run;
-    const isAsked = prefix.trim() !== '' && performance.now() >= this.quietUntil;
-    const found = isAsked ? await this.asked(prefix, signal) : NONE;
+    let found = NONE;
+    try {
+      if (prefix.trim() !== '' && performance.now() >= this.quietUntil) {
+        const variables = { prefix, first: this.first };
+        found = (await this.api.request(SearchSuggestions, variables, signal)).searchSuggestions;
+      }
+    } catch (error) {
+      const { retryAfterMs } = error as Partial<ApiError>;
+      if (retryAfterMs) this.quietUntil = performance.now() + retryAfterMs;
+    }
     if (signal.aborted) return;
     this.view = found;
     this.tell();
@@ -32,15 +40,5 @@ export class SuggestionList extends Shown<readonly string[]> {
   stop(): void {
     this.run.abort();
     this.run = new AbortController();
-  }
-
-  private async asked(prefix: string, signal: AbortSignal): Promise<readonly string[]> {
-    try {
-      return (await this.api.request(SearchSuggestions, { prefix, first: this.first }, signal)).searchSuggestions;
-    } catch (error) {
-      const { retryAfterMs } = error as Partial<ApiError>;
-      if (retryAfterMs) this.quietUntil = performance.now() + retryAfterMs;
-      return NONE;
-    }
   }
 }

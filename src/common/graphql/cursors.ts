@@ -28,11 +28,10 @@ export function decodeCursor<const Kinds extends readonly Kind[]>(cursor: string
   if (parts?.length === kinds.length && kinds.every((kind, index) => KINDS[kind](parts[index]))) {
     return parts as Parts<Kinds>;
   }
-  throw notACursor();
+  throw invalidCursor();
 }
 
-/** For lists whose cursors are of more than one kind. */
-export function notACursor(): InvalidInput {
+export function invalidCursor(): InvalidInput {
   return new InvalidInput(
     'This is not a cursor of this list: pass `endCursor` of the page before, as it is.',
     ['after'],

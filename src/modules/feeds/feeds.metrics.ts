@@ -7,3 +7,9 @@ export const rankings = counter(
     outcome: ['made', 'unchanged'],
   },
 );
+
+export const relatedLists = counter(
+  'sluice_related_lists_total',
+  'Lists of what goes with a video that were asked for, by where they came from',
+  { outcome: ['kept', 'made'] },
+);

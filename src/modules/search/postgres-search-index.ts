@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Database, sqlState, type Tx } from '../../common/database/index.js';
-import { decodeCursor, encodeCursor, notACursor } from '../../common/graphql/index.js';
+import { decodeCursor, encodeCursor, invalidCursor } from '../../common/graphql/index.js';
 import { LISTED_ANYWHERE, type VideoRow, VideosService } from '../videos/index.js';
 import { foldedWords } from './fold.js';
 import { marked, piece } from './highlight.js';
@@ -256,5 +256,5 @@ const apart = ({ titles }: Understood) => (titles.keys.length > 0 ? titles.at : 
 function placeOf(cursor: string): Place {
   const [segment, rank, id] = decodeCursor(cursor, 'text', 'integer', 'integer');
   if (isSegment(segment)) return { segment, rank, id };
-  throw notACursor();
+  throw invalidCursor();
 }

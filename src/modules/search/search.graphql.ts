@@ -63,7 +63,7 @@ export class VideoSearchEdge {
     description:
       'HTML in which only `<mark>` is markup, all else is escaped: the title, then a piece of the description where it matched.',
   })
-  highlights: () => Promise<string[]>;
+  highlights: string[] | Promise<string[]>;
 }
 
 @ObjectType({ description: 'A page of the videos that were found.' })
@@ -78,7 +78,7 @@ export class VideoSearchConnection {
   pageInfo: PageInfo;
 
   @Field(() => Int, { nullable: true, complexity: 20, description: 'How many match. Null from 10,000 on.' })
-  totalCount: () => Promise<number | null>;
+  totalCount: number | null | Promise<number | null>;
 
   @Field(() => String, {
     nullable: true,

@@ -48,13 +48,18 @@ export class SearchResolver {
     const edges = found.rows.map(({ row, place }, index) => ({
       cursor: place,
       node: Video.of(row),
-      highlights: async () => (await found.highlights())[index] ?? [],
+      // Only for clients that select them.
+      get highlights() {
+        return found.highlights().then((all) => all[index] ?? []);
+      },
     }));
     return {
       edges,
       nodes: edges.map(({ node }) => node),
       pageInfo: pageInfoOf(found, after),
-      totalCount: found.count,
+      get totalCount() {
+        return found.count();
+      },
       correctedQuery: found.correctedQuery,
     };
   }

@@ -6,9 +6,10 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 /** Every documented example that is a module, as if it were a file of its own. */
 const modules = new Map(
-  [...documentedExamples(), ...documentedExamples('people.md')].flatMap(([name, code]) =>
-    /\.jsx?$/.test(name) ? [[here(`documented-${name}`), code]] : [],
-  ),
+  ['uploads.md', 'people.md', 'discovery.md']
+    .flatMap((file) => [...documentedExamples(file)])
+    .filter(([name]) => /\.jsx?$/.test(name))
+    .map(([name, code]) => [here(`documented-${name}`), code] as const),
 );
 const documented: Plugin = {
   name: 'documented',
