@@ -184,7 +184,7 @@ describe('words', () => {
 
   it('are too many', async () => {
     const { errors } = await app.graphql(FIND, { query: 'x'.repeat(201) });
-    expect(errors?.[0]?.extensions).toMatchObject({ code: 'INVALID_INPUT' });
+    expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT' });
   });
 });
 
@@ -404,8 +404,7 @@ describe('channels', () => {
       if (!page.pageInfo.hasNextPage) break;
       after = page.pageInfo.endCursor;
     }
-    expect(new Set(seen).size).toBe(7);
-    expect(seen).toHaveLength(7);
+    expect(seen.toSorted()).toEqual([...Array(7).keys()].map((n) => `lyre${n}`));
   });
 });
 
@@ -418,7 +417,7 @@ test('suggestions are titles and words, each once', async () => {
   expect(new Set(found.map((text) => text.toLowerCase())).size).toBe(found.length);
   expect(await suggest('platypus pl')).toContain('Platypus playing');
   const { errors } = await app.graphql('{ searchSuggestions(prefix: "a", first: 21) }');
-  expect(errors?.[0]?.extensions).toMatchObject({ code: 'INVALID_INPUT' });
+  expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT' });
 });
 
 describe('a new index', () => {
@@ -478,7 +477,7 @@ describe('a new index', () => {
     const before = await indexes();
     await app.get(Reindex).run();
     expect(await indexes()).toEqual(before);
-    expect(before).toHaveLength(9);
+    expect(before).toHaveLength(10);
   });
 
   it('leaves the one in use where it is broken off, and gives way to a later one', async () => {

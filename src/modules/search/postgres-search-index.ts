@@ -95,7 +95,7 @@ export class PostgresSearchIndex extends SearchIndex {
         `SELECT channel_id AS id, rank, id AS place FROM (
            SELECT s.channel_id, s.id, (4000 * ts_rank('{0.05,0.1,0.3,1}', s.tsv, $1::tsquery))::int + s.score AS rank
            FROM channel_search s WHERE s.tsv @@ $1::tsquery LIMIT ${MOST}) m
-         ${id === null ? '' : 'WHERE (rank, id) < ($3::bigint, $4::bigint)'} ORDER BY rank DESC, id DESC LIMIT $2`,
+         ${id === null ? '' : 'WHERE (m.rank, m.id) < ($3::bigint, $4::bigint)'} ORDER BY m.rank DESC, m.id DESC LIMIT $2`,
         [tsQuery(typed, spellings, { begun }), first + 1, ...(id === null ? [] : [rank, id])],
       );
       const shown = rows.slice(0, first).map((row) => ({ id: row.id, place: encodeCursor(row.rank, row.place) }));
@@ -111,7 +111,7 @@ export class PostgresSearchIndex extends SearchIndex {
     const found = await this.bounded(async (tx) => {
       const titles = await tx.query<{ id: string }>(
         `SELECT video_id AS id FROM (SELECT s.video_id, s.score, s.id FROM video_search s
-           WHERE s.tier = 0 AND s.tsv @@ $1::tsquery LIMIT ${TITLES_LOOKED_AT}) m ORDER BY score DESC, id DESC LIMIT $2`,
+           WHERE s.tier = 0 AND s.tsv @@ $1::tsquery LIMIT ${TITLES_LOOKED_AT}) m ORDER BY m.score DESC, m.id DESC LIMIT $2`,
         [query, 2 * first],
       );
       const words = begun === undefined || begun.length < 2 ? [] : await this.visibleWords(tx, begun);
