@@ -9,7 +9,7 @@ const FIRST = '00000000-0000-0000-0000-000000000000';
 const LOCK_TIMEOUT = '500ms';
 const TABLES = ['video_search', 'video_search_body'];
 
-/** The table of a name, with what the migration makes beside it, is made under another name, filled, and put in its place. */
+/** The tables that find videos are made under other names, filled, and put in the place of those in use. */
 @Injectable()
 export class Reindex {
   constructor(
@@ -47,6 +47,7 @@ export class Reindex {
       });
       onProgress({ done, of });
     }
+    await this.channels();
     const indexes = await this.buildIndexes(run);
     // What changed while it was made; then the little that changed while that was.
     while ((await this.step(run, (tx) => this.catchUp(tx))) === AT_ONCE);
@@ -72,6 +73,18 @@ export class Reindex {
       await tx.query('ALTER TABLE video_search_body_next ADD CONSTRAINT pk_video_search_body_next PRIMARY KEY (id)');
       await tx.query('CREATE UNIQUE INDEX ix_video_search_video_next ON video_search_next (video_id)');
     });
+  }
+
+  /** In their place: there are few, and each is written by itself. */
+  private async channels(): Promise<void> {
+    for (let after: string | undefined = FIRST; after; ) {
+      const rows: { id: string }[] = await this.db.query('SELECT id FROM channel WHERE id > $1 ORDER BY id LIMIT $2', [
+        after,
+        AT_ONCE,
+      ]);
+      await this.writer.updateChannels(rows.map(({ id }) => id));
+      after = rows[AT_ONCE - 1]?.id;
+    }
   }
 
   /** As those of the tables in use. @returns their names */
