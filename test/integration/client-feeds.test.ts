@@ -1,4 +1,4 @@
-import { Api, type Feed, FeedList, NewestVideos } from '../../client/src/api/index.js';
+import { Api, type Feed, FeedList, NewestVideos, type Operation } from '../../client/src/api/index.js';
 import { TrendingService } from '../../src/modules/feeds/index.js';
 import {
   channelOf,
@@ -193,3 +193,31 @@ it('waits while it is cut off, and comes back by itself', async () => {
   expect(titlesOf(list)).toBe('abc');
   expect(list.read()).toMatchObject({ state: 'ready', hasMore: false, error: null });
 }, 30_000);
+
+it('leaves a server alone that it asked too often', async () => {
+  class Counting extends Api {
+    asked = 0;
+    override async request<Data, Variables>(operation: Operation<Data, Variables>, variables: Variables) {
+      this.asked++;
+      return super.request(operation, variables);
+    }
+  }
+  const narrow = await startApp({ role: 'api', rateLimitFactor: 0.01 });
+  try {
+    const api = new Counting({ endpoint: narrow.url });
+    const spend = async () => {
+      for (;;) await api.request(NewestVideos, { first: 100 });
+    };
+    await expect(spend()).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+    const list = started('newest', 20, api);
+    const { error } = await seen(list, ({ state }) => state === 'waiting');
+    expect(error).toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) });
+    const { asked } = api;
+    list.retry();
+    await seen(list, ({ state }) => state === 'waiting');
+    expect(list.read().error).toMatchObject({ code: 'RATE_LIMITED' });
+    expect(api.asked).toBe(asked);
+  } finally {
+    await narrow.stop();
+  }
+});
