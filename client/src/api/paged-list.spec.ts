@@ -123,6 +123,22 @@ describe('PagedList', () => {
     expect(last().after).toBe('after y');
   });
 
+  it('drops what is refused after it began anew', async () => {
+    list.start();
+    const { refuse } = last();
+    list.begins();
+    await refuse('FORBIDDEN');
+    expect(list.read()).toMatchObject({ state: 'loading', error: null });
+    await last().answer('ab', true);
+    void list.loadMore();
+    const old = last();
+    list.begins();
+    await old.refuse('CURSOR_EXPIRED');
+    expect(list.requests).toHaveLength(4);
+    await last().answer('xy');
+    expect(ids()).toBe('xy');
+  });
+
   it('drops an answer that comes in the same moment', async () => {
     list.start();
     const [old] = list.requests as [Asked];
