@@ -170,6 +170,15 @@ it('subscriptions: of whoever is signed in', async () => {
   expect(nobodys.read()).toMatchObject({ videos: [], error: { code: 'UNAUTHENTICATED' } });
 });
 
+it('related: what goes with a video', async () => {
+  const [, b] = (await films('abcd')) as [string, string];
+  const list = started({ related: globalId('Video', b) });
+  await seen(list, isReady);
+  await list.loadMore();
+  expect([...titlesOf(list)].sort().join('')).toBe('acd');
+  expect(list.read().hasMore).toBe(false);
+});
+
 it('of a channel that is not there: says so', async () => {
   const list = started({ channel: 'nobody' });
   await seen(list, ({ state }) => state === 'failed');
