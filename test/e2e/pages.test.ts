@@ -61,7 +61,7 @@ test('the set-up link makes the administrator, who is then signed in; it leaves 
   await page.getByLabel('Your name').fill('Grace');
   await page.getByLabel('E-mail').fill('grace@example.org');
   await page.getByLabel('Password').fill(PASSWORD);
-  await page.getByRole('button').click();
+  await page.getByRole('main').getByRole('button').click();
   await page.getByText('You are the administrator').waitFor();
   await page.goto(`${app.url}/account`);
   await page.getByText('Signed in as Grace').waitFor();
@@ -70,7 +70,7 @@ test('the set-up link makes the administrator, who is then signed in; it leaves 
   await again.getByLabel('Your name').fill('Mallory');
   await again.getByLabel('E-mail').fill('mallory@example.org');
   await again.getByLabel('Password').fill(PASSWORD);
-  await again.getByRole('button').click();
+  await again.getByRole('main').getByRole('button').click();
   await again.getByRole('alert').filter({ hasText: 'set-up link is no good' }).waitFor();
 });
 
@@ -136,12 +136,12 @@ test('the reset page asks for an address, or takes the new password that the lin
   const forgot = await open('/account', PHONE);
   await forgot.getByRole('link', { name: 'Forgot the password?' }).click();
   await forgot.getByLabel('E-mail').fill('ada@example.org');
-  await forgot.getByRole('button').click();
+  await forgot.getByRole('main').getByRole('button').click();
   await forgot.getByRole('alert').filter({ hasText: 'sends no mail' }).waitFor();
   const page = await open('/reset#token=guessed', PHONE);
   expect(page.url()).toBe(`${app.url}/reset`);
   await page.getByRole('textbox', { name: 'New password' }).fill(PASSWORD);
-  await page.getByRole('button').click();
+  await page.getByRole('main').getByRole('button').click();
   await page.getByRole('alert').filter({ hasText: 'This link is no good any more' }).waitFor();
   expect(await fitsInWidth(page)).toBe(true);
 });

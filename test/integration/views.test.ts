@@ -112,10 +112,15 @@ describe('a view', () => {
     expect(await counted()).toBe(2);
   });
 
-  it('may be told of by the id that the API has, and without a valid token', async () => {
+  it('may be told of by the id that the API has', async () => {
     expect((await view(globalId('Video', film))).status).toBe(204);
-    expect((await view(film, { token: 'old' })).status).toBe(204);
+    expect((await view(film)).status).toBe(204);
     expect(await counted()).toBe(1);
+  });
+
+  it('with a token that is no good is nobody’s', async () => {
+    expect((await view(film, { token: 'old' })).status).toBe(401);
+    expect(await counted()).toBe(0);
   });
 
   it('is shown where the video is, as a whole number', async () => {

@@ -1,6 +1,6 @@
 import { messageOf } from './page.js';
 import type { Rung } from './quality-menu.js';
-import { authorization, live, request, type UserError } from './session.js';
+import { live, request, type UserError } from './session.js';
 
 export type VideoState = 'UPLOADING' | 'PROCESSING' | 'PLAYABLE' | 'READY' | 'FAILED' | 'BLOCKED';
 
@@ -97,12 +97,6 @@ export async function fetchVideo(id: string): Promise<Video | null> {
     { id },
   );
   return video;
-}
-
-/** Whoever begins to watch is counted; the server counts each viewer once an hour. It plays all the same where that fails. */
-export async function countView(id: string): Promise<void> {
-  const headers = await authorization();
-  await fetch(`/views/${encodeURIComponent(id)}`, { method: 'POST', headers, keepalive: true });
 }
 
 /** Addresses that are good for longer. Null when it is missing, or not for this viewer. */

@@ -11,7 +11,6 @@ import { searchPath } from './search-box.js';
 import { session, signIn } from './session.js';
 import { SignIn, useAsking } from './sign-in.js';
 import {
-  countView,
   fetchPlayback,
   fetchVideo,
   follow,
@@ -34,6 +33,7 @@ import {
   videoState,
 } from './video.js';
 import { VideoList } from './video-list.js';
+import { tellOfView } from './view-beacon.js';
 
 const RENEW_EARLY_MS = 5 * 60_000;
 const AGAIN_MS = 10_000;
@@ -144,6 +144,7 @@ function Theatre(props: { first: Video; onChange: () => Promise<void> }) {
         {plays(progress) ? (
           <Screen
             progress={progress}
+            me={me}
             autoplay={autoplay}
             onPlayback={setPlayback}
             onRendition={takeRendition}
@@ -285,16 +286,16 @@ function Making(props: { progress: Progress; upload: Upload | null }) {
 
 function Screen(props: {
   progress: Progress;
+  me: Me | null;
   autoplay: boolean;
   onPlayback: (playback: Playback) => void;
   onRendition: (rendition: Rendition) => void;
   onGone: () => void;
   onProblem: (message: string | null) => void;
 }) {
-  const { progress, autoplay, onPlayback, onRendition, onGone, onProblem } = props;
+  const { progress, me, autoplay, onPlayback, onRendition, onGone, onProblem } = props;
   const container = useRef<HTMLDivElement>(null);
   const element = useRef<HTMLVideoElement>(null);
-  const isCounted = useRef(false);
   const gone = useRef(onGone);
   const [chosen, setChosen] = useState<string | null>(null);
   /** The rung that this viewer has made. */
@@ -314,6 +315,16 @@ function Screen(props: {
     const opened = made.open().then(() => setPlayer(made), report(onProblem));
     return () => void opened.then(() => made.close()).catch(report(onProblem));
   }, [onProblem]);
+
+  // Who signs in while they watch has been told of.
+  const isTold = useRef(false);
+  useEffect(() => {
+    if (!me || !element.current || isTold.current) return;
+    return tellOfView(element.current, () => {
+      isTold.current = true;
+      return me.api.recordView(videoId);
+    });
+  }, [me]);
 
   // Further rungs are taken up in passing: what plays goes on.
   useEffect(() => player?.offer(offered(progress)), [player, progress]);
@@ -409,18 +420,10 @@ function Screen(props: {
     };
   }, [player, hasBegun, autoplay, onPlayback, onGone, onProblem]);
 
-  const begin = () => {
-    if (isCounted.current) return;
-    isCounted.current = true;
-    // What was not told is told when it plays the next time.
-    countView(videoId).catch(() => {
-      isCounted.current = false;
-    });
-  };
   return (
     <div className="screen" ref={container}>
       {/* biome-ignore lint/a11y/useMediaCaption: captions are tracks of the manifest, which Shaka shows itself */}
-      <video ref={element} playsInline aria-label={progress.title} onPlaying={begin} />
+      <video ref={element} playsInline aria-label={progress.title} />
     </div>
   );
 }

@@ -20,12 +20,14 @@ const ANSWER_MS = 20_000;
 
 /** The GraphQL API with typed operations: `await api.request(Channel, { handle: 'ada' })`. */
 export class Api {
+  private readonly endpoint: string;
   private readonly url: string;
   private token: Promise<string> | null = null;
   private socket: Socket | null = null;
 
   constructor(private readonly options: ApiOptions = {}) {
-    this.url = `${options.endpoint ?? page.location.origin}/graphql`;
+    this.endpoint = options.endpoint ?? page.location.origin;
+    this.url = `${this.endpoint}/graphql`;
   }
 
   /**
@@ -64,6 +66,33 @@ export class Api {
   ): () => void {
     this.socket ??= socketTo(this.url, (refused) => this.tokenFor(refused));
     return follow(this.socket, operation, variables, follower);
+  }
+
+  /**
+   * Says that a video is being watched, some seconds into it. It counts once per viewer and hour however often it is said, so this tries
+   * again by itself, for a minute.
+   * @throws ApiError `NOT_FOUND` where there is nothing to watch, `OFFLINE` where nobody took it
+   */
+  async recordView(videoId: string): Promise<void> {
+    let refused: string | null = null;
+    for (let wait = 1_000; wait < 64_000; wait *= 2) {
+      const token = await this.tokenFor(refused);
+      const status = await fetch(`${this.endpoint}/views/${videoId}`, {
+        method: 'POST',
+        // Goes out also where the page is left.
+        keepalive: true,
+        headers: token ? { authorization: `Bearer ${token}` } : {},
+        signal: AbortSignal.timeout(ANSWER_MS),
+      }).then(
+        (response) => response.status,
+        () => 0,
+      );
+      if (status === 204) return;
+      if (status === 404) throw new ApiError('NOT_FOUND', 'There is nothing here to watch.');
+      if (status === 401) refused = token;
+      await new Promise((resolve) => setTimeout(resolve, wait * (0.5 + Math.random() / 2)));
+    }
+    throw new ApiError('OFFLINE', 'The view was not taken.');
   }
 
   /** @param refused what was no good: whoever comes with it gets another one, which is asked for once */

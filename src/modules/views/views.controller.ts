@@ -18,7 +18,8 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
  * `POST /views/{video's id}`: what a player says, once, of a video that is being watched. 204 says that it is counted, or was
- * within this hour, or will not be; 503 that it may be said again. A body is not looked at.
+ * within this hour, or will not be; 401 that the token is no good, with which it would count as somebody else's; 503 that it may
+ * be said again. A body is not looked at.
  */
 @Controller('views')
 export class ViewsController {
@@ -42,7 +43,9 @@ export class ViewsController {
   @RouteConfig({ isOften: true })
   async view(@Param('videoId') id: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const videoId = uuidOf(id);
-    const actor = await this.actorOf(request.headers.authorization);
+    const [, token] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
+    const actor = token ? await this.modules.get(ActorResolver, { strict: false }).resolve(token) : null;
+    if (token && !actor) return void reply.code(401).type('text/plain').send('Get a new token, or leave it out.\n');
     if (!videoId || !(await this.mayWatch(videoId, actor))) {
       return void reply.code(404).type('text/plain').send('There is nothing here to watch.\n');
     }
@@ -62,12 +65,6 @@ export class ViewsController {
     return (
       (await this.openToAll.get(videoId)) || (actor !== null && (await this.videos.visible(videoId, actor)) !== null)
     );
-  }
-
-  /** Null also where the token is no good any more: a view is a view. */
-  private async actorOf(authorization = ''): Promise<Actor | null> {
-    const [, token] = /^Bearer (\S+)$/i.exec(authorization) ?? [];
-    return token ? this.modules.get(ActorResolver, { strict: false }).resolve(token) : null;
   }
 }
 
