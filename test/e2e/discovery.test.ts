@@ -149,7 +149,7 @@ test('a typo is mended and said, filters are in the address, and nothing found i
   const page = await open('/search?q=harbuor');
   await page.getByText('Showing results for').filter({ hasText: 'harbour' }).waitFor();
   await cards(page, 'Results').first().waitFor();
-  await page.getByRole('link', { name: '"harbuor"' }).click();
+  await page.getByRole('link', { name: 'harbuor' }).click();
   await page.getByText('No videos found.').waitFor();
 
   await page.goto(`${app.url}/search?q=harbour`);
