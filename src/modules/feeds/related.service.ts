@@ -28,13 +28,8 @@ export class RelatedService {
 
   /** Of each video the ids of what goes with it, best first. They may have been hidden since. */
   async listsOf(videoIds: readonly string[]): Promise<Map<string, string[]>> {
-    const kept = await this.db.query<{ id: string; ids: string[] }>(
-      `SELECT video_id AS id, ids FROM related_videos WHERE video_id = ANY($1::uuid[])
-         AND made_at > now() - CASE WHEN cardinality(ids) >= $2 THEN interval '${HOLDS}' ELSE interval '${HOLDS_SHORT}' END`,
-      [videoIds, MOST_RELATED],
-    );
-    relatedLists.inc({ outcome: 'kept' }, kept.length);
-    const lists = new Map(kept.map(({ id, ids }) => [id, ids]));
+    const lists = await this.kept(videoIds);
+    relatedLists.inc({ outcome: 'kept' }, lists.size);
     const missing = videoIds.filter((id) => !lists.has(id));
     const made = await Promise.all(missing.map((id) => this.chosenOnce(id)));
     for (const [n, id] of missing.entries()) lists.set(id, made[n] ?? []);
@@ -50,7 +45,19 @@ export class RelatedService {
     return choice;
   }
 
+  private async kept(videoIds: readonly string[]): Promise<Map<string, string[]>> {
+    const rows = await this.db.query<{ id: string; ids: string[] }>(
+      `SELECT video_id AS id, ids FROM related_videos WHERE video_id = ANY($1::uuid[])
+         AND made_at > now() - CASE WHEN cardinality(ids) >= $2 THEN interval '${HOLDS}' ELSE interval '${HOLDS_SHORT}' END`,
+      [videoIds, MOST_RELATED],
+    );
+    return new Map(rows.map(({ id, ids }) => [id, ids]));
+  }
+
   private async chosen(videoId: string): Promise<string[]> {
+    // Another choice may have ended since this one was missed.
+    const kept = (await this.kept([videoId])).get(videoId);
+    if (kept) return kept;
     const video = (await this.videos.byIds([videoId])).get(videoId);
     if (!video) return [];
     relatedLists.inc({ outcome: 'made' });

@@ -1,0 +1,26 @@
+import { tsQuery } from './ts-query.js';
+import { typedQuery } from './typed-query.js';
+
+const none = new Map();
+
+it.each([
+  ['boats', "'boats'"],
+  ['slow boats', "'slow' & 'boats'"],
+  ['"new york" trip', "'trip' & ('new' <-> 'york')"],
+  ["' | 'a':* & !b", "'a' & 'b'"],
+  ['', ''],
+])('%j is %s', (text, built) => {
+  expect(tsQuery(typedQuery(text, 'query'), none)).toBe(built);
+});
+
+it('finds a word as any of its spellings, each once', () => {
+  const spellings = new Map([['boats', ['boat', 'boats']]]);
+  expect(tsQuery(typedQuery('slow boats', 'query'), spellings)).toBe("'slow' & ('boats' | 'boat')");
+});
+
+it('can be bound to weights', () => {
+  const spellings = new Map([['boats', ['boat']]]);
+  expect(tsQuery(typedQuery('"new york" boats', 'query'), spellings, 'ABC')).toBe(
+    "('boats':ABC | 'boat':ABC) & ('new':ABC <-> 'york':ABC)",
+  );
+});

@@ -1,0 +1,39 @@
+/** PostgreSQL counts no further. */
+const LAST_PLACE = 16_383;
+
+/** What is indexed of one text: its words in order, under a label of weight; their stems stand in the same places. */
+export interface Part {
+  readonly words: readonly string[];
+  readonly label: 'A' | 'B' | 'C' | 'D';
+  /** The label of stems that are other than their word. None without it. */
+  readonly stems?: 'B' | 'D';
+}
+
+/** Whole tags, as one lexeme each: `#slow travel`. */
+export const tagLexeme = (words: readonly string[]): string => `#${words.join(' ')}`;
+
+/**
+ * The text of a `tsvector`. Words have no quotes in them (fold.ts), so quoting them is all there is to do.
+ * @param stemOf null where a word has none
+ */
+export function vectorOf(
+  parts: readonly Part[],
+  tags: readonly string[],
+  stemOf: (word: string) => string | null,
+): string {
+  const lexemes: string[] = [];
+  let place = 0;
+  const add = (word: string, label: string) => lexemes.push(`'${word}':${Math.min(place, LAST_PLACE)}${label}`);
+  for (const { words, label, stems } of parts) {
+    for (const word of words) {
+      place++;
+      add(word, label);
+      const stem = stems ? stemOf(word) : null;
+      if (stem !== null && stem !== word) add(stem, stems as string);
+    }
+    // No phrase goes from one part into the next.
+    place++;
+  }
+  for (const tag of tags) add(tag, 'D');
+  return lexemes.join(' ');
+}
