@@ -8,10 +8,11 @@ import { liveTable, measureLive } from './live.js';
 import { measurePipeline, pipelineTable } from './pipeline.js';
 import { Place } from './place.js';
 import { measureRequests, requestsTable } from './requests.js';
+import { measureSearch, searchTable } from './search.js';
 import { measureUploads, uploadsTable } from './uploads.js';
 import { measureVerdict, verdictTable } from './verdict.js';
 
-const HELP = `npm run bench -- requests | delivery | uploads | early | pipeline | verdict | live | fanout | cache [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
+const HELP = `npm run bench -- requests | delivery | uploads | early | pipeline | verdict | live | fanout | cache | search [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
 
 requests   processor time and latency of the server for { __typename }, a list of 20 videos and commitChunks of 100 chunks,
            beside a bare Nest + Apollo + Fastify server with the same SQL and beside node:http + pg
@@ -30,8 +31,10 @@ fanout     one video of a channel with many followers, as rows and as one for al
 
 cache      processor time of the server, PostgreSQL and Redis for what a crowd asks for that is not signed in, by the layers of the
            caches: none, in the process, in Redis, both
+search     titles, titles with a typo and words of many titles, in a corpus with known answers: milliseconds at four at once and
+           recall, beside MiniSearch with the same titles; and a crawler that asks for hidden videos
 
---rounds   how often each is measured, in random order (default 7; of uploads and early 3, of pipeline 5, of live 20)
+--rounds   how often each is measured, in random order (default 7; of uploads and early 3, of pipeline and search 5, of live 20)
 --seconds  how long each time (default 2)
 --only     only operations whose name has this text
 --at       how many requests at once (default 1,16)
@@ -46,6 +49,7 @@ cache      processor time of the server, PostgreSQL and Redis for what a crowd a
 --faults   … and for how many seconds things break (default 30)
 --without  of cache: names of caches, to measure each left out instead
 --followers  of fanout: how many (default 1000000)
+--videos   of search: how many (default 1000000)
 --json     one line of JSON with every round's figures
 
 commitChunks uses the disk store, or the S3 store that S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY and S3_SECRET_KEY name.
@@ -70,6 +74,7 @@ const { values, positionals } = parseArgs({
     faults: { type: 'string', default: '30' },
     followers: { type: 'string', default: '1000000' },
     without: { type: 'string', default: '' },
+    videos: { type: 'string', default: '1000000' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -77,7 +82,9 @@ const { values, positionals } = parseArgs({
 const suite = positionals[0];
 if (
   values.help ||
-  !['requests', 'delivery', 'uploads', 'early', 'pipeline', 'verdict', 'live', 'fanout', 'cache'].includes(suite ?? '')
+  !['requests', 'delivery', 'uploads', 'early', 'pipeline', 'verdict', 'live', 'fanout', 'cache', 'search'].includes(
+    suite ?? '',
+  )
 ) {
   process.stdout.write(HELP);
   process.exit(values.help ? 0 : 1);
@@ -85,7 +92,9 @@ if (
 
 const options = {
   rounds: Number(
-    values.rounds ?? ({ uploads: 3, early: 3, pipeline: 5, live: 20 } as Record<string, number>)[suite ?? ''] ?? 7,
+    values.rounds ??
+      ({ uploads: 3, early: 3, pipeline: 5, search: 5, live: 20 } as Record<string, number>)[suite ?? ''] ??
+      7,
   ),
   seconds: Number(values.seconds),
   only: values.only,
@@ -127,7 +136,9 @@ try {
     report(await measureLive(place, { ...options, sockets, faults }), liveTable);
   } else if (suite === 'fanout') {
     report(await measureFanout(place, { followers: Number(values.followers) }), fanoutTable);
-  } else if (suite === 'cache')
+  } else if (suite === 'search')
+    report(await measureSearch(place, { ...options, videos: Number(values.videos) }), searchTable);
+  else if (suite === 'cache')
     report(await measureCaches(place, { ...options, without: values.without.split(',').filter(Boolean) }), cachesTable);
   else if (suite === 'requests') report(await measureRequests(place, options), requestsTable);
   else report(await measureDelivery(place, options), deliveryTable);

@@ -64,7 +64,7 @@ export class Place {
   }
 
   /** Of a server that listens on `PORT` and is ready once `path` answers 200. `BENCH_NODE_OPTIONS` profiles it, say. */
-  async start(file: string, path: string, env: Record<string, string> = {}): Promise<Server> {
+  async start(file: string, path: string, env: Record<string, string> = {}, readyMs = READY_MS): Promise<Server> {
     const port = await freePort();
     const url = `http://127.0.0.1:${port}`;
     const options = (process.env.BENCH_NODE_OPTIONS ?? '').split(' ').filter(Boolean);
@@ -87,12 +87,12 @@ export class Place {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
     this.onClose(() => end(child));
-    await this.answers(`${url}${path}`, () => child.exitCode === null);
+    await this.answers(`${url}${path}`, () => child.exitCode === null, readyMs);
     return { url, pid: child.pid as number };
   }
 
-  async answers(url: string, isRunning: () => boolean): Promise<void> {
-    const until = performance.now() + READY_MS;
+  async answers(url: string, isRunning: () => boolean, readyMs = READY_MS): Promise<void> {
+    const until = performance.now() + readyMs;
     while (
       !(await fetch(url).then(
         (response) => response.ok,

@@ -54,10 +54,11 @@ CREATE INDEX ix_search_word_prefix ON search_word (word text_pattern_ops);
 CREATE TABLE search_state (
   is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
   tier_from int NOT NULL,          -- the least score of tier 0
+  dictionaries text[] NOT NULL DEFAULT '{pg_catalog.english_stem}', -- whose stems are in the index
   rebuild uuid,                    -- the reindex that is under way
   rebuild_at timestamptz           -- when it was last seen at work
 );
-INSERT INTO search_state (tier_from) VALUES (0);
+INSERT INTO search_state (tier_from) VALUES (-2147483648);
 -- What changed while a reindex is under way.
 CREATE TABLE search_touched (video_id uuid PRIMARY KEY);
 

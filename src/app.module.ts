@@ -16,6 +16,7 @@ import { ChannelsModule } from './modules/channels/index.js';
 import { CommentsModule } from './modules/comments/index.js';
 import { FeedsModule } from './modules/feeds/index.js';
 import { NotificationsModule } from './modules/notifications/index.js';
+import { SearchModule } from './modules/search/index.js';
 import { StorageModule } from './modules/storage/index.js';
 import { StreamingModule } from './modules/streaming/index.js';
 import { SubscriptionsModule } from './modules/subscriptions/index.js';
@@ -55,6 +56,7 @@ const domains = [
   CommentsModule,
   ViewsModule,
   NotificationsModule,
+  SearchModule,
   FeedsModule,
 ];
 

@@ -184,7 +184,7 @@ const TABLES = `
   SELECT c.relname AS name, array_agg(a.attname::text ORDER BY a.attnum) AS columns
   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
   WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-    AND c.relpersistence <> 't' AND c.relname NOT IN ('migration', 'live_event', 'live_era')
+    AND c.relpersistence <> 't' AND c.relname NOT IN ('migration', 'live_event', 'live_era', 'video_search_next', 'video_search_body_next')
     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
   GROUP BY c.relname ORDER BY c.relname`;
 

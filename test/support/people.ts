@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { Database } from '../../src/common/database/index.js';
+import { Live } from '../../src/common/live/index.js';
 import { AccessTokens } from '../../src/modules/auth/access-tokens.js';
 import { SessionsService } from '../../src/modules/auth/sessions.service.js';
 import { ChannelsService } from '../../src/modules/channels/index.js';
 import { UsersService } from '../../src/modules/users/index.js';
+import { listTopic } from '../../src/modules/videos/index.js';
 import type { TestApp } from './app.js';
 import type { Answer } from './client.js';
 
@@ -66,5 +68,7 @@ export async function videoIn(
              CASE WHEN $3 = 'PUBLIC' AND $6::timestamptz IS NULL THEN coalesce($5::timestamptz, now()) END, $6) RETURNING id`,
     [channelId, owner.userId, visibility, state, listedAt, publishAt],
   );
+  // As whatever brings a video into its channel's list does.
+  app.get(Live).tick(listTopic(channelId));
   return made?.id as string;
 }

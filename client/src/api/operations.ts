@@ -135,6 +135,31 @@ export type UnsubscribeFromChannelInput = {
   readonly channelId: string;
 };
 
+/** All of what is given must hold. */
+export type VideoSearchFilter = {
+  /** Of this channel. */
+  readonly channelId?: string | null | undefined;
+  /** BCP 47: `de` is also `de-CH`. */
+  readonly language?: string | null | undefined;
+  /** At most so long. */
+  readonly maxDurationMs?: number | null | undefined;
+  /** At least so long. */
+  readonly minDurationMs?: number | null | undefined;
+  /** In lists since then, or later. */
+  readonly publishedAfter?: string | null | undefined;
+  /** In lists before then. */
+  readonly publishedBefore?: string | null | undefined;
+  /** With all of these tags, in any case and with any accents. At most 20. */
+  readonly tags?: ReadonlyArray<string> | null | undefined;
+};
+
+/** In which order videos are found. */
+export type VideoSearchOrder =
+  /** Newest first, of what matches by title and tags; then of what matches by description. */
+  | 'NEWEST'
+  /** By how well title and tags match, by views and by age; then what matches by description. */
+  | 'RELEVANCE';
+
 /** Where a video stands on its way from file to stream. */
 export type VideoState =
   /** A moderator or a virus scan took it off. */
@@ -158,20 +183,6 @@ export type VideoVisibility =
   | 'PUBLIC'
   /** Everybody who has its address; it stands in no list. */
   | 'UNLISTED';
-
-export type VideoSearchFilter = {
-  readonly channelId?: string | null | undefined;
-  readonly publishedAfter?: string | null | undefined;
-  readonly publishedBefore?: string | null | undefined;
-  readonly minDurationMs?: number | null | undefined;
-  readonly maxDurationMs?: number | null | undefined;
-  readonly tags?: ReadonlyArray<string> | null | undefined;
-  readonly language?: string | null | undefined;
-};
-
-export type VideoSearchOrder =
-  | 'RELEVANCE'
-  | 'NEWEST';
 
 export type ChannelCardFragment = { readonly id: string, readonly handle: string, readonly name: string, readonly description: string, readonly avatarUrl: string | null, readonly bannerUrl: string | null, readonly subscriberCount: number, readonly videoCount: number, readonly viewerCanManage: boolean, readonly viewerSubscription: { readonly notify: NotifyLevel } | null };
 

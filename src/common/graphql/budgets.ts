@@ -4,9 +4,9 @@ import { type RateLimit, RateLimits } from '../rate-limits/index.js';
 import type { OperationContext, Spent } from './operation-context.js';
 
 /** A point is some 50 µs of the server's time (docs/decisions/0034-budgets.md). */
-const OF_USER: RateLimit = { name: 'graphql', points: 60_000, seconds: 60, parcel: 1_000 };
+const OF_USER: RateLimit = { name: 'graphql', points: 120_000, seconds: 60, parcel: 2_000 };
 /** Of those who are not signed in, all together: a school may have the address. */
-const OF_ADDRESS: RateLimit = { ...OF_USER, name: 'graphql-anonymous' };
+const OF_ADDRESS: RateLimit = { name: 'graphql-anonymous', points: 300_000, seconds: 60, parcel: 5_000 };
 
 const payerOf = ({ actor, ip }: Pick<OperationContext, 'actor' | 'ip'>): [limit: RateLimit, key: string] =>
   actor ? [OF_USER, actor.userId] : [OF_ADDRESS, addressBlock(ip)];

@@ -49,7 +49,7 @@ export const LIMITS = {
 } as const;
 
 /** What is spent for an operation that was refused, or cannot run: reading it was work. */
-export const REFUSED_COST = 100;
+export const REFUSED_COST = 1_000;
 
 /** Items of a list that has no `first`: such lists are short by nature (renditions of a video, say). */
 const SHORT_LIST = 5;

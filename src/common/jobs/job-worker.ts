@@ -20,8 +20,6 @@ const ELSEWHERE_MS = 2 * POLL_MS;
 const DRAIN_GRACE_MS = 3_000;
 /** Asks services on the Internet: workers open strangers' files and have no way out, so who answers requests does this. */
 const OUTWARD: ReadonlySet<QueueName> = new Set(['push']);
-/** What stands between a file's last byte and its first picture. Of these queues no owner has all slots of a process: who comes next finds one free. */
-const ONE_FOR_OTHERS: ReadonlySet<QueueName> = new Set(['assemble', 'probe', 'first']);
 const KEEP_FINISHED_DAYS = 7;
 const FORGET_AT_ONCE = 1_000;
 const COUNTED = 10_000;
@@ -45,8 +43,6 @@ interface ClaimedJob {
   attempts: number;
   lease: string;
   waitedSeconds: number;
-  owner: string | null;
-  subject: string | null;
 }
 interface Slots {
   readonly limit: number;
@@ -54,10 +50,6 @@ interface Slots {
   /** By jobs of the queue behind: all but one, so that what comes next finds one. */
   behind: number;
   readonly waiting: (() => void)[];
-  /** Of ONE_FOR_OTHERS: what runs. */
-  readonly held: Set<ClaimedJob>;
-  /** … and the last claim: each has to know what the one before it found. */
-  claiming: Promise<unknown>;
 }
 interface RunningJob {
   readonly queue: QueueName;
@@ -77,12 +69,6 @@ const storable = (text: string) => text.replaceAll('\0', '');
 
 /** Where a job of the queue behind has the only slot, what is due comes beside it, and has it interrupted. */
 const hasRoom = ({ limit, used, behind }: Slots) => used < limit || (used === limit && behind === limit);
-
-/** Who has everything that runs, and what it all is done for, where that is one thing: null where it is not one owner's. */
-function onlyOwner([one, ...others]: readonly ClaimedJob[]): { owner: string; subject: string | null } | null {
-  if (!one?.owner || others.some(({ owner }) => owner !== one.owner)) return null;
-  return { owner: one.owner, subject: others.every(({ subject }) => subject === one.subject) ? one.subject : null };
-}
 
 type PeriodicTask = (signal: AbortSignal) => Promise<void>;
 
@@ -126,8 +112,7 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     const queues = QUEUES.filter((queue) => role === 'all' || OUTWARD.has(queue) === (role === 'api'));
     for (const queue of queues) {
       const slots = BEHIND[queue] ?? queue;
-      const none = { used: 0, behind: 0, waiting: [], held: new Set<ClaimedJob>(), claiming: Promise.resolve() };
-      if (slots === queue) this.slots.set(queue, { limit: this.concurrency(queue), ...none });
+      if (slots === queue) this.slots.set(queue, { limit: this.concurrency(queue), used: 0, behind: 0, waiting: [] });
       this.wakeUps.listen(queue, async () => {
         await this.roomIn(slots);
         this.pump(slots);
@@ -166,7 +151,7 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
   private concurrency(queue: QueueName): number {
     const encode = this.config.encodeConcurrency;
     const slots: { [Queue in QueueName]?: number } = {
-      ...{ default: 4, events: 8, push: 2, assemble: 3, probe: 3, first: 2, encode },
+      ...{ default: 4, events: 8, push: 2, assemble: 2, probe: 2, first: 2, encode },
     };
     return slots[queue] ?? 0;
   }
@@ -210,10 +195,10 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
   /** @returns whether there was something to do */
   private async work(queue: QueueName, slot: Slots): Promise<boolean> {
     try {
-      const job = await (ONE_FOR_OTHERS.has(queue) ? this.claimFairly(queue, slot) : this.claim(queue));
+      const job = await this.claim(queue);
       if (!job) return await this.workBehind(queue, slot);
       if (slot.used > slot.limit) this.interrupt(queue);
-      await this.begin(job, queue).finally(() => slot.held.delete(job));
+      await this.begin(job, queue);
       return true;
     } catch (error) {
       this.logger.warn(`jobs: ${(error as Error).message}`);
@@ -250,40 +235,16 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     await this.run(job);
   }
 
-  private claimFairly(queue: QueueName, slot: Slots): Promise<ClaimedJob | undefined> {
-    const claimed = slot.claiming.then(async () => {
-      const isLast = slot.held.size === slot.limit - 1;
-      const job = await this.claim(queue, isLast ? onlyOwner([...slot.held]) : null);
-      if (job) slot.held.add(job);
-      return job;
-    });
-    slot.claiming = claimed.catch(() => undefined);
-    return claimed;
-  }
-
-  /** @param full whose jobs are left, but for those that are done for this subject */
-  private async claim(
-    queue: QueueName,
-    full: { owner: string; subject: string | null } | null = null,
-  ): Promise<ClaimedJob | undefined> {
+  private async claim(queue: QueueName): Promise<ClaimedJob | undefined> {
     const [job] = await this.db.query<ClaimedJob>(
       `UPDATE job SET state = 'RUNNING', lease = gen_random_uuid(), attempts = attempts + 1,
               lease_until = now() + $3 * interval '1 s', started_at = now(), worker = $4
        WHERE id = (SELECT id FROM job WHERE queue = $1 AND state = 'QUEUED' AND run_at <= now() AND name = ANY($2)
                      AND (owner IS NULL OR worker IS DISTINCT FROM $4 OR run_at <= now() - $5 * interval '1 ms')
-                     AND (owner IS DISTINCT FROM $6 OR subject = $7 OR $6 IS NULL)
                    ORDER BY turn, priority, run_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-       RETURNING id, name, queue, payload, attempts, lease, owner, subject, extract(epoch FROM now() - run_at)::float8 AS "waitedSeconds"`,
+       RETURNING id, name, queue, payload, attempts, lease, extract(epoch FROM now() - run_at)::float8 AS "waitedSeconds"`,
       // A newer build's jobs wait for a worker of that build.
-      [
-        queue,
-        [...this.handlers.keys()],
-        LEASE_SECONDS,
-        this.name,
-        ELSEWHERE_MS,
-        full?.owner ?? null,
-        full?.subject ?? null,
-      ],
+      [queue, [...this.handlers.keys()], LEASE_SECONDS, this.name, ELSEWHERE_MS],
     );
     return job;
   }

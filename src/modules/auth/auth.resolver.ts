@@ -26,6 +26,9 @@ import { IDLE_DAYS } from './sessions.service.js';
 /** From one address: a school may have it. */
 const REGISTRATIONS: RateLimit = { name: 'register', points: 600, seconds: 3_600 };
 
+/** In points of the caller's budget: 0.15 s of a core, where most operations take milliseconds; 3,000 a minute of a school's address. */
+const HASHES = { complexity: 100 };
+
 @Resolver()
 export class AuthResolver {
   constructor(
@@ -37,6 +40,7 @@ export class AuthResolver {
 
   @Public({ ignoresBadToken: true })
   @Mutates(() => AuthPayload, {
+    ...HASHES,
     description: 'Makes the administrator, once per installation, with the link that the server prints until then.',
   })
   async completeSetup(
@@ -47,7 +51,7 @@ export class AuthResolver {
   }
 
   @Public({ ignoresBadToken: true })
-  @Mutates(() => AuthPayload, { description: 'Makes an account and signs in.' })
+  @Mutates(() => AuthPayload, { ...HASHES, description: 'Makes an account and signs in.' })
   async register(@Args('input') input: RegisterInput, @Context() context: OperationContext): Promise<AuthPayload> {
     await this.limits.spend(REGISTRATIONS, addressBlock(context.ip));
     return this.signIn(context, await this.auth.register(input), 'body');
@@ -55,6 +59,7 @@ export class AuthResolver {
 
   @Public({ ignoresBadToken: true })
   @Mutates(() => AuthPayload, {
+    ...HASHES,
     description:
       'Signs in. After 5 wrong passwords in 15 minutes for one account, or 20 from one address, each further attempt waits longer: a top-level error RATE_LIMITED with `retryAfterMs`.',
   })
@@ -102,6 +107,7 @@ export class AuthResolver {
 
   @Public({ ignoresBadToken: true })
   @Mutates(() => ResetPasswordPayload, {
+    ...HASHES,
     description: 'Sets a new password and ends every login session of the account.',
   })
   async resetPassword(@Args('input') input: ResetPasswordInput): Promise<ResetPasswordPayload> {

@@ -24,11 +24,6 @@ const DICTIONARIES: Readonly<Record<string, string>> = {
   },
 };
 
-/** All of them, each once. */
-export const ALL_DICTIONARIES: readonly string[] = [
-  ...new Set(Object.values(DICTIONARIES).map((name) => `pg_catalog.${name}_stem`)),
-];
-
 /** Null: a language without one. What nobody said is taken for English, whose stems do other languages little harm. */
 export function dictionaryOf(language: string | null): string | null {
   const name = DICTIONARIES[(language ?? 'en').split('-')[0] as string];

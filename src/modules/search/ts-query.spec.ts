@@ -20,7 +20,13 @@ it('finds a word as any of its spellings, each once', () => {
 
 it('can be bound to weights', () => {
   const spellings = new Map([['boats', ['boat']]]);
-  expect(tsQuery(typedQuery('"new york" boats', 'query'), spellings, 'ABC')).toBe(
+  expect(tsQuery(typedQuery('"new york" boats', 'query'), spellings, { label: 'ABC' })).toBe(
     "('boats':ABC | 'boat':ABC) & ('new':ABC <-> 'york':ABC)",
   );
+});
+
+it('lets one word go on', () => {
+  const spellings = new Map([['boa', ['bow']]]);
+  expect(tsQuery(typedQuery('slow boa', 'query'), spellings, { begun: 'boa' })).toBe("'slow' & ('boa':* | 'bow')");
+  expect(tsQuery(typedQuery('slow boa', 'query'), new Map(), { begun: 'boa', label: 'A' })).toBe("'slow':A & 'boa':*A");
 });

@@ -10,7 +10,7 @@ it.each([
   ['"boats"', { words: [], phrases: [['boats']], isOpen: false }],
   ['an "open quote', { words: ['an', 'open', 'quote'], phrases: [], isOpen: true }],
   ['the -who or not !&|():*', { words: ['the', 'who', 'or', 'not'], phrases: [], isOpen: false }],
-  ['""', { words: [], phrases: [[]].slice(1), isOpen: false }],
+  ['""', { words: [], phrases: [], isOpen: false }],
   ['', { words: [], phrases: [], isOpen: false }],
 ])('%j', (text, query) => {
   expect(typedQuery(text, 'query')).toMatchObject(query);

@@ -34,7 +34,7 @@ export function typedQuery(text: string, field: string): TypedQuery {
   const single = phrases.filter((phrase) => phrase.length === 1).flat();
   return {
     all: foldedWords(text),
-    words: [...new Set([...words])],
+    words: [...new Set(words)],
     // One word in quotes is that word, and no other.
     phrases: [...phrases.filter((phrase) => phrase.length > 1), ...single.map((word) => [word])],
     isOpen: words.length > 0 && /[\p{L}\p{M}\p{N}]$/u.test(text),

@@ -63,7 +63,7 @@ interface ListPlace {
 }
 
 /** The live topic that ticks when a video comes into the channel's list, or leaves it. */
-const listTopic = (channelId: string): string => `channel-videos:${channelId}`;
+export const listTopic = (channelId: string): string => `channel-videos:${channelId}`;
 
 /** The live topic that ticks when anything about the video changed. */
 export const videoTopic = (videoId: string): string => `video:${videoId}`;

@@ -1,0 +1,238 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable, Module } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { Int, Query, Resolver, Subscription } from '@nestjs/graphql';
+import type { FastifyInstance, RouteOptions } from 'fastify';
+import type { Redis } from 'ioredis';
+import { Public } from '../../src/common/access/index.js';
+import { limitOf } from '../../src/common/http/index.js';
+import { RateLimits } from '../../src/common/rate-limits/index.js';
+import { graphql, startApp, type TestApp, until } from '../support/index.js';
+import { deleteKeys, sharedRedisUrl } from '../support/redis.js';
+import { type EdgeApp, startEdge } from './edge/edge-app.js';
+import { openStream, SocketClient } from './edge/subscribers.js';
+
+let ran = 0;
+
+@Resolver()
+class Dear {
+  @Public()
+  @Query(() => Int, { complexity: 4_000 })
+  dear(): number {
+    return ++ran;
+  }
+
+  @Public()
+  @Subscription(() => Int, { resolve: (value) => value })
+  async *dearly(): AsyncGenerator<number> {
+    yield ++ran;
+  }
+}
+
+const OF_USER = 120_000;
+const OF_ADDRESS = 300_000;
+const STATE = '{ rateLimit { cost limit remaining resetAt } }';
+const redisPrefix = `test-${randomUUID()}:`;
+const edges: EdgeApp[] = [];
+const start = async (redisUrl?: string): Promise<EdgeApp> => {
+  const edge = await startEdge([Dear], { redisPrefix, trustProxy: 1, ...(redisUrl && { redisUrl }) });
+  edges.push(edge);
+  return edge;
+};
+afterAll(async () => {
+  for (const { app } of edges) await app.close();
+  await deleteKeys(redisPrefix);
+});
+
+const ask = (edge: EdgeApp, body: unknown, headers: Record<string, string> = {}) =>
+  fetch(`${edge.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  });
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+const from = (address: string) => ({ 'x-forwarded-for': address });
+/** How many of these that cost 4,000 run, in the order of asking. */
+const admitted = async (edge: EdgeApp, headers: Record<string, string>, times: number): Promise<number> => {
+  let count = 0;
+  for (let k = 0; k < times; k++) if ((await ask(edge, { query: '{ dear }' }, headers)).status === 200) count++;
+  return count;
+};
+
+it('tells what an operation cost, and what is left of it', async () => {
+  const edge = await start();
+  const token = edge.sessions.signIn('ada');
+  const state = async (query = STATE) => {
+    const { data } = (await (await ask(edge, { query }, bearer(token))).json()) as {
+      data: { rateLimit: { cost: number; limit: number; remaining: number; resetAt: string } };
+    };
+    return data.rateLimit;
+  };
+  const first = await state();
+  expect(first).toEqual({ cost: 1, limit: OF_USER, remaining: OF_USER - 1, resetAt: expect.any(String) });
+  const within = Date.parse(first.resetAt) - Date.now();
+  expect(within).toBeGreaterThan(50_000);
+  expect(within).toBeLessThanOrEqual(60_000);
+  expect(await state(`{ dear ...S } fragment S on Query ${STATE}`)).toMatchObject({
+    cost: 4_001,
+    remaining: OF_USER - 4_002,
+  });
+  // What cannot be read costs too.
+  expect((await ask(edge, { query: '{ nothing }' }, bearer(token))).status).toBe(400);
+  expect(await state()).toMatchObject({ remaining: OF_USER - 5_003 });
+});
+
+it('says on every answer of /graphql how one stands', async () => {
+  const edge = await start();
+  const policy = async (body: unknown, headers?: Record<string, string>) => {
+    const answer = await ask(edge, body, headers);
+    expect(answer.headers.get('ratelimit')).toMatch(/^"[a-z-]+";r=\d+;t=\d+$/);
+    return answer.headers.get('ratelimit-policy');
+  };
+  const anonymous = `"graphql-anonymous";q=${OF_ADDRESS};w=60`;
+  expect(await policy({ query: '{ dear }' })).toBe(anonymous);
+  expect(await policy({ query: '{ dear }' }, bearer(edge.sessions.signIn('bob')))).toBe(`"graphql";q=${OF_USER};w=60`);
+  expect(await policy({ query: '{ nothing }' })).toBe(anonymous);
+  expect(await policy({ query: '{' })).toBe(anonymous);
+  expect(await policy([{ query: '{ dear }' }])).toMatch(/^"requests"/);
+  expect((await fetch(`${edge.url}/graphql?query={dear}`)).headers.get('ratelimit')).toMatch(/^"requests"/);
+  const stream = await openStream(edge.url, STATE);
+  expect(stream.headers.get('ratelimit-policy')).toBe(anonymous);
+  stream.close();
+});
+
+it('refuses on every transport what goes beyond it, and runs nothing of it', async () => {
+  const edge = await start();
+  const token = edge.sessions.signIn('eve');
+  const client = await SocketClient.signedIn(edge.url, token);
+  client.subscribe('1', STATE);
+  expect(await client.next()).toMatchObject({
+    type: 'next',
+    payload: { data: { rateLimit: { cost: 1, limit: OF_USER, remaining: OF_USER - 1 } } },
+  });
+  expect(await client.next()).toMatchObject({ type: 'complete' });
+  const told = await openStream(edge.url, STATE, { token });
+  expect((await told.next())?.data).toMatchObject({ data: { rateLimit: { remaining: OF_USER - 2 } } });
+  told.close();
+
+  const before = ran;
+  for (let k = 0; k < 10; k++) {
+    client.subscribe(`dear ${k}`, 'subscription { dearly }');
+    expect((await client.next())?.type).toBe('next');
+    expect((await client.next())?.type).toBe('complete');
+    const stream = await openStream(edge.url, 'subscription { dearly }', { token });
+    expect((await stream.next())?.data).toMatchObject({ data: { dearly: expect.any(Number) } });
+    stream.close();
+  }
+  client.subscribe('2', STATE);
+  expect(await client.next()).toMatchObject({ payload: { data: { rateLimit: { remaining: OF_USER - 23 } } } });
+  expect((await client.next())?.type).toBe('complete');
+  expect(await admitted(edge, bearer(token), 35)).toBe(29);
+  expect(ran - before).toBe(49);
+
+  const refusal = { code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) };
+  const answer = await ask(edge, { query: '{ dear }' }, bearer(token));
+  expect(answer.status).toBe(429);
+  expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect(answer.headers.get('ratelimit')).toMatch(/^"graphql";r=\d+;t=\d+$/);
+  expect(await answer.json()).toMatchObject({ errors: [{ extensions: refusal }] });
+  client.subscribe('last', 'subscription { dearly }');
+  expect(await client.next()).toMatchObject({ type: 'error', payload: [{ extensions: refusal }] });
+  await client.close();
+  const stream = await openStream(edge.url, 'subscription { dearly }', { token });
+  expect((await stream.next())?.data).toMatchObject({ errors: [{ extensions: refusal }] });
+  stream.close();
+  expect(ran - before).toBe(49);
+  // It is the user's, whatever the address; and nobody else's.
+  expect(await admitted(edge, { ...bearer(token), ...from('203.0.113.7') }, 1)).toBe(0);
+  expect(await admitted(edge, bearer(edge.sessions.signIn('zoe')), 1)).toBe(1);
+  expect(await admitted(edge, {}, 1)).toBe(1);
+});
+
+it('knows those who are not signed in by their address, of IPv6 by its first half', async () => {
+  const edge = await start();
+  expect(await admitted(edge, from('2001:db8::1'), 80)).toBe(75);
+  expect(await admitted(edge, from('2001:db8:0:0:ffff::2'), 1)).toBe(0);
+  expect(await admitted(edge, from('2001:db8:0:1::1'), 1)).toBe(1);
+  expect(await admitted(edge, from('198.51.100.1'), 1)).toBe(1);
+});
+
+it('looks at nothing of what comes from somebody who is known to have nothing left', async () => {
+  const edge = await start();
+  const there = from('192.0.2.99');
+  expect(await admitted(edge, there, 76)).toBe(75);
+  const answer = await ask(edge, { query: 'no GraphQL at all' }, there);
+  expect(answer.status).toBe(429);
+});
+
+it('is one budget for all processes, but for parcels that they have taken', async () => {
+  const [one, other] = [await start(sharedRedisUrl()), await start(sharedRedisUrl())];
+  // Until then each counts alone.
+  const redisOf = ({ app }: EdgeApp) => (app.get(RateLimits, { strict: false }) as unknown as { redis: Redis }).redis;
+  for (const edge of [one, other]) await until(async () => redisOf(edge).status, (status) => status === 'ready', 10);
+  const tokens = [one, other].map((edge) => bearer(edge.sessions.signIn('kim')));
+  let count = 0;
+  for (let k = 0; k < 20; k++) {
+    count += await admitted(one, tokens[0] as Record<string, string>, 1);
+    count += await admitted(other, tokens[1] as Record<string, string>, 1);
+  }
+  expect(count).toBe(30);
+});
+
+describe('plain endpoints', () => {
+  const routes: { method: string; url: string }[] = [];
+
+  @Injectable()
+  class Routes {
+    constructor(host: HttpAdapterHost) {
+      const server: FastifyInstance = host.httpAdapter.getInstance();
+      server.addHook('onRoute', ({ method, url }: RouteOptions) => {
+        for (const one of [method].flat()) routes.push({ method: one, url });
+      });
+    }
+  }
+  @Module({ providers: [Routes] })
+  class RoutesModule {}
+
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await startApp({ role: 'api', trustProxy: 1 }, [RoutesModule]);
+  });
+  afterAll(() => app.stop());
+
+  const EXEMPT = ['/livez', '/metrics', '/readyz'];
+  const ADDRESS = '203.0.113.50';
+
+  it('are all bounded, or named here', async () => {
+    const limits = app.get(RateLimits);
+    for (const limit of [limitOf('/media'), limitOf('/'), { name: 'tus', points: 6_000, seconds: 60 }]) {
+      if (!limit) throw new Error('There is no such limit.');
+      await limits.spend(limit, ADDRESS, limit.points);
+    }
+    expect(routes.length).toBeGreaterThan(25);
+    const statuses: [string, number][] = [];
+    for (const { method, url } of [...routes, { method: 'GET', url: '/nothing/here' }]) {
+      const path = url.replaceAll(/:\w+/g, 'x').replaceAll('*', 'x');
+      const { status } = await fetch(`${app.url}${path}`, { method, headers: from(ADDRESS) });
+      statuses.push([`${method} ${url}`, status]);
+    }
+    // tus' own clients take other answers for "later"; its OPTIONS says what this server can, and asks nothing.
+    const later = statuses.filter(([, status]) => ![429, 503, 423].includes(status)).map(([route]) => route);
+    expect(later.filter((route) => !route.startsWith('OPTIONS /tus')).sort()).toEqual(
+      EXEMPT.flatMap((url) => [`GET ${url}`, `HEAD ${url}`]).sort(),
+    );
+  });
+
+  it('say when to come back, to pages of other origins too', async () => {
+    const answer = await fetch(`${app.url}/media/t/v/x`, {
+      headers: { ...from(ADDRESS), origin: 'https://a.example' },
+    });
+    expect(answer.status).toBe(429);
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(answer.headers.get('access-control-allow-origin')).not.toBeNull();
+    expect(await answer.json()).toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) });
+    const graph = await graphql(app.url, STATE);
+    expect(graph.errors).toBeUndefined();
+    expect((await fetch(`${app.url}/media/t/v/x`, { headers: from('203.0.113.51') })).status).toBe(404);
+  });
+});

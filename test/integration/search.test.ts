@@ -1,0 +1,495 @@
+import { Database } from '../../src/common/database/index.js';
+import { ChannelsService } from '../../src/modules/channels/index.js';
+import { IndexWriter, Reindex, SearchIndex } from '../../src/modules/search/index.js';
+import { channelOf, globalId, type Person, person, startApp, type TestApp, until, videoIn } from '../support/index.js';
+
+/** How soon a change is found. */
+const CURRENT_MS = 2_000;
+
+interface Found {
+  edges: { node: { id: string; title: string }; highlights: string[] }[];
+  pageInfo: { hasNextPage: boolean; endCursor: string | null };
+  totalCount: number | null;
+  correctedQuery: string | null;
+}
+
+let app: TestApp;
+let ada: Person;
+let eve: Person;
+let channel: string;
+beforeAll(async () => {
+  app = await startApp();
+  [ada, eve] = [await person(app), await person(app)];
+  channel = await channelOf(app, ada);
+});
+afterAll(() => app.stop());
+
+const FIND = `query ($query: String!, $filter: VideoSearchFilter, $orderBy: VideoSearchOrder, $first: Int, $after: Cursor) {
+  searchVideos(query: $query, filter: $filter, orderBy: $orderBy, first: $first, after: $after) {
+    edges { node { id title } highlights } pageInfo { hasNextPage endCursor } totalCount correctedQuery } }`;
+
+async function find(query: string, more: object = {}, by?: Person): Promise<Found> {
+  const { data, errors } = await app.graphql<{ searchVideos: Found }>(FIND, { query, ...more }, by?.token);
+  if (errors) throw new Error(JSON.stringify(errors));
+  return data.searchVideos;
+}
+const titles = async (query: string, more: object = {}, by?: Person) =>
+  (await find(query, more, by)).edges.map(({ node }) => node.title);
+const suggest = async (prefix: string) =>
+  (
+    await app.graphql<{ searchSuggestions: string[] }>('query ($p: String!) { searchSuggestions(prefix: $p) }', {
+      p: prefix,
+    })
+  ).data.searchSuggestions;
+
+interface Said {
+  title: string;
+  description?: string;
+  tags?: string[];
+  language?: string | null;
+  durationMs?: number;
+  views?: number;
+  listedAt?: string;
+  visibility?: string;
+  publishAt?: string;
+  state?: string;
+}
+
+/** A video as if it had been said and indexed so. */
+async function video(said: Said, where: string = channel): Promise<string> {
+  const id = await videoIn(app, where, ada, said);
+  await app.database.query(
+    'UPDATE video SET title = $2, description = $3, tags = $4, language = $5, duration_ms = $6 WHERE id = $1',
+    [id, said.title, said.description ?? '', said.tags ?? [], said.language ?? null, said.durationMs ?? 60_000],
+  );
+  if (said.views) {
+    await app.database.query(
+      `INSERT INTO video_popularity (video_id, view_count, trend) VALUES ($1, $2, 0)
+       ON CONFLICT (video_id) DO UPDATE SET view_count = excluded.view_count`,
+      [id, said.views],
+    );
+  }
+  await app.get(SearchIndex).updateVideos([id]);
+  return id;
+}
+
+const change = (by: Person, id: string, input: object) =>
+  by.does('updateVideo', { videoId: globalId('Video', id), ...input }, 'video { id }');
+
+/** Waits for a search to have this many results, and says for how long. */
+async function current(query: string, count: number): Promise<number> {
+  const began = Date.now();
+  await until(
+    () => titles(query),
+    (found) => found.length === count,
+    25,
+  );
+  return Date.now() - began;
+}
+
+describe('words', () => {
+  beforeAll(async () => {
+    await video({ title: 'Sailing boats in the harbour', language: 'en', tags: ['Slow Travel'] });
+    await video({ title: 'Die Häuser am Straßenrand', language: 'de-CH' });
+    await video({ title: 'Les élèves mangeaient du crème brûlée', language: 'fr' });
+    await video({ title: 'Говорящие собаки', language: 'ru' });
+    await video({ title: '東京タワーの夜', language: 'ja' });
+    await video({ title: 'Night falls', description: 'A lighthouse keeper tells of zephyrs & <b>storms</b>.' });
+  });
+
+  it.each([
+    ['sailing boats', 'Sailing boats in the harbour'],
+    ['HARBOUR', 'Sailing boats in the harbour'],
+    ['sails boat', 'Sailing boats in the harbour'],
+    ['slow travel', 'Sailing boats in the harbour'],
+    ['haus', 'Die Häuser am Straßenrand'],
+    ['strassenrand', 'Die Häuser am Straßenrand'],
+    ['eleve', 'Les élèves mangeaient du crème brûlée'],
+    ['creme brulee', 'Les élèves mangeaient du crème brûlée'],
+    ['собака', 'Говорящие собаки'],
+    ['東京', '東京タワーの夜'],
+    ['zephyrs', 'Night falls'],
+    ['lighthouse night', 'Night falls'],
+    ['harb', 'Sailing boats in the harbour'],
+    ['sailing har', 'Sailing boats in the harbour'],
+    ['"boats in the"', 'Sailing boats in the harbour'],
+    ['Ada films zephyrs', 'Night falls'],
+  ])('%s finds %s', async (query, title) => {
+    expect(await titles(query)).toEqual([title]);
+  });
+
+  it.each([
+    ['salling boats', 'sailing boats'],
+    ['sailing baots', 'sailing boats'],
+    ['sailing boatss', 'sailing boats'],
+    ['ailing boats ', 'sailing boats'],
+    ['Häuzer am Straßenrand', 'hauser am strassenrand'],
+  ])('%s is taken for %s', async (query, corrected) => {
+    const found = await find(query);
+    expect(found.edges).toHaveLength(1);
+    expect(found.correctedQuery).toBe(corrected);
+  });
+
+  it.each([
+    '"boats sailing"',
+    '"salling boats"',
+    'sailing cars',
+    'xyzzy',
+    '',
+    '!!!',
+    "'",
+    '" "',
+  ])('%j finds nothing', async (query) => {
+    expect(await find(query)).toMatchObject({ edges: [], correctedQuery: null });
+  });
+
+  it('are counted', async () => {
+    expect((await find('boats')).totalCount).toBe(1);
+    expect((await find('night')).totalCount).toBe(1);
+  });
+
+  it('are marked in titles and descriptions, and nothing else is markup', async () => {
+    expect((await find('sail')).edges[0]?.highlights).toEqual(['<mark>Sailing</mark> boats in the harbour']);
+    expect((await find('brulee')).edges[0]?.highlights).toEqual(['Les élèves mangeaient du crème <mark>brûlée</mark>']);
+    expect((await find('storm zephyr')).edges[0]?.highlights).toEqual([
+      'Night falls',
+      'A lighthouse keeper tells of <mark>zephyrs</mark> &amp; &lt;b&gt;<mark>storms</mark>&lt;/b&gt;.',
+    ]);
+    await video({ title: '<img src=x onerror="alert(1)"> gizmo </mark>' });
+    expect((await find('gizmo')).edges[0]?.highlights).toEqual([
+      '&lt;img src=x onerror=&quot;alert(1)&quot;&gt; <mark>gizmo</mark> &lt;/mark&gt;',
+    ]);
+  });
+
+  it.each([
+    'a-x',
+    'or',
+    '-boats',
+    '!boats',
+    "boats' & 'x",
+    'boats:*',
+    '\\',
+    'boats\\',
+    'a <-> b',
+    '((((',
+    '\u202e',
+    '%_%',
+    '💧',
+    Array(60).fill('a').join(' '),
+    Array(60).fill('"a b"').join(' ').slice(0, 200),
+  ])('%j is no trouble', async (query) => {
+    await expect(find(query)).resolves.toBeDefined();
+    await expect(suggest(query)).resolves.toBeDefined();
+  });
+
+  it('are too many', async () => {
+    const { errors } = await app.graphql(FIND, { query: 'x'.repeat(201) });
+    expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT' });
+  });
+});
+
+describe('ranking and filters', () => {
+  let other: string;
+  beforeAll(async () => {
+    other = await channelOf(app, eve);
+    await video({ title: 'Quokka', listedAt: '2020-01-01T00:00:00Z', durationMs: 1_000, language: 'en' });
+    await video({
+      title: 'Quokka seen',
+      listedAt: '2024-01-01T00:00:00Z',
+      durationMs: 600_000,
+      language: 'de-CH',
+      views: 5,
+    });
+    await video({
+      title: 'Quokka loved',
+      listedAt: '2023-01-01T00:00:00Z',
+      views: 1_000_000,
+      tags: ['Slow travel', 'Été'],
+    });
+    await video(
+      { title: 'Of animals', listedAt: '2025-01-01T00:00:00Z', description: 'A quokka', views: 100_000_000 },
+      other,
+    );
+  });
+
+  it('puts the title itself first, then by views and age, then descriptions', async () => {
+    expect(await titles('quokka')).toEqual(['Quokka', 'Quokka loved', 'Quokka seen', 'Of animals']);
+    expect(await titles('quokka', { orderBy: 'NEWEST' })).toEqual([
+      'Quokka seen',
+      'Quokka loved',
+      'Quokka',
+      'Of animals',
+    ]);
+  });
+
+  it.each([
+    [{ publishedAfter: '2023-06-01T00:00:00Z' }, ['Quokka seen', 'Of animals']],
+    [{ publishedBefore: '2023-06-01T00:00:00Z' }, ['Quokka', 'Quokka loved']],
+    [{ minDurationMs: 500_000 }, ['Quokka seen']],
+    [{ maxDurationMs: 5_000 }, ['Quokka']],
+    [{ language: 'de' }, ['Quokka seen']],
+    [{ language: 'de-CH' }, ['Quokka seen']],
+    [{ language: 'de-AT' }, []],
+    [{ tags: ['slow TRAVEL'] }, ['Quokka loved']],
+    [{ tags: ['slow travel', 'ete'] }, ['Quokka loved']],
+    [{ tags: ['travel'] }, []],
+    [{ tags: ['slow travel'], minDurationMs: 500_000 }, []],
+  ])('%j', async (filter, expected) => {
+    for (const orderBy of ['RELEVANCE', 'NEWEST']) {
+      expect((await titles('quokka', { filter, orderBy })).sort()).toEqual([...expected].sort());
+    }
+  });
+
+  it('is bound to a channel', async () => {
+    expect(await titles('quokka', { filter: { channelId: globalId('Channel', other) } })).toEqual(['Of animals']);
+    const { errors } = await app.graphql(FIND, { query: 'a', filter: { channelId: 'x' } });
+    expect(errors?.[0]?.extensions?.code).toMatch(/INVALID|NOT_FOUND/);
+  });
+
+  it('is drawn anew with views', async () => {
+    const [seen] = await app.database.query<{ id: string }>(`SELECT id FROM video WHERE title = 'Quokka seen'`);
+    await app.database.query('UPDATE video_popularity SET view_count = 1000000000 WHERE video_id = $1', [seen?.id]);
+    await app.get(SearchIndex).rescore([seen?.id as string]);
+    expect(await titles('quokka')).toEqual(['Quokka', 'Quokka seen', 'Quokka loved', 'Of animals']);
+  });
+});
+
+describe('pages', () => {
+  it.each(['RELEVANCE', 'NEWEST'])('are complete, and repeat nothing: %s', async (orderBy) => {
+    const word = `wombat${orderBy.toLowerCase()}`;
+    const made = new Set<string>();
+    for (let n = 0; n < 23; n++) {
+      const inTitle = n % 3 > 0;
+      const said = {
+        title: inTitle ? `${word} number ${n % 5}` : `Other ${n}`,
+        description: inTitle ? '' : `with ${word}`,
+      };
+      made.add(globalId('Video', await video({ ...said, listedAt: `2024-01-0${1 + (n % 4)}T00:00:00Z` })));
+    }
+    made.add(globalId('Video', await video({ title: word })));
+    const seen: string[] = [];
+    for (let after: string | null = null; ; ) {
+      const page: Found = await find(word, { first: 4, after, orderBy });
+      expect(page.totalCount).toBe(24);
+      seen.push(...page.edges.map(({ node }) => node.id));
+      if (!page.pageInfo.hasNextPage) break;
+      after = page.pageInfo.endCursor;
+    }
+    expect(seen).toHaveLength(24);
+    expect(new Set(seen)).toEqual(made);
+  });
+
+  it.each([
+    'x',
+    '',
+    Buffer.from('["ALL",1]').toString('base64url'),
+    Buffer.from('["NONE",1,1]').toString('base64url'),
+  ])('do not begin at %j', async (after) => {
+    const { errors } = await app.graphql(FIND, { query: 'quokka', after });
+    expect(errors?.[0]?.extensions?.code).toMatch(/INVALID_CURSOR|BAD_USER_INPUT/);
+  });
+});
+
+describe('what does not stand in lists', () => {
+  it.each([
+    ['private', { visibility: 'PRIVATE' }],
+    ['unlisted', { visibility: 'UNLISTED' }],
+    ['scheduled', { publishAt: '2100-01-01T00:00:00Z' }],
+    ['processed', { state: 'PROCESSING' }],
+  ])('is not found, suggested or counted when it is %s', async (name, said) => {
+    const word = `numbat${name}`;
+    await video({ title: `${word} film`, description: word, tags: [word], ...said });
+    for (const by of [undefined, eve, ada]) {
+      for (const query of [word, `${word} film`, `"${word} film"`, `${word}x film`, word.slice(0, -2)]) {
+        expect(await find(query, {}, by)).toMatchObject({ edges: [], totalCount: 0 });
+      }
+    }
+    expect(await suggest(word.slice(0, -2))).toEqual([]);
+  });
+
+  it('is shown by no index that is behind', async () => {
+    const id = await video({ title: 'Bilby at night' });
+    expect(await titles('bilby')).toEqual(['Bilby at night']);
+    // As if nobody had told the index.
+    await app.database.query(`UPDATE video SET visibility = 'PRIVATE' WHERE id = $1`, [id]);
+    for (const by of [undefined, eve, ada]) expect(await titles('bilby', {}, by)).toEqual([]);
+    expect(await suggest('bil')).toEqual([]);
+    await app.database.query(`UPDATE video SET visibility = 'PUBLIC' WHERE id = $1`, [id]);
+    expect(await titles('bilby')).toEqual(['Bilby at night']);
+    await app.database.query('UPDATE channel SET deleted_at = now() WHERE id = $1', [channel]);
+    expect(await titles('bilby')).toEqual([]);
+    await app.database.query('UPDATE channel SET deleted_at = NULL WHERE id = $1', [channel]);
+  });
+});
+
+describe('changes', () => {
+  it('are found within two seconds', async () => {
+    const id = await videoIn(app, channel, ada);
+    const took: number[] = [];
+    const changes = async (input: object, query: string, count: number) => {
+      await change(ada, id, input);
+      took.push(await current(query, count));
+    };
+    await changes({ title: 'Pademelon' }, 'pademelon', 1);
+    await changes({ title: 'Potoroo' }, 'potoroo', 1);
+    expect(await titles('pademelon')).toEqual([]);
+    await changes({ tags: ['macropod'] }, 'macropod', 1);
+    await changes({ description: 'Of Tasmania' }, 'tasmania', 1);
+    await changes({ visibility: 'PRIVATE' }, 'potoroo', 0);
+    await changes({ visibility: 'PUBLIC' }, 'potoroo', 1);
+    await changes({ publishAt: new Date(Date.now() + 700).toISOString() }, 'potoroo', 0);
+    await current('potoroo', 1);
+    await ada.does('deleteVideo', { videoId: globalId('Video', id) });
+    took.push(await current('potoroo', 0));
+    expect(await suggest('potor')).toEqual([]);
+    expect(Math.max(...took)).toBeLessThan(CURRENT_MS);
+    expect(await app.database.query('SELECT FROM video_search WHERE video_id = $1', [id])).toEqual([]);
+  });
+
+  it('of a channel are found too, and its end', async () => {
+    const own = await channelOf(app, ada);
+    await video({ title: 'Currawong' }, own);
+    await ada.does(
+      'updateChannel',
+      { channelId: globalId('Channel', own), name: 'Feathered friends' },
+      'channel { id }',
+    );
+    await current('feathered currawong', 1);
+    await ada.does('deleteChannel', { channelId: globalId('Channel', own) });
+    expect(await titles('currawong')).toEqual([]);
+    await until(
+      () => app.database.query('SELECT FROM video_search WHERE channel_id = $1', [own]),
+      (rows) => rows.length === 0,
+    );
+  });
+});
+
+describe('channels', () => {
+  const CHANNELS = `query ($query: String!, $first: Int, $after: Cursor) { searchChannels(query: $query, first: $first, after: $after) {
+    nodes { handle } pageInfo { hasNextPage endCursor } } }`;
+  const channels = async (query: string, more: object = {}) =>
+    (
+      await app.graphql<{ searchChannels: { nodes: { handle: string }[]; pageInfo: Found['pageInfo'] } }>(CHANNELS, {
+        query,
+        ...more,
+      })
+    ).data.searchChannels;
+  const handles = async (query: string) => (await channels(query)).nodes.map(({ handle }) => handle);
+
+  it('are found by name and handle, with typos, unfinished, and until they are deleted', async () => {
+    const made = await app.get(ChannelsService).create(eve.userId, { handle: 'kite.maker', name: 'Élise Drachenbau' });
+    await until(
+      () => handles('drachenbau'),
+      (found) => found.length > 0,
+    );
+    for (const query of ['Elise', 'drachenbua', 'drach', '@kite.maker', 'kitemaker', 'elise kite']) {
+      expect(await handles(query)).toEqual(['kite.maker']);
+    }
+    expect(await handles('nobody')).toEqual([]);
+    await eve.does('deleteChannel', { channelId: globalId('Channel', made.id) });
+    expect(await handles('drachenbau')).toEqual([]);
+  });
+
+  it('come in pages that are complete', async () => {
+    for (let n = 0; n < 7; n++)
+      await app.get(ChannelsService).create(eve.userId, { handle: `lyre${n}`, name: 'Lyrebirds' });
+    await until(
+      () => handles('lyrebirds'),
+      (found) => found.length === 7,
+    );
+    const seen: string[] = [];
+    for (let after: string | null = null; ; ) {
+      const page: Awaited<ReturnType<typeof channels>> = await channels('lyrebirds', { first: 3, after });
+      seen.push(...page.nodes.map(({ handle }) => handle));
+      if (!page.pageInfo.hasNextPage) break;
+      after = page.pageInfo.endCursor;
+    }
+    expect(seen.toSorted()).toEqual([...Array(7).keys()].map((n) => `lyre${n}`));
+  });
+});
+
+test('suggestions are titles and words, each once', async () => {
+  await video({ title: 'Platypus playing', views: 1_000 });
+  await video({ title: 'Platypus PLAYING' });
+  await video({ title: 'Platinum' });
+  const found = await suggest('plat');
+  expect(found).toEqual(expect.arrayContaining(['Platypus playing', 'Platinum', 'platypus']));
+  expect(new Set(found.map((text) => text.toLowerCase())).size).toBe(found.length);
+  expect(await suggest('platypus pl')).toContain('Platypus playing');
+  const { errors } = await app.graphql('{ searchSuggestions(prefix: "a", first: 21) }');
+  expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT' });
+});
+
+describe('a new index', () => {
+  it('is made while searches are answered, and has what changed meanwhile', async () => {
+    const kept = await video({ title: 'Thylacine kept' });
+    const renamed = await video({ title: 'Thylacine old name' });
+    const hidden = await video({ title: 'Thylacine hidden' });
+    for (let n = 0; n < 40; n++) await video({ title: `Bandicoot ${n}` });
+    const before = await app.database.query('SELECT video_id, id, tsv::text FROM video_search WHERE video_id = $1', [
+      kept,
+    ]);
+    const writer = new IndexWriter(app.get(Database));
+    let answered = 0;
+    let isOver = false;
+    const searching = (async () => {
+      for (; !isOver; answered++) {
+        expect((await find('bandicoot', { first: 50 })).edges).toHaveLength(40);
+        expect(await titles('thylacine kept')).toEqual(['Thylacine kept']);
+      }
+    })();
+    let changed = false;
+    let made = '';
+    // In the middle of it: rows are copied, nothing is exchanged.
+    const write = writer.write.bind(writer);
+    writer.write = async (tx, ids, tables) => {
+      await write(tx, ids, tables);
+      if (changed) return;
+      changed = true;
+      await app.database.query(`UPDATE video SET title = 'Thylacine new name' WHERE id = $1`, [renamed]);
+      await app.database.query(`UPDATE video SET visibility = 'PRIVATE' WHERE id = $1`, [hidden]);
+      made = await videoIn(app, channel, ada);
+      await app.database.query(`UPDATE video SET title = 'Thylacine made' WHERE id = $1`, [made]);
+      await app.get(SearchIndex).updateVideos([renamed, hidden, made]);
+    };
+    await new Reindex(app.get(Database), writer).run();
+    isOver = true;
+    await searching;
+    expect(changed).toBe(true);
+    expect(answered).toBeGreaterThan(0);
+    expect((await titles('thylacine')).sort()).toEqual(['Thylacine kept', 'Thylacine made', 'Thylacine new name']);
+    // Places in lists are those of before.
+    expect(
+      await app.database.query('SELECT video_id, id, tsv::text FROM video_search WHERE video_id = $1', [kept]),
+    ).toEqual(before);
+    expect(await app.database.query('SELECT FROM search_touched')).toEqual([]);
+    await current('quokka', 4);
+    const id = await videoIn(app, channel, ada);
+    await change(ada, id, { title: 'Thylacine afterwards' });
+    await current('thylacine afterwards', 1);
+  });
+
+  it('has the indexes of the one before', async () => {
+    const indexes = () =>
+      app.database.query(
+        `SELECT tablename, indexname, indexdef FROM pg_indexes WHERE tablename LIKE 'video_search%' ORDER BY indexname`,
+      );
+    const before = await indexes();
+    await app.get(Reindex).run();
+    expect(await indexes()).toEqual(before);
+    expect(before).toHaveLength(10);
+  });
+
+  it('leaves the one in use where it is broken off, and gives way to a later one', async () => {
+    const writer = new IndexWriter(app.get(Database));
+    const write = writer.write.bind(writer);
+    writer.write = async (tx, ids, tables) => {
+      await write(tx, ids, tables);
+      throw new Error('cut');
+    };
+    await expect(new Reindex(app.get(Database), writer).run()).rejects.toThrow('cut');
+    expect((await find('bandicoot', { first: 50 })).edges).toHaveLength(40);
+    await app.get(Reindex).run();
+    expect((await find('bandicoot', { first: 50 })).edges).toHaveLength(40);
+  });
+});
