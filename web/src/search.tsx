@@ -1,4 +1,4 @@
-import { type MouseEvent, useEffect, useMemo, useState } from 'react';
+import { useEffect, useMemo, useState } from 'react';
 import type { ChannelCardFragment, TextPart } from '../../client/src/api/index.js';
 import { useChannelSearch, useSearch } from '../../client/src/react/discovery.js';
 import { Bell } from './bell.js';
@@ -112,13 +112,9 @@ function Results(props: { wanted: Wanted; onChoose: (change: Partial<Wanted>) =>
   const { results, state, totalCount, correctedQuery } = found;
   const byId = new Map(results.map((result) => [result.id, result]));
   const isDone = state === 'ready';
-  const instead = (event: MouseEvent, query: string) => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    onChoose({ query });
-  };
   const isFiltered = wanted.date !== '' || wanted.length !== '';
-  const asTyped = `"${wanted.query.replaceAll('"', ' ').trim()}"`;
+  // A word in quotes is that word, and no other.
+  const exact = (wanted.query.match(/[^\s"“”„«»]+/g) ?? []).map((word) => `"${word}"`).join(' ');
   return (
     <section aria-label="Videos">
       {isDone && correctedQuery && (
@@ -128,8 +124,8 @@ function Results(props: { wanted: Wanted; onChoose: (change: Partial<Wanted>) =>
             <bdi>{correctedQuery}</bdi>
           </strong>
           . Search instead for{' '}
-          <a href={addressOf({ ...wanted, query: asTyped })} onClick={(event) => instead(event, asTyped)}>
-            <bdi>{asTyped}</bdi>
+          <a href={addressOf({ ...wanted, query: exact })}>
+            <bdi>{wanted.query}</bdi>
           </a>
           .
         </p>
