@@ -205,9 +205,9 @@ it('waits while it is cut off, and comes back by itself', async () => {
 
 it('leaves a server alone that it asked too often', async () => {
   class Counting extends Api {
-    asked = 0;
+    requests = 0;
     override async request<Data, Variables>(operation: Operation<Data, Variables>, variables: Variables) {
-      this.asked++;
+      this.requests++;
       return super.request(operation, variables);
     }
   }
@@ -221,11 +221,11 @@ it('leaves a server alone that it asked too often', async () => {
     const list = started('newest', 20, api);
     const { error } = await seen(list, ({ state }) => state === 'waiting');
     expect(error).toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) });
-    const { asked } = api;
+    const { requests } = api;
     list.retry();
     await seen(list, ({ state }) => state === 'waiting');
     expect(list.read().error).toMatchObject({ code: 'RATE_LIMITED' });
-    expect(api.asked).toBe(asked);
+    expect(api.requests).toBe(requests);
   } finally {
     await narrow.stop();
   }
