@@ -12,4 +12,11 @@ export {
 export { Failure, Video, VideoConnection, VideoVisibilityEnum } from './videos.graphql.js';
 export { VideosModule } from './videos.module.js';
 export { canEdit, canWatch, type VideoVisibility } from './videos.policy.js';
-export { LISTED, LISTED_ANYWHERE, type Video as VideoRow, VideosService, videoTopic } from './videos.service.js';
+export {
+  LISTED,
+  LISTED_ANYWHERE,
+  LISTED_WHEN_DUE,
+  type Video as VideoRow,
+  VideosService,
+  videoTopic,
+} from './videos.service.js';
