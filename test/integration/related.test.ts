@@ -219,6 +219,25 @@ describe('terms', () => {
     expect(await terms(id)).toEqual([]);
   });
 
+  it('stay while it is scheduled anew: its time comes without a word, and until then it is not shown', async () => {
+    const channel = await channelOf(app, ada);
+    const [seen, other] = [await film(channel, { tags: ['canals'] }), await film(channel, { tags: ['canals'] })];
+    const at = (time: string) => app.database.query(`UPDATE video SET publish_at = ${time} WHERE id = $1`, [other]);
+    await at(`now() + interval '1 hour'`);
+    await app.get(VideoTermsService).refresh(other);
+    expect(await terms(other)).toEqual(['canals', 'film']);
+    expect(idsOf(await related(seen))).toEqual([]);
+    await at(`now() - interval '1 s'`);
+    await app.database.query('DELETE FROM related_videos');
+    expect(idsOf(await related(seen))).toEqual([other]);
+  });
+
+  it('come to what a process of the version before published', async () => {
+    const id = await videoIn(app, await channelOf(app, ada), ada);
+    await app.get(VideoTermsService).sweep(new AbortController().signal);
+    expect(await terms(id)).toEqual(['film']);
+  });
+
   it('stand in the order of views and age', async () => {
     const id = await film(await channelOf(app, ada), { title: 'Mills' });
     const score = async () =>
