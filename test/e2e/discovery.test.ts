@@ -154,11 +154,15 @@ test('a typo is mended and said, filters are in the address, and nothing found i
 
   await page.goto(`${app.url}/search?q=harbour`);
   await cards(page, 'Results').first().waitFor();
+  await page.getByLabel('Length').focus();
   await page.getByLabel('Length').selectOption('Over 20 minutes');
   await page.getByText('No videos found.').waitFor();
   expect(new URL(page.url()).search).toBe('?q=harbour&length=long');
-  expect(await page.evaluate('document.activeElement.tagName')).toBe('SELECT');
-  await page.getByRole('button', { name: 'Take the filters away' }).click();
+  const inFilters = () => page.evaluate('document.activeElement.tagName');
+  expect(await inFilters()).toBe('SELECT');
+  await page.getByRole('button', { name: 'Take the filters away' }).focus();
+  await page.keyboard.press('Enter');
+  expect(await inFilters()).toBe('SELECT');
   await cards(page, 'Results').first().waitFor();
   await page.goBack();
   await page.getByText('No videos found.').waitFor();
