@@ -22,7 +22,7 @@ afterAll(() => app.stop());
 async function seed(from: number, to: number): Promise<void> {
   await app.database.query(
     `INSERT INTO video (channel_id, owner_id, title, description, visibility, state, stage, verified_at, published_at, listed_at, duration_ms)
-     SELECT $3, $4, CASE WHEN n < 30 THEN 'Rare ' ELSE '' END || 'film' || n || ' common' || n % 2 || ' number' || n,
+     SELECT $3, $4, CASE WHEN n = 30 THEN 'Seen by a heron' ELSE CASE WHEN n < 30 THEN 'Rare ' ELSE '' END || 'film' || n || ' common' || n % 2 || ' number' || n END,
             CASE WHEN n < 30 THEN 'seldom told' ELSE 'told' END, 'PUBLIC', 'READY', 'DONE', now(), now(), now() - n * interval '1 minute', 1000
      FROM generate_series($1::int, $2::int - 1) n`,
     [from, to, channel, ada.userId],
@@ -60,7 +60,7 @@ async function cost(work: () => Promise<unknown>): Promise<Cost> {
   const asked: [string, readonly unknown[]][] = [];
   const [query, tx] = [db.query.bind(db), db.tx.bind(db)];
   const heard = (sql: string, parameters: readonly unknown[] = []) => {
-    if (/^\s*SELECT/i.test(sql)) asked.push([sql, [...parameters]]);
+    if (/^\s*\(?SELECT/i.test(sql)) asked.push([sql, [...parameters]]);
   };
   db.query = (async (sql: string, parameters: readonly unknown[] = []) => {
     heard(sql, parameters);
@@ -105,11 +105,11 @@ it(`reads no more for a page where there is ${TIMES} times as much, and finds it
     search.videos({ text, orderBy, filter }, 20, null);
   const lists: Record<string, [work: () => Promise<unknown>, index: string]> = {
     title: [() => videos('film2000 common0 number2000'), 'ix_video_search_title'],
-    'title with a typo': [() => videos('fiml2000 common0 number2000'), 'ix_search_word_deletes'],
+    'title with a typo': [() => videos('seen by a hreon'), 'ix_search_word_deletes'],
     'rare words': [() => videos('rare '), 'ix_video_search_tsv'],
     phrase: [() => videos('"rare film7"'), 'ix_video_search_tsv'],
-    description: [() => videos('seldom '), 'ix_video_search_body_tsv'],
-    'unfinished word': [() => videos('film200'), 'ix_search_word_prefix'],
+    description: [() => videos('seldom '), 'ix_video_search_body_first'],
+    'unfinished word': [() => videos('hero'), 'ix_search_word_prefix'],
     'newest of many': [() => videos('common1 ', 'NEWEST'), 'ix_video_search_listed'],
     suggestions: [() => search.suggestions('rar', 8), 'ix_video_search_first'],
     channels: [() => search.channels('films ', 20, null), ''],
@@ -124,13 +124,11 @@ it(`reads no more for a page where there is ${TIMES} times as much, and finds it
     expect({ name, scans }).toEqual({ name, scans: [] });
     if (index) expect({ name, indexes: [...many.indexes] }).toEqual({ name, indexes: expect.arrayContaining([index]) });
     const blocks = few.get(name)?.blocks ?? 0;
-    expect({ name, blocks: many.blocks }).toEqual({ name, blocks: expect.any(Number) });
     // A tree may have grown by a level, and each word asks several.
-    expect({
+    expect({ name, blocks: many.blocks }).toEqual({
       name,
-      more: many.blocks / blocks,
-      isBounded: many.blocks <= Math.max(blocks * MORE, blocks + 60),
-    }).toMatchObject({ isBounded: true });
+      blocks: Math.min(many.blocks, Math.max(blocks * MORE, blocks + 40)),
+    });
   }
 });
 

@@ -416,6 +416,8 @@ test('suggestions are titles and words, each once', async () => {
   expect(found).toEqual(expect.arrayContaining(['Platypus playing', 'Platinum', 'platypus']));
   expect(new Set(found.map((text) => text.toLowerCase())).size).toBe(found.length);
   expect(await suggest('platypus pl')).toContain('Platypus playing');
+  // Nothing has both of these.
+  expect(await suggest('quokka plat')).toEqual([]);
   const { errors } = await app.graphql('{ searchSuggestions(prefix: "a", first: 21) }');
   expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT' });
 });

@@ -114,7 +114,8 @@ export class PostgresSearchIndex extends SearchIndex {
            WHERE s.tier = 0 AND s.tsv @@ $1::tsquery LIMIT ${TITLES_LOOKED_AT}) m ORDER BY m.score DESC, m.id DESC LIMIT $2`,
         [query, 2 * first],
       );
-      const words = begun === undefined || begun.length < 2 ? [] : await this.visibleWords(tx, begun);
+      const words =
+        begun === undefined || begun.length < 2 ? [] : await this.visibleWords(tx, typed.all.slice(0, -1), begun);
       return {
         titles: titles.map(({ id }) => id),
         texts: words.map((word) => [...typed.all.slice(0, -1), word].join(' ')),
@@ -223,14 +224,16 @@ export class PostgresSearchIndex extends SearchIndex {
     });
   }
 
-  /** Words that begin so, most frequent first: those that something in lists has. */
-  private async visibleWords(tx: Tx, begun: string): Promise<string[]> {
+  /** Words that begin so, most frequent first: those that something in lists has; of the best, with the words before. */
+  private async visibleWords(tx: Tx, before: readonly string[], begun: string): Promise<string[]> {
+    const others = tsQuery({ words: [...new Set(before)], phrases: [] }, new Map(), { label: 'AC' });
     const rows = await tx.query<{ word: string }>(
       `SELECT word FROM (SELECT word, df FROM search_word WHERE word LIKE $1 AND df > 0 ORDER BY df DESC, word LIMIT ${WORDS_LOOKED_AT}) w
-       WHERE df >= ${SURE} OR EXISTS (SELECT FROM video_search s JOIN video v ON v.id = s.video_id AND ${LISTED_ANYWHERE}
-                                     WHERE s.tsv @@ (quote_literal(w.word) || ':AC')::tsquery)
+       WHERE ${before.length > 0 ? '' : `df >= ${SURE} OR`} EXISTS (
+         SELECT FROM video_search s JOIN video v ON v.id = s.video_id AND ${LISTED_ANYWHERE}
+         WHERE s.tsv @@ (quote_literal(w.word) || ':AC' || $2)::tsquery ${before.length > 0 ? 'AND s.tier = 0' : ''})
        ORDER BY df DESC, word`,
-      [`${begun}%`],
+      [`${begun}%`, others && ` & ${others}`],
     );
     return rows.map(({ word }) => word);
   }

@@ -59,18 +59,25 @@ async function completionsOf(sql: Sql, word: string): Promise<string[]> {
 
 /** Known words one edit away, most frequent first. */
 async function neighboursOf(sql: Sql, words: readonly string[]): Promise<Map<string, string[]>> {
-  const near = new Map<string, string[]>();
-  for (const word of words) {
-    const deletes = [...word].length > 1 ? deletesOf(word) : [];
-    if (deletes.length === 0) continue;
-    const rows = await sql.query<{ word: string }>(
-      'SELECT word FROM search_word WHERE deletes && $1::text[] AND df > 0 ORDER BY df DESC, word LIMIT $2',
-      [deletes, CANDIDATES],
-    );
-    const others = rows.map((row) => row.word).filter((other) => other !== word && isNear(word, other));
-    near.set(word, others.slice(0, NEIGHBOURS));
-  }
-  return near;
+  const asked = words
+    .map((word) => ({ word, deletes: [...word].length > 1 ? deletesOf(word) : [] }))
+    .filter(({ deletes }) => deletes.length > 0);
+  if (asked.length === 0) return new Map();
+  // One statement, planned with the values of each.
+  const candidates = asked.map(
+    (_, at) => `(SELECT ${at} AS at, word FROM search_word WHERE deletes && $${at + 1}::text[] AND df > 0
+                 ORDER BY df DESC, word LIMIT ${CANDIDATES})`,
+  );
+  const rows = await sql.query<{ at: number; word: string }>(
+    candidates.join(' UNION ALL '),
+    asked.map(({ deletes }) => deletes),
+  );
+  return new Map(
+    asked.map(({ word }, at) => {
+      const others = rows.filter((row) => row.at === at && row.word !== word && isNear(word, row.word));
+      return [word, others.slice(0, NEIGHBOURS).map((row) => row.word)];
+    }),
+  );
 }
 
 /** Titles that are the query with one word replaced. */
