@@ -226,16 +226,29 @@ export class PostgresSearchIndex extends SearchIndex {
 
   /** Words that begin so, most frequent first: those that something in lists has; of the best, with the words before. */
   private async visibleWords(tx: Tx, before: readonly string[], begun: string): Promise<string[]> {
-    const others = tsQuery({ words: [...new Set(before)], phrases: [] }, new Map(), { label: 'AC' });
-    const rows = await tx.query<{ word: string }>(
-      `SELECT word FROM (SELECT word, df FROM search_word WHERE word LIKE $1 AND df > 0 ORDER BY df DESC, word LIMIT ${WORDS_LOOKED_AT}) w
-       WHERE ${before.length > 0 ? '' : `df >= ${SURE} OR`} EXISTS (
-         SELECT FROM video_search s JOIN video v ON v.id = s.video_id AND ${LISTED_ANYWHERE}
-         WHERE s.tsv @@ (quote_literal(w.word) || ':AC' || $2)::tsquery ${before.length > 0 ? 'AND s.tier = 0' : ''})
-       ORDER BY df DESC, word`,
-      [`${begun}%`, others && ` & ${others}`],
+    const words = await tx.query<{ word: string; df: number }>(
+      `SELECT word, df FROM search_word WHERE word LIKE $1 AND df > 0 ORDER BY df DESC, word LIMIT ${WORDS_LOOKED_AT}`,
+      [`${begun}%`],
     );
-    return rows.map(({ word }) => word);
+    const isSure = ({ df }: { df: number }) => before.length === 0 && df >= SURE;
+    const unsure = words.filter((word) => !isSure(word)).map(({ word }) => word);
+    if (unsure.length === 0) return words.map(({ word }) => word);
+    // One statement, planned with the values of each.
+    const found = await tx.query<{ at: number }>(
+      unsure
+        .map(
+          (_, at) => `SELECT ${at} AS at WHERE EXISTS (
+             SELECT FROM (SELECT s.video_id FROM video_search s WHERE s.tsv @@ $${at + 1}::tsquery
+                          ${before.length > 0 ? 'AND s.tier = 0' : ''} LIMIT ${SURE}) s
+             JOIN video v ON v.id = s.video_id AND ${LISTED_ANYWHERE})`,
+        )
+        .join(' UNION ALL '),
+      unsure.map((word) =>
+        tsQuery({ words: [...new Set([...before, word])], phrases: [] }, new Map(), { label: 'AC' }),
+      ),
+    );
+    const seen = new Set(found.map(({ at }) => unsure[at]));
+    return words.filter((word) => isSure(word) || seen.has(word.word)).map(({ word }) => word);
   }
 
   private async bounded<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
