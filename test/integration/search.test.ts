@@ -182,6 +182,14 @@ describe('words', () => {
     await expect(suggest(query)).resolves.toBeDefined();
   });
 
+  it('are given up when they take too long', async () => {
+    const { errors } = await app.get(Database).tx(async (tx) => {
+      await tx.query('LOCK TABLE video_search');
+      return app.graphql(FIND, { query: 'boats' });
+    });
+    expect(errors?.[0]?.extensions).toMatchObject({ reason: 'SEARCH_TOO_BROAD' });
+  });
+
   it('are too many', async () => {
     const { errors } = await app.graphql(FIND, { query: 'x'.repeat(201) });
     expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT' });
