@@ -4,15 +4,18 @@ import { cachesTable, measureCaches } from './cache.js';
 import { deliveryTable, measureDelivery } from './delivery.js';
 import { earlyTable, measureEarly } from './early.js';
 import { fanoutTable, measureFanout } from './fanout.js';
+import { hostileTable, measureHostile } from './hostile.js';
 import { liveTable, measureLive } from './live.js';
+import { loginsTable, measureLogins } from './logins.js';
 import { measurePipeline, pipelineTable } from './pipeline.js';
 import { Place } from './place.js';
 import { measureRequests, requestsTable } from './requests.js';
 import { measureSearch, searchTable } from './search.js';
 import { measureUploads, uploadsTable } from './uploads.js';
 import { measureVerdict, verdictTable } from './verdict.js';
+import { measureViews, viewsTable } from './views.js';
 
-const HELP = `npm run bench -- requests | delivery | uploads | early | pipeline | verdict | live | fanout | cache | search [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
+const HELP = `npm run bench -- NAME [--rounds N] [--seconds N] [--only TEXT] [--at N,N] [--json]
 
 requests   processor time and latency of the server for { __typename }, a list of 20 videos and commitChunks of 100 chunks,
            beside a bare Nest + Apollo + Fastify server with the same SQL and beside node:http + pg
@@ -28,13 +31,18 @@ live       subscribers of one channel on two replicas: processor time of a deliv
            beside bare graphql-ws servers; then cuts, a replica killed and Redis flushed: what is lost
 fanout     one video of a channel with many followers, as rows and as one for all: rows a second, first and last, and how long
            another channel's video waits meanwhile; plans and buffers of inbox, feed and followers at a tenth and at all of it
-
+views      a burst of views on ten videos, with the server killed in its midst: whether all are counted, how many a second, and rows
+           written for each, beside a row for each view
 cache      processor time of the server, PostgreSQL and Redis for what a crowd asks for that is not signed in, by the layers of the
            caches: none, in the process, in Redis, both
 search     titles, titles with a typo and words of many titles, in a corpus with known answers: milliseconds at four at once and
            recall, beside MiniSearch with the same titles; and a crawler that asks for hidden videos
+hostile    processor time of the server to refuse each of the hostile documents of the tests, over HTTP, WebSocket and SSE,
+           beside what graphql-js needs for them without limits
+logins     how many passwords are looked at of 5,000 that are guessed by aliases, sockets and addresses, and whether the time of the
+           answer tells that there is an account
 
---rounds   how often each is measured, in random order (default 7; of uploads and early 3, of pipeline and search 5, of live 20)
+--rounds   how often each is measured, in random order (default 7; of uploads, early and hostile 3, of pipeline and search 5, of live 20)
 --seconds  how long each time (default 2)
 --only     only operations whose name has this text
 --at       how many requests at once (default 1,16)
@@ -50,6 +58,9 @@ search     titles, titles with a typo and words of many titles, in a corpus with
 --without  of cache: names of caches, to measure each left out instead
 --followers  of fanout: how many (default 1000000)
 --videos   of search: how many (default 1000000)
+--views    of views: how many (default 1000000)
+--guesses  of logins: how many (default 5000), …
+--pairs    … and how many of a known and of an unknown account are timed (default 500)
 --json     one line of JSON with every round's figures
 
 commitChunks uses the disk store, or the S3 store that S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY and S3_SECRET_KEY name.
@@ -75,31 +86,70 @@ const { values, positionals } = parseArgs({
     followers: { type: 'string', default: '1000000' },
     without: { type: 'string', default: '' },
     videos: { type: 'string', default: '1000000' },
+    views: { type: 'string', default: '1000000' },
+    guesses: { type: 'string', default: '5000' },
+    pairs: { type: 'string', default: '500' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
-const suite = positionals[0];
-if (
-  values.help ||
-  !['requests', 'delivery', 'uploads', 'early', 'pipeline', 'verdict', 'live', 'fanout', 'cache', 'search'].includes(
-    suite ?? '',
-  )
-) {
-  process.stdout.write(HELP);
-  process.exit(values.help ? 0 : 1);
-}
-
+/** Of those that differ from the others. */
+const ROUNDS: Record<string, number> = { uploads: 3, early: 3, hostile: 3, pipeline: 5, search: 5, live: 20 };
+const suite = positionals[0] ?? '';
 const options = {
-  rounds: Number(
-    values.rounds ??
-      ({ uploads: 3, early: 3, pipeline: 5, search: 5, live: 20 } as Record<string, number>)[suite ?? ''] ??
-      7,
-  ),
+  rounds: Number(values.rounds ?? ROUNDS[suite] ?? 7),
   seconds: Number(values.seconds),
   only: values.only,
   at: values.at.split(',').map(Number),
 };
+const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.versions.node}`;
+
+const suiteOf =
+  <Measured>(measure: (place: Place) => Promise<Measured>, tableOf: (measured: Measured) => string) =>
+  async (place: Place): Promise<string> => {
+    const measured = await measure(place);
+    return values.json
+      ? `${JSON.stringify({ suite, machine, ...options, measured })}\n`
+      : `${machine}\n\n${tableOf(measured)}\n`;
+  };
+const suites: Record<string, (place: Place) => Promise<string>> = {
+  requests: suiteOf((place) => measureRequests(place, options), requestsTable),
+  delivery: suiteOf((place) => measureDelivery(place, options), deliveryTable),
+  uploads: suiteOf((place) => {
+    const { files, mib, 'large-mib': largeMib, 'round-mib': roundMib } = values;
+    const sizes = { files: Number(files), mib: Number(mib), largeMib: Number(largeMib), roundMib: Number(roundMib) };
+    return measureUploads(place, { ...options, ...sizes });
+  }, uploadsTable),
+  early: suiteOf((place) => measureEarly(place, options), earlyTable),
+  pipeline: suiteOf((place) => {
+    const clips = values.clips === 'none' ? [] : values.clips.split(',');
+    const [workers, others] = [values.workers.split(',').map(Number), Number(values.others)];
+    return measurePipeline(place, { ...options, clips, workers, others });
+  }, pipelineTable),
+  verdict: suiteOf((place) => measureVerdict(place, options), verdictTable),
+  live: suiteOf(
+    (place) => measureLive(place, { ...options, sockets: Number(values.sockets), faults: Number(values.faults) }),
+    liveTable,
+  ),
+  fanout: suiteOf((place) => measureFanout(place, { followers: Number(values.followers) }), fanoutTable),
+  views: suiteOf((place) => measureViews(place, { views: Number(values.views) }), viewsTable),
+  cache: suiteOf(
+    (place) => measureCaches(place, { ...options, without: values.without.split(',').filter(Boolean) }),
+    cachesTable,
+  ),
+  search: suiteOf((place) => measureSearch(place, { ...options, videos: Number(values.videos) }), searchTable),
+  hostile: suiteOf((place) => measureHostile(place, options), hostileTable),
+  logins: suiteOf(
+    (place) => measureLogins(place, { guesses: Number(values.guesses), pairs: Number(values.pairs) }),
+    loginsTable,
+  ),
+};
+const chosen = suites[suite];
+if (values.help || !chosen) {
+  process.stdout.write(HELP);
+  process.exit(values.help ? 0 : 1);
+}
+
 // Also when it is broken off while its servers start.
 const opening = Place.open();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -109,39 +159,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 const place = await opening;
 try {
-  const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.versions.node}`;
-  const report = <Measured>(measured: Measured, tableOf: (measured: Measured) => string) =>
-    process.stdout.write(
-      values.json
-        ? `${JSON.stringify({ suite, machine, ...options, measured })}\n`
-        : `${machine}\n\n${tableOf(measured)}\n`,
-    );
-  if (suite === 'uploads') {
-    const sizes = {
-      files: values.files,
-      mib: values.mib,
-      largeMib: values['large-mib'],
-      roundMib: values['round-mib'],
-    };
-    const [files = 0, mib = 0, largeMib = 0, roundMib = 0] = Object.values(sizes).map(Number);
-    report(await measureUploads(place, { ...options, files, mib, largeMib, roundMib }), uploadsTable);
-  } else if (suite === 'early') report(await measureEarly(place, options), earlyTable);
-  else if (suite === 'verdict') report(await measureVerdict(place, options), verdictTable);
-  else if (suite === 'pipeline') {
-    const clips = values.clips === 'none' ? [] : values.clips.split(',');
-    const [workers, others] = [values.workers.split(',').map(Number), Number(values.others)];
-    report(await measurePipeline(place, { ...options, clips, workers, others }), pipelineTable);
-  } else if (suite === 'live') {
-    const [sockets, faults] = [Number(values.sockets), Number(values.faults)];
-    report(await measureLive(place, { ...options, sockets, faults }), liveTable);
-  } else if (suite === 'fanout') {
-    report(await measureFanout(place, { followers: Number(values.followers) }), fanoutTable);
-  } else if (suite === 'search')
-    report(await measureSearch(place, { ...options, videos: Number(values.videos) }), searchTable);
-  else if (suite === 'cache')
-    report(await measureCaches(place, { ...options, without: values.without.split(',').filter(Boolean) }), cachesTable);
-  else if (suite === 'requests') report(await measureRequests(place, options), requestsTable);
-  else report(await measureDelivery(place, options), deliveryTable);
+  process.stdout.write(await chosen(place));
 } finally {
   await place.close();
 }

@@ -71,12 +71,19 @@ const QUESTIONS: Record<string, string> = {
     UNION ALL SELECT c.id FROM comment c JOIN video v ON v.id = c.video_id
     LEFT JOIN (SELECT parent_id, count(*) AS rows FROM comment WHERE deleted_at IS NULL GROUP BY parent_id) r ON r.parent_id = c.id
     WHERE v.deleted_at IS NULL AND c.reply_count <> coalesce(r.rows, 0)`,
+  // Hours that are forgotten stay in the count.
+  'a count of views is below that of its hours': `
+    SELECT b.video_id FROM view_bucket b JOIN video v ON v.id = b.video_id LEFT JOIN video_popularity p ON p.video_id = b.video_id
+    WHERE v.deleted_at IS NULL GROUP BY b.video_id, p.view_count HAVING sum(b.count) > coalesce(p.view_count, 0)`,
   // A version before this one deletes videos without telling who holds these.
   'what was said and liked of a video, or who followed a channel, is kept a day after it went': `
     SELECT id FROM video v WHERE deleted_at < now() - interval '1 day' AND (EXISTS (SELECT FROM comment WHERE video_id = v.id)
       OR EXISTS (SELECT FROM video_like WHERE video_id = v.id))
     UNION ALL SELECT id FROM channel c WHERE deleted_at < now() - interval '1 day'
       AND EXISTS (SELECT FROM channel_subscription WHERE channel_id = c.id)`,
+  'what a video is found by is kept a day after it went': `
+    SELECT id FROM video v WHERE deleted_at < now() - interval '1 day'
+      AND (EXISTS (SELECT FROM video_term WHERE video_id = v.id) OR EXISTS (SELECT FROM related_videos WHERE video_id = v.id))`,
   'something unfinished has no job': `
     SELECT id FROM upload_session u WHERE state = 'COMPLETING'
       AND NOT EXISTS (SELECT FROM job WHERE name = 'AssembleMaster' AND state <> 'DONE' AND payload->>'sessionId' = u.id::text)

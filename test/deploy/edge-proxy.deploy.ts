@@ -238,6 +238,19 @@ describe('who a client is', () => {
   });
 });
 
+it('views pass, with who watches and from where', async () => {
+  const { token = '' } = client;
+  const answer = await fetch(`${edge.url}/views/${randomUUID()}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'user-agent': 'A browser' },
+  });
+  expect(answer.status).toBe(404);
+  expect(arrived.map(({ url, headers }) => [url?.split('/')[1], headers.authorization, headers['user-agent']])).toEqual(
+    [['views', `Bearer ${token}`, 'A browser']],
+  );
+  expect(arrived[0]?.headers['x-forwarded-for']).toBe('127.0.0.1');
+});
+
 it.each([
   '/metrics',
   '/metrics/',

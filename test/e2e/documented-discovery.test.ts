@@ -8,6 +8,7 @@ import {
   startApp,
   startLink,
   type TestApp,
+  until,
   videoIn,
 } from '../support/index.js';
 import { launchBrowser } from './playback-page.js';
@@ -66,10 +67,43 @@ it('a feed: what comes meanwhile is offered, also over a break', async () => {
   expect(await itemsOf(page)).toHaveLength(20);
   link.stop();
   await page.getByRole('button', { name: 'More' }).click();
-  await page.getByRole('alert').waitFor();
-  await link.start();
   await page.getByRole('button', { name: 'Try again' }).click();
+  await link.start();
   await page.getByText('Film 1,').waitFor();
   expect(await itemsOf(page)).toHaveLength(22);
   expect(await page.getByRole('alert').count()).toBe(0);
+});
+
+it('a search: suggested, marked, in spite of a typo, and over a break', async () => {
+  await publish('The locks of <Delft>');
+  const page = await open('search');
+  const field = page.getByRole('combobox', { name: 'Search' });
+  const results = page.getByRole('list', { name: 'Results' });
+  // It is found within two seconds of its being published.
+  await until(
+    async () => {
+      await field.fill('');
+      await field.fill('locks');
+      await page.locator('ul[aria-busy=false]').waitFor();
+      await page.getByText('Nothing found').or(results.getByRole('listitem')).first().waitFor();
+      return results.getByRole('listitem').count();
+    },
+    (count) => count === 1,
+    50,
+  );
+  expect(await results.innerHTML()).toContain('The <mark>locks</mark> of &lt;Delft&gt;');
+  await until(
+    () => page.locator('#suggestions option').count(),
+    (count) => count > 0,
+    50,
+  );
+  link.stop();
+  await field.fill('lokcs');
+  await page.getByRole('button', { name: 'Try again' }).click();
+  expect(await results.getByRole('listitem').count()).toBe(0);
+  await link.start();
+  await page.getByText('Results for locks').waitFor();
+  await results.getByText('Delft').waitFor();
+  await field.fill('');
+  await results.getByRole('listitem').waitFor({ state: 'detached' });
 });

@@ -313,7 +313,7 @@ test('the bell rises with a new video of a followed channel, on all devices in s
   // Back over the bell and out: what the keyboard comes to is not covered.
   await desk.keyboard.press('Shift+Tab');
   await desk.keyboard.press('Shift+Tab');
-  await focus(desk, 'GraphiQL');
+  await focus(desk, 'Account');
   expect(await desk.getByRole('region', { name: 'Notifications' }).count()).toBe(0);
   await Promise.all([desk, phone].map((page) => bell(page, 0).waitFor()));
   await Promise.all([desk, phone].map((page) => page.context().close()));

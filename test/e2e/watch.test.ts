@@ -8,6 +8,8 @@ import { addressBlock } from '../../src/common/http/index.js';
 import { Live } from '../../src/common/live/index.js';
 import { RateLimits } from '../../src/common/rate-limits/index.js';
 import { ObjectStorage } from '../../src/modules/storage/index.js';
+import { ViewsService } from '../../src/modules/views/index.js';
+import { ViewFlush } from '../../src/modules/views/view-flush.js';
 import { type Clip, insertSegments, insertStills, insertVideo, makeClip } from '../integration/streaming-clip.js';
 import { until } from '../support/client.js';
 import { startApp, type TestApp } from '../support/index.js';
@@ -46,8 +48,13 @@ async function make(videoId: string, made: Record<string, readonly number[]>): P
 }
 
 /** The watch page, playing at `rate`, with all that a viewer would take for a break written down. */
-async function watched(videoId: string, rate: number): Promise<Page> {
+async function watched(
+  videoId: string,
+  rate: number,
+  prepare: (page: Page) => Promise<void> = async () => undefined,
+): Promise<Page> {
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  await prepare(page);
   await page.goto(`${app.url}/watch/${encodeURIComponent(encodeId('Video', videoId))}`);
   await shows(page, 'video.readyState >= 3');
   await page.evaluate(`{
@@ -232,6 +239,35 @@ it('says why a rung is not made, and goes on', async () => {
   expect(await breaks(page)).toEqual([]);
   await page.close();
 }, 120_000);
+
+it('counts as a view after three seconds that were played, told once, and again where nobody heard it', async () => {
+  const { videoId } = await insertVideo(app.get(Database), clip, { state: 'READY' });
+  await make(videoId, { '240p': ALL, '360p': ALL, audio: ALL });
+  const views = async () => {
+    await app.get(ViewFlush).flush();
+    return (await app.get(ViewsService).countsOf([videoId])).get(videoId) ?? 0;
+  };
+  const told: number[] = [];
+  const page = await watched(videoId, 1, async (page) => {
+    await page.route('**/views/*', async (route) => {
+      told.push(await page.evaluate<number>(`document.querySelector('video').currentTime`));
+      if (told.length === 1) await route.fulfill({ status: 503 });
+      else await route.continue();
+    });
+  });
+  await page.evaluate(`document.querySelector('video').pause()`);
+  expect(await views()).toBe(0);
+  await page.evaluate(`document.querySelector('video').play()`);
+  await until(views, Boolean);
+  expect(told[0]).toBeGreaterThanOrEqual(3);
+  await page.evaluate(
+    `{ const video = document.querySelector('video'); video.playbackRate = 4; video.currentTime = 12; }`,
+  );
+  await shows(page, 'video.ended');
+  expect(told).toHaveLength(2);
+  expect(await views()).toBe(1);
+  await page.close();
+}, 60_000);
 
 it('comes back by itself from addresses that were ended while it played', async () => {
   const { videoId } = await insertVideo(app.get(Database), clip);

@@ -107,6 +107,16 @@ const TABLE: Record<string, Row> = {
     select: '{ nodes { id } }',
     expect: administrators,
   },
+  'Query.newest': { args: () => ({}), select: '{ nodes { id } }', expect: everybody('ok') },
+  'Query.trending': { args: () => ({}), select: '{ nodes { id } }', expect: everybody('ok') },
+  'Query.rateLimit': { args: () => ({}), select: '{ cost }', expect: everybody('ok') },
+  'Query.searchVideos': {
+    args: ({ channel }) => ({ query: 'film', filter: { channelId: channel } }),
+    select: '{ nodes { id } }',
+    expect: everybody('ok'),
+  },
+  'Query.searchChannels': { args: () => ({ query: 'film' }), select: '{ nodes { id } }', expect: everybody('ok') },
+  'Query.searchSuggestions': { args: () => ({ prefix: 'film' }), select: '', expect: everybody('ok') },
   'Query.pushPublicKey': { args: () => ({}), select: '', expect: signedIn('ok') },
   'Query.processingQueue': { args: () => ({}), select: '{ waiting }', expect: administrators },
 
@@ -254,7 +264,7 @@ const TABLE: Record<string, Row> = {
 };
 
 /** Lists that everybody sees as far as they see what they belong to. */
-const OPEN_LISTS = ['Channel.videos', 'Comment.replies', 'Video.comments', 'UploadSession.chunks'];
+const OPEN_LISTS = ['Channel.videos', 'Comment.replies', 'Video.comments', 'Video.related', 'UploadSession.chunks'];
 /** Lists that are nobody else's, and how many of one item each caller gets; null where there is no list for them. */
 const LISTS: Record<string, readonly (number | null)[]> = {
   'Channel.members': [3, 3, 3, null, null, 3],

@@ -8,7 +8,7 @@ import { until } from '../support/client.js';
 import { startRedis } from './edge/redis.js';
 
 const CROWD = 500;
-const LONG_MS = 60_000;
+const LONG_MS = 600_000;
 const SEEDS = Number(process.env.SLUICE_SEEDS ?? 60);
 
 let port: number;
@@ -206,9 +206,9 @@ describe('a crowd', () => {
 
 describe('a change', () => {
   it.each([
-    ['the process', {}],
-    ['the process and Redis', SHARED],
-  ])('is seen by all processes, long before time ends what %s keeps', async (_, options) => {
+    ['in the process', {}],
+    ['in the process and Redis', SHARED],
+  ])('is seen by all processes, long before time ends what is kept %s', async (_, options) => {
     const truth = new Truth();
     const started = await processes(3, truth, options);
     await crowd(started, 'a');
@@ -257,7 +257,8 @@ describe('a change', () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
       const random = seeded(seed);
       const some = (most: number) => Math.floor(random() * most);
-      truth.waits = () => [some(4), some(4)];
+      // What was read early may come late.
+      truth.waits = () => [some(3), random() < 0.4 ? 10 + some(15) : some(3)];
       const key = `key ${seed}`;
       const acts = Array.from({ length: 12 }, async () => {
         const { live, cache } = started[some(2)] as Process;

@@ -1,4 +1,4 @@
-import { Api, type Feed, FeedList, NewestVideos } from '../../client/src/api/index.js';
+import { Api, type Feed, FeedList, NewestVideos, type Operation } from '../../client/src/api/index.js';
 import { TrendingService } from '../../src/modules/feeds/index.js';
 import {
   channelOf,
@@ -170,6 +170,15 @@ it('subscriptions: of whoever is signed in', async () => {
   expect(nobodys.read()).toMatchObject({ videos: [], error: { code: 'UNAUTHENTICATED' } });
 });
 
+it('related: what goes with a video', async () => {
+  const [, b] = (await films('abcd')) as [string, string];
+  const list = started({ related: globalId('Video', b) });
+  await seen(list, isReady);
+  await list.loadMore();
+  expect([...titlesOf(list)].sort().join('')).toBe('acd');
+  expect(list.read().hasMore).toBe(false);
+});
+
 it('of a channel that is not there: says so', async () => {
   const list = started({ channel: 'nobody' });
   await seen(list, ({ state }) => state === 'failed');
@@ -193,3 +202,31 @@ it('waits while it is cut off, and comes back by itself', async () => {
   expect(titlesOf(list)).toBe('abc');
   expect(list.read()).toMatchObject({ state: 'ready', hasMore: false, error: null });
 }, 30_000);
+
+it('leaves a server alone that it asked too often', async () => {
+  class Counting extends Api {
+    requests = 0;
+    override async request<Data, Variables>(operation: Operation<Data, Variables>, variables: Variables) {
+      this.requests++;
+      return super.request(operation, variables);
+    }
+  }
+  const narrow = await startApp({ role: 'api', rateLimitFactor: 0.01 });
+  try {
+    const api = new Counting({ endpoint: narrow.url });
+    const spend = async () => {
+      for (;;) await api.request(NewestVideos, { first: 100 });
+    };
+    await expect(spend()).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+    const list = started('newest', 20, api);
+    const { error } = await seen(list, ({ state }) => state === 'waiting');
+    expect(error).toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) });
+    const { requests } = api;
+    list.retry();
+    await seen(list, ({ state }) => state === 'waiting');
+    expect(list.read().error).toMatchObject({ code: 'RATE_LIMITED' });
+    expect(api.requests).toBe(requests);
+  } finally {
+    await narrow.stop();
+  }
+});

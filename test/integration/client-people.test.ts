@@ -70,6 +70,30 @@ describe('Api', () => {
     );
   });
 
+  it('tells of a view, over a break and with a token that is good', async () => {
+    const video = await videoIn(app, channel, ada);
+    const views = async () => {
+      const { data } = await app.graphql('query ($id: ID!) { video(id: $id) { viewCount } }', {
+        id: globalId('Video', video),
+      });
+      return (data as { video: { viewCount: number } }).video.viewCount;
+    };
+    const asked: boolean[] = [];
+    const token = async ({ expired }: { expired: boolean }) => {
+      asked.push(expired);
+      return expired ? eve.token : 'old';
+    };
+    link.stop();
+    const told = new Api({ endpoint: link.url, token }).recordView(globalId('Video', video));
+    await link.start();
+    await told;
+    expect(asked).toEqual([false, true]);
+    await apiOf(eve).recordView(video);
+    await apiOf(null).recordView(video);
+    await until(views, (count) => count === 2);
+    await expect(apiOf(eve).recordView('x')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
   it('asks for a token once, and for another one when it is refused', async () => {
     const asked: boolean[] = [];
     const token = ({ expired }: { expired: boolean }) => {

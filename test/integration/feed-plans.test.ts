@@ -65,7 +65,7 @@ async function seed(from: number, to: number): Promise<void> {
     await app.database.query(
       `INSERT INTO video (channel_id, owner_id, title, visibility, state, verified_at, listed_at, created_at)
        SELECT $1, $2, 'Film ' || n, 'PUBLIC', 'READY', now(), now() - interval '400 days', now() - n * interval '1 s'
-       FROM generate_series(1, 300) n`,
+       FROM generate_series(1, 600) n`,
       [channel, ada.userId],
     );
   }
@@ -181,11 +181,11 @@ it(`reads no more for a page where there is ${TIMES} times as much, and finds it
     },
     newest: { page: (after) => feeds.newest(20, after), by: 'Index Scan: ix_video_newest' },
     'a channel that is mostly private, to others': {
-      page: (after) => videos.ofChannel(channel, false, 20, after),
+      page: (after) => videos.ofChannel(channel, false, 50, after),
       by: 'Index Scan: ix_video_channel_listed',
     },
     'a large channel, to others': {
-      page: (after) => videos.ofChannel(editors, false, 20, after),
+      page: (after) => videos.ofChannel(editors, false, 50, after),
       by: 'Index Scan: ix_video_channel_listed',
     },
     'a large channel, to its editors': {
@@ -211,8 +211,11 @@ it(`reads no more for a page where there is ${TIMES} times as much, and finds it
   process.stderr.write(`${rows.map((row) => `${row.name}: ${row.few} blocks, ${row.many}`).join('\n')}\n`);
   expect(rows.filter((row) => row.many > row.few * MORE + LEVEL)).toEqual([]);
   for (const [name, { scans, indexes }] of Object.entries(many)) {
-    // The few channels that there are may be read as they lie.
-    expect({ name, scans: scans.filter((table) => table !== 'channel') }).toEqual({ name, scans: [] });
+    // The few channels and rankings that there are may be read as they lie.
+    expect({ name, scans: scans.filter((table) => !['channel', 'trending_generation'].includes(table)) }).toEqual({
+      name,
+      scans: [],
+    });
     expect({ name, indexes: [...indexes] }).toEqual({
       name,
       indexes: expect.arrayContaining([pages[name.replace(/, \w+ page$/, '')]?.by]),

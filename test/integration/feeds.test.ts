@@ -145,6 +145,30 @@ describe.each(LISTS)('%s', (list) => {
   });
 });
 
+it.each([
+  '2026-13-01 00:00:00+00',
+  '2026-02-30 00:00:00+00',
+  '0000-01-01 00:00:00+00',
+  '2026-01-01 24:00:00+00',
+  '2026-01-01 00:00:00+99:99',
+])('a cursor with the time %s is none', async (time) => {
+  const after = Buffer.from(JSON.stringify([time, '00000000-0000-4000-8000-000000000000'])).toString('base64url');
+  const { errors } = await app.graphql(PAGE('newest'), { after });
+  expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', reason: 'INVALID_CURSOR' });
+});
+
+it("a follower's feed has nothing of a deleted channel, whose videos' turn has not come yet", async () => {
+  const channel = await channelOf(app, ada);
+  const eve = await person(app);
+  await eve.does('subscribeToChannel', { channelId: globalId('Channel', channel) });
+  const [film] = await films(channel, 1);
+  const feed = async () =>
+    (await eve.ask('{ viewer { subscriptionFeed { nodes { id } } } }')).viewer.subscriptionFeed.nodes;
+  expect(await feed()).toEqual([{ id: globalId('Video', film as string) }]);
+  await ada.does('deleteChannel', { channelId: globalId('Channel', channel) });
+  expect(await feed()).toEqual([]);
+});
+
 it('pages are complete and without repeats while videos come, go, and are watched', async () => {
   process.stderr.write(`feeds: SEED=${SEED}\n`);
   const [feeds, trending] = [app.get(FeedsService), app.get(TrendingService)];

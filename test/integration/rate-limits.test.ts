@@ -75,3 +75,39 @@ it('is as wide as the operator says, or not there', async () => {
   expect(await admitted([off], 'zoe')).toBe(30);
   expect(await off.spend(LIMIT, 'zoe')).toEqual({});
 });
+
+describe('in parcels', () => {
+  const DRAWN = { name: 'strolls', points: 100, seconds: 60, parcel: 5 };
+  const drawn = async (on: readonly RateLimits[], key: string, times: number): Promise<number> => {
+    const all = Array.from({ length: times }, (_, k) => on[k % on.length]?.draw(DRAWN, key));
+    return (await Promise.allSettled(all)).filter(({ status }) => status === 'fulfilled').length;
+  };
+
+  it('grants the bound and no more, to many processes at once', async () => {
+    const processes = [limits(), limits(), limits()];
+    for (const one of processes) await connected(one);
+    expect(await drawn(processes, 'ada', 400)).toBe(100);
+    expect(await drawn(processes, 'bob', 60)).toBe(60);
+  });
+
+  it('gives the last points to whoever asks for them, and takes some of them for what it refuses', async () => {
+    const one = limits();
+    await connected(one);
+    const left = async (points: number, fee?: number) => (await one.draw(DRAWN, 'eve', points, fee)).remaining;
+    expect(await left(1)).toBe(99);
+    expect(await left(90)).toBe(9);
+    await expect(left(20)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+    expect(await left(2)).toBe(7);
+    await expect(left(20, 4)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+    one.check(DRAWN, 'eve');
+    expect(await left(3)).toBe(0);
+    expect(() => one.check(DRAWN, 'eve')).toThrow(/Too many/);
+    expect(() => one.check(DRAWN, 'zoe')).not.toThrow();
+  });
+
+  it('counts alone while Redis is away', async () => {
+    const away = limits({ redisUrl: `redis://127.0.0.1:${await freePort()}` });
+    expect(await drawn([away], 'ada', 300)).toBe(100);
+    expect(await drawn([limits({ rateLimitFactor: 0 })], 'ada', 300)).toBe(300);
+  });
+});

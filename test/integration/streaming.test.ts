@@ -11,6 +11,7 @@ import { Live } from '../../src/common/live/index.js';
 import { ObjectStorage } from '../../src/modules/storage/index.js';
 import { signToken } from '../../src/modules/streaming/playback-token.js';
 import { PIECE_JOB_KEY } from '../../src/modules/transcoding/transcoding.jobs.js';
+import { videoTopic } from '../../src/modules/videos/index.js';
 import { ApiClient, until } from '../support/client.js';
 import { startApp, type TestApp } from '../support/index.js';
 import { type Clip, insertDownload, insertSegments, insertStills, insertVideo, makeClip } from './streaming-clip.js';
@@ -60,6 +61,9 @@ async function keysOf(videoId: string, rendition: string): Promise<string[]> {
   return rows.map(({ key }) => key);
 }
 
+/** As whatever changes a video does. */
+const tell = (videoId: string) => app.get(Live).tick(videoTopic(videoId));
+
 async function finishedVideo(visibility = 'PUBLIC'): Promise<string> {
   const { videoId } = await insertVideo(db, clip, { visibility, state: 'READY' });
   for (const { name } of clip.tracks) await insertSegments(db, storage, clip, videoId, name);
@@ -108,6 +112,7 @@ describe('manifests', () => {
     expect((await get(address(videoId, 'master.m3u8'))).status).toBe(404);
     await insertSegments(db, storage, clip, videoId, '240p', [1]);
     await insertSegments(db, storage, clip, videoId, 'audio', [1]);
+    tell(videoId);
     const master = await eventually(async () => {
       const answer = await get(address(videoId, 'master.m3u8'));
       return answer.status === 200 ? answer.text() : null;
@@ -485,8 +490,10 @@ describe('Video.playback', () => {
       thumbnails: [],
     });
     await insertSegments(db, storage, clip, videoId, '240p', [1]);
+    tell(videoId);
     expect((await video(videoId)).playback).toBeNull();
     await insertSegments(db, storage, clip, videoId, 'audio', [1]);
+    tell(videoId);
     expect(await statusOf((await video(videoId)).playback.hlsUrl)).toBe(200);
   });
 
@@ -496,10 +503,12 @@ describe('Video.playback', () => {
     await db.query('UPDATE channel_member SET user_id = $2 WHERE channel_id = $1', [channelId, owner.userId]);
     for (const { name } of clip.tracks) await insertSegments(db, storage, clip, videoId, name, [1]);
     const stranger = await signUp();
-    const seen = async () =>
-      Promise.all(
+    const seen = async () => {
+      tell(videoId);
+      return Promise.all(
         [undefined, stranger.token, owner.token].map(async (token) => !!(await video(videoId, token))?.playback),
       );
+    };
     expect(await seen()).toEqual([false, false, true]);
     await db.query(`UPDATE video SET visibility = 'UNLISTED' WHERE id = $1`, [videoId]);
     expect(await seen()).toEqual([true, true, true]);

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import pg from 'pg';
 import {
   bothTrends,
   bothTrendsSql,
@@ -19,6 +20,7 @@ import {
   startApp,
   type TestApp,
   testRedis,
+  until,
   videoIn,
 } from '../support/index.js';
 
@@ -295,6 +297,31 @@ describe('a flush', () => {
     expect(await redis.hlen('dirty')).toBe(0);
     await redis.hset('dirty', dirty);
     expect(await counted()).toBe(7);
+  });
+
+  it('leaves what came while it wrote for the next one', async () => {
+    const other = new pg.Client(app.database.url);
+    await other.connect();
+    try {
+      await say(0, 1);
+      await flush();
+      await say(1, 2);
+      await other.query('BEGIN');
+      await other.query('SELECT FROM video_popularity WHERE video_id = $1 FOR UPDATE', [film]);
+      const flushing = flush();
+      const isWaiting = () =>
+        app.database.query(
+          `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%view_bucket%'`,
+        );
+      await until(isWaiting, (waiting) => waiting.length > 0, 10);
+      await say(2, 3);
+      await other.query('COMMIT');
+      await flushing;
+      expect(await inDatabase()).toBe(2);
+      expect(await counted()).toBe(3);
+    } finally {
+      await other.end();
+    }
   });
 
   it('writes a row a video, however many views', async () => {

@@ -1,4 +1,4 @@
-import { type MouseEvent, useEffect, useMemo, useState } from 'react';
+import { type RefObject, useEffect, useMemo, useRef, useState } from 'react';
 import type { ChannelCardFragment, TextPart } from '../../client/src/api/index.js';
 import { useChannelSearch, useSearch } from '../../client/src/react/discovery.js';
 import { Bell } from './bell.js';
@@ -24,10 +24,17 @@ function Search() {
   useEffect(() => {
     document.title = query.trim() === '' ? 'Search · Sluice' : `${query} · Sluice`;
   }, [query]);
+  const filters = useRef<HTMLFieldSetElement>(null);
   const choose = (change: Partial<Wanted>) => {
     const next = { ...wanted, ...change };
     window.history.pushState(null, '', addressOf(next));
     setWanted(next);
+  };
+
+  const clear = () => {
+    choose({ date: '', length: '' });
+    // The button goes with the filters.
+    filters.current?.querySelector('select')?.focus();
   };
 
   if (query.trim() === '') {
@@ -43,17 +50,21 @@ function Search() {
       <h1>
         Results for <bdi>{query}</bdi>
       </h1>
-      <Filters wanted={wanted} onChoose={choose} />
+      <Filters wanted={wanted} onChoose={choose} place={filters} />
       <Channels query={query} />
-      <Results wanted={wanted} onChoose={choose} />
+      <Results wanted={wanted} onClear={clear} />
     </>
   );
 }
 
-function Filters(props: { wanted: Wanted; onChoose: (change: Partial<Wanted>) => void }) {
-  const { wanted, onChoose } = props;
+function Filters(props: {
+  wanted: Wanted;
+  onChoose: (change: Partial<Wanted>) => void;
+  place: RefObject<HTMLFieldSetElement | null>;
+}) {
+  const { wanted, onChoose, place } = props;
   return (
-    <fieldset className="filters">
+    <fieldset className="filters" ref={place}>
       <legend className="unseen">Filters</legend>
       {(['date', 'length', 'order'] as const).map((name) => (
         <label key={name} className="field">
@@ -105,20 +116,15 @@ function ChannelResult({ channel }: { channel: ChannelCardFragment }) {
   );
 }
 
-function Results(props: { wanted: Wanted; onChoose: (change: Partial<Wanted>) => void }) {
-  const { wanted, onChoose } = props;
+function Results({ wanted, onClear }: { wanted: Wanted; onClear: () => void }) {
   const search = useMemo(() => searchOf(wanted, Date.now()), [wanted]);
   const found = useSearch(everybody, { ...search, restMs: 0 });
   const { results, state, totalCount, correctedQuery } = found;
   const byId = new Map(results.map((result) => [result.id, result]));
   const isDone = state === 'ready';
-  const instead = (event: MouseEvent, query: string) => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    onChoose({ query });
-  };
   const isFiltered = wanted.date !== '' || wanted.length !== '';
-  const asTyped = `"${wanted.query.replaceAll('"', ' ').trim()}"`;
+  // A word in quotes is that word, and no other.
+  const exact = (wanted.query.match(/[^\s"“”„«»]+/g) ?? []).map((word) => `"${word}"`).join(' ');
   return (
     <section aria-label="Videos">
       {isDone && correctedQuery && (
@@ -128,8 +134,8 @@ function Results(props: { wanted: Wanted; onChoose: (change: Partial<Wanted>) =>
             <bdi>{correctedQuery}</bdi>
           </strong>
           . Search instead for{' '}
-          <a href={addressOf({ ...wanted, query: asTyped })} onClick={(event) => instead(event, asTyped)}>
-            <bdi>{asTyped}</bdi>
+          <a href={addressOf({ ...wanted, query: exact })}>
+            <bdi>{wanted.query}</bdi>
           </a>
           .
         </p>
@@ -149,7 +155,7 @@ function Results(props: { wanted: Wanted; onChoose: (change: Partial<Wanted>) =>
           <>
             <p>Try other words, or fewer of them.</p>
             {isFiltered && (
-              <button type="button" className="quiet" onClick={() => onChoose({ date: '', length: '' })}>
+              <button type="button" className="quiet" onClick={onClear}>
                 Take the filters away
               </button>
             )}

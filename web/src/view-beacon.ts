@@ -1,22 +1,36 @@
+import { ApiError } from '../../client/src/api/index.js';
+
 /** Played, wherever in the video: less is a look. */
 const VIEW_SECONDS = 3;
+const EVENTS = ['timeupdate', 'ended'];
 
-/** Calls `tell` once, when the video is being watched: after some seconds of it, or at the end of a shorter one. @returns how to stop */
+/**
+ * Calls `tell` when the video is being watched: after some seconds of it, or at the end of a shorter one. Once; again only while
+ * nobody heard it and it plays on.
+ * @returns how to stop
+ */
 export function tellOfView(video: HTMLVideoElement, tell: () => Promise<void>): () => void {
+  let isOver = false;
   const look = () => {
     if (!video.ended && playedSeconds(video) < VIEW_SECONDS) return;
-    stop();
+    leave();
     // Whoever watches is not bothered with what became of it.
-    tell().catch(() => undefined);
+    tell().catch((error) => {
+      if (error instanceof ApiError && error.code === 'OFFLINE' && !isOver) listen();
+    });
   };
-  const stop = () => {
+  const listen = () => {
+    for (const name of EVENTS) video.addEventListener(name, look);
+  };
+  const leave = () => {
     for (const name of EVENTS) video.removeEventListener(name, look);
   };
-  for (const name of EVENTS) video.addEventListener(name, look);
-  return stop;
+  listen();
+  return () => {
+    isOver = true;
+    leave();
+  };
 }
-
-const EVENTS = ['timeupdate', 'ended'];
 
 function playedSeconds({ played }: HTMLVideoElement): number {
   let seconds = 0;

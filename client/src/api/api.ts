@@ -50,8 +50,8 @@ export class Api {
         refused = token;
         continue;
       }
-      const { retryAfterMs } = error?.extensions ?? {};
-      throw new ApiError(code, error?.message ?? 'The server answered nothing.', null, retryAfterMs);
+      const message = error?.message ?? 'The server answered nothing.';
+      throw new ApiError(code, message, null, error?.extensions?.retryAfterMs ?? null);
     }
   }
 

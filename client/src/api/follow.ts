@@ -119,6 +119,7 @@ export function follow<Event extends StreamEvent, Variables extends object>(
     let standing: ReturnType<typeof setTimeout> | undefined;
     const known = new Set<string>();
     for (let attempt = 0; !signal.aborted; attempt++) {
+      let leastMs = 0;
       const stands = () => {
         attempt = 0;
         refused = 0;
@@ -145,7 +146,7 @@ export function follow<Event extends StreamEvent, Variables extends object>(
           for await (const { data, errors } of results) {
             if (signal.aborted) return;
             const [error] = errors ?? [];
-            if (error) throw new ApiError(String(error.extensions?.code ?? 'INTERNAL'), error.message);
+            if (error) throw refusalOf([error]);
             const event: Event | null | undefined = data && Object.values(data)[0];
             if (!event) continue;
             stands();
@@ -167,6 +168,7 @@ export function follow<Event extends StreamEvent, Variables extends object>(
         if (signal.aborted) return;
         const refusal = refusalOf(error);
         const { code } = refusal;
+        leastMs = refusal.retryAfterMs ?? 0;
         if (code === 'CURSOR_EXPIRED') {
           after = null;
           // A database that was restored gives numbers again.
@@ -186,7 +188,7 @@ export function follow<Event extends StreamEvent, Variables extends object>(
       }
       if (signal.aborted) return;
       tell(() => follower.onLive?.(false));
-      await wait(Math.random() * Math.min(LONGEST_WAIT_MS, WAIT_MS * 2 ** attempt), signal);
+      await wait(leastMs + Math.random() * Math.min(LONGEST_WAIT_MS, WAIT_MS * 2 ** attempt), signal);
     }
   }
 }
@@ -202,11 +204,19 @@ function tell(listener: () => void): void {
   }
 }
 
+interface GraphQLFailure {
+  message: string;
+  extensions?: { code?: unknown; retryAfterMs?: number };
+}
+
 function refusalOf(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   // What was refused before it began comes as a list of GraphQL errors.
-  const [refused] = Array.isArray(error) ? (error as { message: string; extensions?: { code?: unknown } }[]) : [];
-  if (refused) return new ApiError(String(refused.extensions?.code ?? 'INTERNAL'), refused.message);
+  const [refused] = Array.isArray(error) ? (error as GraphQLFailure[]) : [];
+  if (refused) {
+    const { code = 'INTERNAL', retryAfterMs = null } = refused.extensions ?? {};
+    return new ApiError(String(code), refused.message, null, retryAfterMs);
+  }
   // The login session ended, or the token was no good.
   if ((error as { code?: number } | null)?.code === 4401) return new ApiError('UNAUTHENTICATED', 'Sign in again.');
   return new ApiError('OFFLINE', 'The server is not to be reached.');

@@ -50,7 +50,8 @@ class Letters extends PagedList<View, Item> {
 const pageOf = (ids: string, hasNextPage = false): Page<View, Item> => ({
   nodes: [...ids].map((id) => ({ id })),
   pageInfo: { hasNextPage, endCursor: `after ${ids.at(-1)}` },
-  besides: { total: 26 },
+  // Another one for each page.
+  besides: { total: ids.charCodeAt(0) },
 });
 
 let list: Letters;
@@ -75,7 +76,7 @@ describe('PagedList', () => {
     list.start();
     expect(list.read()).toMatchObject({ state: 'loading', items: [] });
     await last().answer('ab', true);
-    expect(list.read()).toMatchObject({ state: 'ready', hasMore: true, total: 26, error: null });
+    expect(list.read()).toMatchObject({ state: 'ready', hasMore: true, total: 97, error: null });
     const more = [list.loadMore(), list.loadMore()];
     expect(list.read().isLoadingMore).toBe(true);
     expect(list.requests).toHaveLength(2);
@@ -83,7 +84,8 @@ describe('PagedList', () => {
     await last().answer('cd');
     await Promise.all(more);
     expect(ids()).toBe('abcd');
-    expect(list.read()).toMatchObject({ state: 'ready', hasMore: false, isLoadingMore: false });
+    // What is said of the whole is said once.
+    expect(list.read()).toMatchObject({ state: 'ready', hasMore: false, isLoadingMore: false, total: 97 });
     await list.loadMore();
     expect(list.requests).toHaveLength(2);
   });
@@ -112,15 +114,38 @@ describe('PagedList', () => {
     const [, old] = list.requests as [Asked, Asked];
     list.begins();
     expect(old.signal.aborted).toBe(true);
+    expect(last()).toMatchObject({ first: 2, after: null });
     expect(list.read()).toMatchObject({ state: 'loading', isLoadingMore: false });
     // Until there is an answer, what was there.
     expect(ids()).toBe('ab');
     await last().answer('xy', true);
+    const next = list.loadMore();
+    expect(last().after).toBe('after y');
     await old.answer('cd', true);
     await more;
     expect(ids()).toBe('xy');
+    // It is still the one that is asked for.
     void list.loadMore();
-    expect(last().after).toBe('after y');
+    expect(list.requests).toHaveLength(4);
+    await last().answer('z');
+    await next;
+    expect(ids()).toBe('xyz');
+  });
+
+  it('drops what is refused after it began anew', async () => {
+    list.start();
+    const { refuse } = last();
+    list.begins();
+    await refuse('FORBIDDEN');
+    expect(list.read()).toMatchObject({ state: 'loading', error: null });
+    await last().answer('ab', true);
+    void list.loadMore();
+    const old = last();
+    list.begins();
+    await old.refuse('CURSOR_EXPIRED');
+    expect(list.requests).toHaveLength(4);
+    await last().answer('xy');
+    expect(ids()).toBe('xy');
   });
 
   it('drops an answer that comes in the same moment', async () => {

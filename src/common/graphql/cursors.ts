@@ -2,8 +2,7 @@ import { InvalidInput } from '../errors/index.js';
 
 /** `time` stays text, as PostgreSQL prints it: a JavaScript Date would lose its microseconds, and rows with them. */
 const KINDS = {
-  time: (part: unknown) =>
-    typeof part === 'string' && /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d(:?\d\d)?)$/.test(part),
+  time: (part: unknown) => typeof part === 'string' && isTime(part),
   uuid: (part: unknown) => typeof part === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(part),
   integer: (part: unknown) => Number.isSafeInteger(part),
   number: (part: unknown) => Number.isFinite(part),
@@ -58,6 +57,14 @@ export function pageOf<Row>(
 ): KeysetPage<Row> {
   const rows = found.slice(0, first).map((row) => ({ ...row, place: encodeCursor(...place(row)) }));
   return { rows, hasNextPage: found.length > first };
+}
+
+/** What PostgreSQL takes for a moment: it would refuse a thirteenth month as an error of ours. */
+function isTime(text: string): boolean {
+  const pattern =
+    /^(\d{4})-(\d\d)-(\d\d)[T ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(?:Z|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)$/;
+  const [year = 0, month = 0, day = 0] = (pattern.exec(text) ?? []).slice(1, 4).map(Number);
+  return year >= 1 && month >= 1 && month <= 12 && day >= 1 && day <= new Date(Date.UTC(year, month, 0)).getUTCDate();
 }
 
 function parse(cursor: string): unknown[] | null {

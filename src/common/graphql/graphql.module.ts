@@ -84,8 +84,13 @@ const budgeted = (operations: Operations): ApolloServerPlugin<OperationContext> 
       });
     },
     // Also of what could not be read. The answer stays: whoever has nothing left then is told the next time.
-    async didEncounterErrors({ contextValue }) {
-      if (!contextValue.spent) await pay(operations, contextValue, REFUSED_COST).catch(() => undefined);
+    async didEncounterErrors({ contextValue, errors: [error] }) {
+      if (contextValue.spent || isTooOften(error)) return;
+      try {
+        await pay(operations, contextValue, REFUSED_COST);
+      } catch (refusal) {
+        if (!isTooOften(refusal)) throw refusal;
+      }
     },
   }),
 });
@@ -106,6 +111,8 @@ function paidBy(reply: FastifyReply, check: () => void): void {
     throw refusalOf(error, reply);
   }
 }
+
+const isTooOften = (error: unknown) => error instanceof GraphQLError && error.originalError instanceof TooOften;
 
 /** With what plain HTTP says of it beside. */
 function refusalOf(error: unknown, reply: FastifyReply | undefined): unknown {

@@ -3,14 +3,15 @@ export interface Purse {
   left: number;
   /** In Redis, when the last parcel was taken. */
   remaining: number;
-  /** Redis had not enough for a further parcel. */
+  /** Redis has nothing more. */
   isLast: boolean;
   readonly resetAt: number;
 }
 
-/** What was taken for a purse: nothing, where there was not enough. */
+/** What was taken for a purse: less than was wanted, where it is the last. */
 export interface Parcel {
   readonly taken: number;
+  readonly isLast: boolean;
   readonly remaining: number;
   readonly resetAt: number;
 }
@@ -40,7 +41,7 @@ export class Purses {
     return filling;
   }
 
-  private put(key: string, { taken, remaining, resetAt }: Parcel): void {
+  private put(key: string, { taken, remaining, isLast, resetAt }: Parcel): void {
     const left = (this.find(key)?.left ?? 0) + taken;
     // The newest go last, and windows are alike, so whatever has ended is in front.
     this.purses.delete(key);
@@ -48,6 +49,6 @@ export class Purses {
       if (purse.resetAt > Date.now() && this.purses.size < MOST) break;
       this.purses.delete(oldest);
     }
-    this.purses.set(key, { left, remaining, isLast: taken === 0, resetAt });
+    this.purses.set(key, { left, remaining, isLast, resetAt });
   }
 }

@@ -4,7 +4,7 @@ import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limite
 import { CONFIG, type Config } from '../config/index.js';
 import { Refusal } from '../errors/index.js';
 import { counter } from '../metrics/index.js';
-import { type Purse, Purses } from './purses.js';
+import { type Parcel, type Purse, Purses } from './purses.js';
 
 /** So many points in a window that begins with the first of them. */
 export interface RateLimit {
@@ -96,9 +96,10 @@ export class RateLimits implements OnApplicationShutdown {
 
   /**
    * The same of a limit with a `parcel`, for what comes so often that it cannot wait for Redis each time.
+   * @param fee what a refusal takes at most, where finding out what is asked for was work
    * @throws TooOften
    */
-  async draw(limit: RateLimit, key: string, points = 1): Promise<Balance> {
+  async draw(limit: RateLimit, key: string, points = 1, fee = 0): Promise<Balance> {
     const limiter = this.limiterOf(limit);
     if (!limiter) return { limit: WITHOUT_LIMIT, remaining: WITHOUT_LIMIT, resetAt: new Date(), headers: {} };
     const purses = this.pursesOf(limit);
@@ -108,19 +109,13 @@ export class RateLimits implements OnApplicationShutdown {
         purse.left -= points;
         return balanceOf(limit, limiter.points, purse);
       }
-      this.refuse(limit, limiter, purse);
+      if (purse?.isLast) {
+        purse.left = Math.max(0, purse.left - fee);
+        this.refuse(limit, limiter, purse);
+      }
       // Whoever asks meanwhile waits for the same parcel, in the order of asking.
-      await purses.fill(key, async () => {
-        const parcel = Math.min(limit.parcel ?? 1, Math.ceil(limiter.points / 10));
-        try {
-          const wanted = Math.max(parcel, points - (purse?.left ?? 0));
-          const { remainingPoints, msBeforeNext } = await limiter.consume(key, wanted);
-          return { taken: wanted, remaining: remainingPoints, resetAt: Date.now() + msBeforeNext };
-        } catch (result) {
-          if (!(result instanceof RateLimiterRes)) throw result;
-          return { taken: 0, remaining: 0, resetAt: Date.now() + result.msBeforeNext };
-        }
-      });
+      const wanted = Math.max(Math.min(limit.parcel ?? 1, Math.ceil(limiter.points / 10)), points - (purse?.left ?? 0));
+      await purses.fill(key, () => parcelOf(limiter, key, wanted));
     }
   }
 
@@ -131,7 +126,7 @@ export class RateLimits implements OnApplicationShutdown {
   check(limit: RateLimit, key: string): void {
     const limiter = this.limiterOf(limit);
     const purse = limiter && this.pursesOf(limit).find(key);
-    if (limiter && purse?.left === 0) this.refuse(limit, limiter, purse);
+    if (limiter && purse?.isLast && purse.left === 0) this.refuse(limit, limiter, purse);
   }
 
   /** Takes back what `spend` counted, for what turned out to be no burden. A hint: it may be lost. */
@@ -145,8 +140,7 @@ export class RateLimits implements OnApplicationShutdown {
     this.redis?.disconnect();
   }
 
-  private refuse(limit: RateLimit, limiter: RateLimiterRedis, purse: Purse | undefined): void {
-    if (!purse?.isLast) return;
+  private refuse(limit: RateLimit, limiter: RateLimiterRedis, purse: Purse): never {
     refused.inc({ limit: limit.name });
     const waitMs = Math.max(1, purse.resetAt - Date.now());
     const retryAfter = { 'retry-after': String(Math.ceil(waitMs / 1000)) };
@@ -176,6 +170,18 @@ export class RateLimits implements OnApplicationShutdown {
       this.limiters.set(name, limiter);
     }
     return limiter;
+  }
+}
+
+async function parcelOf(limiter: RateLimiterRedis, key: string, wanted: number): Promise<Parcel> {
+  try {
+    const { remainingPoints, msBeforeNext } = await limiter.consume(key, wanted);
+    return { taken: wanted, remaining: remainingPoints, isLast: false, resetAt: Date.now() + msBeforeNext };
+  } catch (result) {
+    if (!(result instanceof RateLimiterRes)) throw result;
+    // The count goes beyond the limit, so nobody else gets what there was.
+    const rest = Math.max(0, limiter.points - (result.consumedPoints - wanted));
+    return { taken: rest, remaining: 0, isLast: true, resetAt: Date.now() + result.msBeforeNext };
   }
 }
 

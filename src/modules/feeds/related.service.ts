@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { Database } from '../../common/database/index.js';
 import { Periodically } from '../../common/jobs/index.js';
 import { LISTED, LISTED_ANYWHERE, type VideoRow, VideosService } from '../videos/index.js';
@@ -15,9 +15,13 @@ const KEPT = '1 day';
 const SWEEP_MS = 600_000;
 const SWEPT_AT_ONCE = 1_000;
 
+/** Choices of one question under way: the other connections are for others. */
+const CHOICES_AT_ONCE = 4;
+
 /** What goes with a video: chosen when somebody asks, and kept for an hour. */
 @Injectable()
 export class RelatedService {
+  private readonly logger = new Logger(RelatedService.name);
   /** One choice at a time of each video, however many ask. */
   private readonly underWay = new Map<string, Promise<string[]>>();
 
@@ -28,16 +32,13 @@ export class RelatedService {
 
   /** Of each video the ids of what goes with it, best first. They may have been hidden since. */
   async listsOf(videoIds: readonly string[]): Promise<Map<string, string[]>> {
-    const kept = await this.db.query<{ id: string; ids: string[] }>(
-      `SELECT video_id AS id, ids FROM related_videos WHERE video_id = ANY($1::uuid[])
-         AND made_at > now() - CASE WHEN cardinality(ids) >= $2 THEN interval '${HOLDS}' ELSE interval '${HOLDS_SHORT}' END`,
-      [videoIds, MOST_RELATED],
-    );
-    relatedLists.inc({ outcome: 'kept' }, kept.length);
-    const lists = new Map(kept.map(({ id, ids }) => [id, ids]));
+    const lists = await this.kept(videoIds);
+    relatedLists.inc({ outcome: 'kept' }, lists.size);
     const missing = videoIds.filter((id) => !lists.has(id));
-    const made = await Promise.all(missing.map((id) => this.chosenOnce(id)));
-    for (const [n, id] of missing.entries()) lists.set(id, made[n] ?? []);
+    for (let n = 0; n < missing.length; n += CHOICES_AT_ONCE) {
+      const some = missing.slice(n, n + CHOICES_AT_ONCE);
+      await Promise.all(some.map(async (id) => lists.set(id, await this.chosenOnce(id))));
+    }
     return lists;
   }
 
@@ -50,17 +51,39 @@ export class RelatedService {
     return choice;
   }
 
+  private async kept(videoIds: readonly string[]): Promise<Map<string, string[]>> {
+    const rows = await this.db.query<{ id: string; ids: string[] }>(
+      `SELECT video_id AS id, ids FROM related_videos WHERE video_id = ANY($1::uuid[])
+         AND made_at > now() - CASE WHEN cardinality(ids) >= $2 THEN interval '${HOLDS}' ELSE interval '${HOLDS_SHORT}' END`,
+      [videoIds, MOST_RELATED],
+    );
+    return new Map(rows.map(({ id, ids }) => [id, ids]));
+  }
+
   private async chosen(videoId: string): Promise<string[]> {
+    // Another choice may have ended since this one was missed.
+    const kept = (await this.kept([videoId])).get(videoId);
+    if (kept) return kept;
     const video = (await this.videos.byIds([videoId])).get(videoId);
     if (!video) return [];
     relatedLists.inc({ outcome: 'made' });
     const ids = choose(await this.candidates(video), video);
-    await this.db.query(
-      `INSERT INTO related_videos (video_id, ids) VALUES ($1, $2::uuid[])
-       ON CONFLICT (video_id) DO UPDATE SET ids = excluded.ids, made_at = excluded.made_at`,
-      [videoId, ids],
-    );
+    await this.keep(video, ids);
     return ids;
+  }
+
+  /** What is not kept is chosen again, and no reason to show nothing. */
+  private async keep({ id, title, tags }: VideoRow, ids: readonly string[]): Promise<void> {
+    try {
+      // Not where it has another title by now: whoever changed it has dropped the choice before.
+      await this.db.query(
+        `INSERT INTO related_videos (video_id, ids) SELECT v.id, $2::uuid[] FROM video v WHERE v.id = $1 AND v.title = $3 AND v.tags = $4::text[]
+         ON CONFLICT (video_id) DO UPDATE SET ids = excluded.ids, made_at = excluded.made_at`,
+        [id, ids, title, tags],
+      );
+    } catch (error) {
+      this.logger.warn(`what goes with ${id} is not kept: ${(error as Error).message}`);
+    }
   }
 
   /** Each source gives the best that it has, by an index and no further: what there is in all makes no difference. */

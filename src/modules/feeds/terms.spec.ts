@@ -24,3 +24,12 @@ test('nothing is about nothing, and no term is empty or endless', () => {
   expect(termsOf({ title: '', tags: ['!!!', '—'] })).toEqual([]);
   expect(termsOf({ title: 'a'.repeat(100), tags: [] })[0]).toHaveLength(60);
 });
+
+test('no term ends in half a character, which would make one of two', () => {
+  const long = 'x'.repeat(59);
+  expect(termsOf({ title: `${long}\u{10330} ${long}\u{10428}`, tags: [] })).toEqual([
+    `${long}\u{10330}`,
+    `${long}\u{10428}`,
+  ]);
+  expect(termsOf({ title: '', tags: [`${long}x\u{10330}`, `${long}x\u{10428}`] })).toEqual([`${long}x`]);
+});

@@ -24,5 +24,6 @@ export function termsOf({ title, tags }: { title: string; tags: readonly string[
   const ofTitle = [...new Set(wordsOf(title).filter(says))]
     .toSorted((one, other) => other.length - one.length)
     .slice(0, MOST_WORDS);
-  return [...new Set([...ofTags, ...ofTitle].map((term) => term.slice(0, LONGEST)))];
+  // By characters: half of one is the same text to PostgreSQL as half of another.
+  return [...new Set([...ofTags, ...ofTitle].map((term) => [...term].slice(0, LONGEST).join('')))];
 }

@@ -151,7 +151,8 @@ export class SubscriptionsService {
   async feed(userId: string, first: number, after?: string | null): Promise<KeysetPage<VideoRow>> {
     const [time, id] = after ? decodeCursor(after, 'time', 'uuid') : [null, null];
     const places = await this.db.query<{ id: string; time: string }>(
-      `SELECT f.id, f.listed_at::text AS time FROM channel_subscription s CROSS JOIN LATERAL (
+      `SELECT f.id, f.listed_at::text AS time FROM channel_subscription s
+         JOIN channel c ON c.id = s.channel_id AND c.deleted_at IS NULL CROSS JOIN LATERAL (
          SELECT v.id, v.listed_at FROM video v
          WHERE v.channel_id = s.channel_id AND v.listed_at IS NOT NULL AND ${LISTED}
            ${time ? 'AND (v.listed_at, v.id) < ($3::timestamptz, $4::uuid)' : ''}

@@ -15,6 +15,7 @@ export { canEdit, canWatch, type VideoVisibility } from './videos.policy.js';
 export {
   LISTED,
   LISTED_ANYWHERE,
+  LISTED_WHEN_DUE,
   listTopic,
   type Video as VideoRow,
   VideosService,

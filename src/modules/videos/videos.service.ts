@@ -35,9 +35,10 @@ import { canEdit, canWatch, type VideoVisibility } from './videos.policy.js';
 /** A row of `video` with the database's time at which it was read. */
 export type Video = VideoEntity & { readAt: Date };
 
-/** The condition, on a video `v`, for what stands in lists, whoever looks. */
-export const LISTED = `v.deleted_at IS NULL AND v.visibility = 'PUBLIC' AND v.verified_at IS NOT NULL AND v.state IN ('PLAYABLE', 'READY')
-  AND (v.publish_at IS NULL OR v.publish_at <= now())`;
+/** The condition, on a video `v`, for what stands in lists once its time has come: no clock makes it true or false. */
+export const LISTED_WHEN_DUE = `v.deleted_at IS NULL AND v.visibility = 'PUBLIC' AND v.verified_at IS NOT NULL AND v.state IN ('PLAYABLE', 'READY')`;
+/** For what stands in lists, whoever looks. */
+export const LISTED = `${LISTED_WHEN_DUE} AND (v.publish_at IS NULL OR v.publish_at <= now())`;
 /**
  * The same with its channel, for lists of all channels. That is a subquery for a value, which PostgreSQL never makes a join: a
  * page asks for the channels of what it shows, and no more.

@@ -8,7 +8,7 @@ import { lag, waiting } from './views.metrics.js';
 
 /** Of an address (IPv6: its /64), a video and an hour: a forged User-Agent makes no more viewers than this. */
 const ANONYMOUS_OF_BLOCK = 300;
-/** What waits for Redis in this process, and of it in one call: some 5 ms of Redis. */
+/** What waits for Redis in this process, and of it in one call, for which everybody else waits there. */
 const MOST_WAITING = 20_000;
 const MOST_AT_ONCE = 1_000;
 const TIMEOUT_MS = 2_000;
@@ -46,10 +46,9 @@ for i = 4, #ARGV, 3 do
   outcomes[#outcomes + 1] = outcome
 end
 for bucket, count in pairs(added) do
-  local seen, size = prefix .. 'seen:' .. bucket, redis.call('SCARD', prefix .. 'seen:' .. bucket)
-  if size == count then
-    redis.call('EXPIREAT', seen, ends)
-  end
+  local seen = prefix .. 'seen:' .. bucket
+  local size = redis.call('SCARD', seen)
+  redis.call('EXPIREAT', seen, ends)
   redis.call('EXPIREAT', prefix .. 'from:' .. bucket, ends)
   local of = redis.call('GET', prefix .. 'era:' .. bucket)
   if not of then
