@@ -110,6 +110,13 @@ const TABLE: Record<string, Row> = {
   'Query.newest': { args: () => ({}), select: '{ nodes { id } }', expect: everybody('ok') },
   'Query.trending': { args: () => ({}), select: '{ nodes { id } }', expect: everybody('ok') },
   'Query.rateLimit': { args: () => ({}), select: '{ cost }', expect: everybody('ok') },
+  'Query.searchVideos': {
+    args: ({ channel }) => ({ query: 'film', filter: { channelId: channel } }),
+    select: '{ nodes { id } }',
+    expect: everybody('ok'),
+  },
+  'Query.searchChannels': { args: () => ({ query: 'film' }), select: '{ nodes { id } }', expect: everybody('ok') },
+  'Query.searchSuggestions': { args: () => ({ prefix: 'film' }), select: '', expect: everybody('ok') },
   'Query.pushPublicKey': { args: () => ({}), select: '', expect: signedIn('ok') },
   'Query.processingQueue': { args: () => ({}), select: '{ waiting }', expect: administrators },
 
