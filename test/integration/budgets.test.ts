@@ -168,6 +168,7 @@ it('knows those who are not signed in by their address, of IPv6 by its first hal
   const edge = await start();
   expect(await admitted(edge, from('2001:db8::1'), 80)).toBe(75);
   expect(await admitted(edge, from('2001:db8:0:0:ffff::2'), 1)).toBe(0);
+  expect(await admitted(edge, from('[2001:db8::3]:50123'), 1)).toBe(0);
   expect(await admitted(edge, from('2001:db8:0:1::1'), 1)).toBe(1);
   expect(await admitted(edge, from('198.51.100.1'), 1)).toBe(1);
 });

@@ -11,7 +11,7 @@ const BUDGET: RateLimit = { name: 'graphql', points: 300_000, seconds: 60, parce
 /** Of an address, for all who are signed in there: accounts are made by the hundred. */
 const ALL_USERS: RateLimit = { name: 'graphql-address', points: 3_000_000, seconds: 60, parcel: 20_000 };
 /**
- * Of an address, for who signs in there: nearly a thousand a minute, which is more than a process can hash. What else strangers
+ * Of an address, for who signs in there: nearly a thousand a minute, more than a process can hash. What else strangers
  * ask for takes nothing from it, so that a session can be renewed whatever they do.
  */
 const SIGNING_IN: RateLimit = { name: 'graphql-signing-in', points: 100_000, seconds: 60, parcel: 2_000 };
