@@ -147,13 +147,14 @@ describe('health', () => {
 
   it('asks the database once for all who want to know', async () => {
     const query = jest.spyOn(app.get(Database), 'query');
+    const asked = () => query.mock.calls.filter(([sql]) => sql === 'SELECT 1').length;
     await until(
       () => ask('/readyz'),
-      () => query.mock.calls.length > 0,
+      () => asked() > 0,
     );
     query.mockClear();
     await Promise.all(Array.from({ length: 200 }, () => ask('/readyz')));
-    expect(query.mock.calls.length).toBeLessThan(10);
+    expect(asked()).toBeLessThan(10);
     query.mockRestore();
   });
 
