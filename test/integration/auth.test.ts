@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import WebSocket from 'ws';
+import { LoginThrottle } from '../../src/modules/auth/login-throttle.js';
+import { Passwords } from '../../src/modules/auth/passwords.js';
 import { startApp, type TestApp, until } from '../support/index.js';
 
 const PASSWORD = 'correct horse battery';
@@ -216,6 +218,25 @@ describe('login', () => {
     for (let n = 0; n < 3; n++) expect((await login(email)).session).not.toBeNull();
     await login(newEmail(), 'wrong horse battery');
     await expect(login(email)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+  });
+
+  it('takes thirty right passwords of an account in its window, and compares none that comes then', async () => {
+    const email = newEmail();
+    await signUp(email);
+    const throttle = app.get(LoginThrottle);
+    for (let n = 0; n < 29; n++) await throttle.countingRight(email, async () => n);
+    const failing = async () => {
+      throw new Error('wrong');
+    };
+    for (let n = 0; n < 40; n++) await expect(throttle.countingRight(email, failing)).rejects.toThrow('wrong');
+    await until(
+      async () => (await login(email)).session,
+      (session) => session !== null,
+    );
+    const compared = jest.spyOn(app.get(Passwords), 'matches');
+    await expect(login(email)).rejects.toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) });
+    expect(compared).not.toHaveBeenCalled();
+    compared.mockRestore();
   });
 
   it('lets nobody in while Redis is away, and everything else goes on', async () => {

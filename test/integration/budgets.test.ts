@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable, Module } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { Extensions, Int, Query, Resolver, Subscription } from '@nestjs/graphql';
+import { Extensions, Int, Mutation, Query, Resolver, Subscription } from '@nestjs/graphql';
 import type { FastifyInstance, RouteOptions } from 'fastify';
 import type { Redis } from 'ioredis';
 import { Public } from '../../src/common/access/index.js';
@@ -28,14 +28,27 @@ class Dear {
   async *dearly(): AsyncGenerator<number> {
     yield ++ran;
   }
+
+  @Public()
+  @Extensions({ complexity: 4_000 })
+  @Subscription(() => Int, { resolve: (value) => value })
+  async *always(): AsyncGenerator<number> {
+    for (let count = 1; ; count++) yield count;
+  }
+
+  @Public()
+  @Mutation(() => Int, { complexity: 100 })
+  login(): number {
+    return 1;
+  }
 }
 
 const BUDGET = 300_000;
 const STATE = '{ rateLimit { cost limit remaining resetAt } }';
 const redisPrefix = `test-${randomUUID()}:`;
 const edges: EdgeApp[] = [];
-const start = async (redisUrl?: string): Promise<EdgeApp> => {
-  const edge = await startEdge([Dear], { redisPrefix, trustProxy: 1, ...(redisUrl && { redisUrl }) });
+const start = async (redisUrl?: string, rateLimitFactor = 1): Promise<EdgeApp> => {
+  const edge = await startEdge([Dear], { redisPrefix, trustProxy: 1, rateLimitFactor, ...(redisUrl && { redisUrl }) });
   edges.push(edge);
   return edge;
 };
@@ -140,7 +153,9 @@ it('refuses on every transport what goes beyond it, and runs nothing of it', asy
   expect(await client.next()).toMatchObject({ type: 'error', payload: [{ extensions: refusal }] });
   await client.close();
   const stream = await openStream(edge.url, 'subscription { dearly }', { token });
-  expect((await stream.next())?.data).toMatchObject({ errors: [{ extensions: refusal }] });
+  expect(stream.status).toBe(429);
+  expect(Number(stream.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect(stream.headers.get('ratelimit')).toMatch(/^"graphql";r=\d+;t=\d+$/);
   stream.close();
   expect(ran - before).toBe(74);
   // It is the user's, whatever the address; and nobody else's.
@@ -153,8 +168,53 @@ it('knows those who are not signed in by their address, of IPv6 by its first hal
   const edge = await start();
   expect(await admitted(edge, from('2001:db8::1'), 80)).toBe(75);
   expect(await admitted(edge, from('2001:db8:0:0:ffff::2'), 1)).toBe(0);
+  expect(await admitted(edge, from('[2001:db8::3]:50123'), 1)).toBe(0);
   expect(await admitted(edge, from('2001:db8:0:1::1'), 1)).toBe(1);
   expect(await admitted(edge, from('198.51.100.1'), 1)).toBe(1);
+});
+
+it('has each event of a stream paid for, and ends the stream that cannot pay', async () => {
+  const edge = await start();
+  const refusal = { code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) };
+  const stream = await openStream(edge.url, 'subscription { always }', { token: edge.sessions.signIn('ida') });
+  for (let count = 1; count <= 75; count++) {
+    expect((await stream.next())?.data).toEqual({ data: { always: count } });
+  }
+  expect((await stream.next())?.data).toMatchObject({ errors: [{ extensions: refusal }] });
+  expect((await stream.next())?.event).toBe('complete');
+  const client = await SocketClient.signedIn(edge.url, edge.sessions.signIn('ivo'));
+  client.subscribe('1', 'subscription { always }');
+  for (let count = 1; count <= 75; count++) {
+    expect(await client.next()).toMatchObject({ payload: { data: { always: count } } });
+  }
+  expect(await client.next()).toMatchObject({ payload: { errors: [{ extensions: refusal }] } });
+  expect(await client.next()).toMatchObject({ type: 'complete' });
+  await client.close();
+});
+
+it('is bounded for all accounts that one address has', async () => {
+  const edge = await start(undefined, 0.1);
+  const there = from('198.51.100.40');
+  let count = 0;
+  const tokens = Array.from({ length: 11 }, (_, k) => bearer(edge.sessions.signIn(`many-${k}`)));
+  for (const token of tokens) count += await admitted(edge, { ...token, ...there }, 7);
+  expect(count).toBe(75);
+  const last = tokens.at(-1) as Record<string, string>;
+  expect(await admitted(edge, { ...last, ...from('198.51.100.41') }, 1)).toBe(1);
+});
+
+it('has something apart for who signs in, which nothing else takes from', async () => {
+  const edge = await start();
+  const there = from('198.51.100.50');
+  expect(await admitted(edge, there, 76)).toBe(75);
+  const login = (query: string) => ask(edge, { query }, there);
+  const answer = await login('mutation { login }');
+  expect(answer.status).toBe(200);
+  expect(answer.headers.get('ratelimit')).toMatch(/^"graphql-signing-in";r=99900;/);
+  expect((await login('mutation { login nothing }')).status).toBe(400);
+  expect((await login('mutation { login }')).headers.get('ratelimit')).toMatch(/;r=99700;/);
+  expect((await login('mutation { nothing login }')).status).toBe(429);
+  expect((await login('mutation { login } '.padEnd(2_000))).status).toBe(429);
 });
 
 it('looks at nothing of what comes from somebody who is known to have nothing left', async () => {

@@ -127,6 +127,26 @@ it.each(['PRIVATE', 'deleted'])('shows no %s video: at once here, within the bou
   expect(performance.now() - hidden).toBeLessThan(BOUND_MS + 1_000);
 });
 
+it('never cuts a page short: it could have no place to go on from', async () => {
+  const channelId = await channelOf(app, ada);
+  const [older, newer] = [await film(channelId), await film(channelId)];
+  const first = async () => {
+    const query = 'query ($id: ID!) { channel(id: $id) { videos(first: 1) { nodes { id } pageInfo { endCursor } } } }';
+    const { data } = await app.graphql<{
+      channel: { videos: { nodes: { id: string }[]; pageInfo: { endCursor: string | null } } };
+    }>(query, { id: globalId('Channel', channelId) });
+    return data.channel.videos;
+  };
+  expect((await first()).nodes).toEqual([{ id: globalId('Video', newer) }]);
+  await app.get(Database).query(`UPDATE video SET visibility = 'PRIVATE' WHERE id = $1`, [newer]);
+  // The row is read anew, and the places of the page are not.
+  app.get(Live).tick(`video:${newer}`);
+  expect(await first()).toEqual({
+    nodes: [{ id: globalId('Video', older) }],
+    pageInfo: { endCursor: expect.any(String) },
+  });
+});
+
 it('shows whoever changes a video and its channel what they changed, whichever process they ask', async () => {
   const channelId = await channelOf(app, ada);
   const videoId = await film(channelId);

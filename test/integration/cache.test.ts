@@ -182,6 +182,20 @@ describe('a crowd', () => {
     );
   });
 
+  it.each(['V{"cut', 'of another tool', ''])('reads anew what it cannot make out in Redis: %j', async (text) => {
+    const truth = new Truth();
+    const [one, other] = (await processes(2, truth, SHARED)) as [Process, Process];
+    const key = `cache-test-${prefixes}:cache:things:1:a`;
+    await look.set(key, text);
+    expect(await one.cache.get('a')).toBe(1);
+    await until(
+      () => look.get(key),
+      (now) => now === null,
+    );
+    expect(await other.cache.get('a')).toBe(1);
+    expect(await look.get(key)).toBe('V1');
+  });
+
   it('waits no longer than a moment for a Redis that does not answer', async () => {
     const truth = new Truth();
     const started = await processes(2, truth, SHARED);

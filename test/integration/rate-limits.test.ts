@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { Redis } from 'ioredis';
 import type { Config } from '../../src/common/config/index.js';
 import { RateLimits } from '../../src/common/rate-limits/index.js';
 import { freePort, until } from '../support/index.js';
 import { deleteKeys, sharedRedisUrl } from '../support/redis.js';
+import { startRedis } from './edge/redis.js';
 
 const LIMIT = { name: 'walks', points: 10, seconds: 60 };
 const redisPrefix = `test-${randomUUID()}:`;
@@ -66,6 +68,30 @@ it('counts alone while Redis is away, and at once', async () => {
   const begun = performance.now();
   expect(await admitted([away], 'ada')).toBe(10);
   expect(performance.now() - begun).toBeLessThan(1_000);
+});
+
+it('waits once for a Redis that does not answer, and then counts alone for a moment', async () => {
+  const port = await freePort();
+  const stop = await startRedis(port);
+  const hanging = limits({ redisUrl: `redis://127.0.0.1:${port}` });
+  await connected(hanging);
+  const look = new Redis(port, '127.0.0.1');
+  const redisPid = Number(/process_id:(\d+)/.exec(await look.info('server'))?.[1]);
+  process.kill(redisPid, 'SIGSTOP');
+  try {
+    const begun = performance.now();
+    await hanging.spend(LIMIT, 'first');
+    const once = performance.now() - begun;
+    for (let k = 0; k < 8; k++) await hanging.spend(LIMIT, `of many ${k % 2}`);
+    expect(await admitted([hanging], 'ada')).toBe(10);
+    const others = performance.now() - begun - once;
+    expect({ once: once >= 240 && once < 900, others: others < 200 }).toEqual({ once: true, others: true });
+  } finally {
+    process.kill(redisPid, 'SIGCONT');
+    look.disconnect();
+    hanging.onApplicationShutdown();
+    await stop();
+  }
 });
 
 it('is as wide as the operator says, or not there', async () => {

@@ -18,7 +18,8 @@ let ada: Person;
 let eve: Person;
 let channel: string;
 beforeAll(async () => {
-  app = await startApp();
+  // It asks again and again until something is found.
+  app = await startApp({ rateLimitFactor: 0 });
   [ada, eve] = [await person(app), await person(app)];
   channel = await channelOf(app, ada);
 });

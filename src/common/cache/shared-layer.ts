@@ -63,15 +63,27 @@ export class SharedLayer<Value> {
         take(await load(left));
         break;
       }
-      const mine = left.filter((_, index) => texts[index] === lease);
-      const others = left.filter((_, index) => texts[index] !== lease && texts[index]?.startsWith(LEASE));
+      const mine: string[] = [];
+      const others: string[] = [];
+      const bad: string[] = [];
       for (const [index, key] of left.entries()) {
         const text = texts[index] as string;
-        const value = text.startsWith(VALUE) ? (decode(text.slice(VALUE.length)) as Value | null) : null;
-        if (value !== null) found.set(key, value);
+        if (text === lease) mine.push(key);
+        else if (text.startsWith(LEASE)) others.push(key);
+        else {
+          const value = valueIn<Value>(text);
+          if (value === undefined) bad.push(key);
+          else if (value !== null) found.set(key, value);
+        }
       }
-      count('hit', left.length - mine.length - others.length);
+      count('hit', left.length - mine.length - others.length - bad.length);
       count('miss', mine.length);
+      if (bad.length > 0) {
+        // It may have no end of its own.
+        for (const key of bad) this.drop(key);
+        count('failed', bad.length);
+        take(await load(bad));
+      }
       if (mine.length > 0) {
         const loaded = await load(mine);
         this.store(mine, loaded, lease);
@@ -104,6 +116,16 @@ export class SharedLayer<Value> {
     const names = keys.map((key) => this.prefix + key);
     const texts = keys.map((key) => VALUE + encode(values.get(key) ?? null));
     this.redis.eval(STORE, names.length, ...names, lease, this.ttlMs, ...texts).catch(() => undefined);
+  }
+}
+
+/** Null: there is none. Undefined: somebody else wrote this, or it was cut. */
+function valueIn<Value>(text: string): Value | null | undefined {
+  if (!text.startsWith(VALUE)) return undefined;
+  try {
+    return decode(text.slice(VALUE.length)) as Value | null;
+  } catch {
+    return undefined;
   }
 }
 

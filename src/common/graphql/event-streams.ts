@@ -120,12 +120,6 @@ export class EventStreams implements OnModuleInit, BeforeApplicationShutdown {
     const { authorization, 'user-agent': userAgent } = headers;
     const context = await this.operations.contextOf({ authorization, ip, userAgent, req: request });
     if (context.badToken) return refuse(reply, 401, 'UNAUTHENTICATED', 'The access token is not valid, or no longer.');
-    try {
-      this.operations.check(context);
-    } catch (error) {
-      if (!(error instanceof TooOften)) throw error;
-      return refuse(reply.headers(error.headers), error.statusCode, error.code, error.message, error.details);
-    }
     const { actor } = context;
     const place = actor
       ? this.limits.take(`user ${actor.userId}`, STREAMS_PER_USER)
@@ -133,6 +127,7 @@ export class EventStreams implements OnModuleInit, BeforeApplicationShutdown {
     if (!place) return refuse(reply, 429, 'RATE_LIMITED', 'Too many streams are open.');
     let unwatch = () => {};
     try {
+      this.operations.check(context);
       const stream = new Stream(context, reply);
       const over = () => {
         stream.isOver = true;
@@ -140,6 +135,10 @@ export class EventStreams implements OnModuleInit, BeforeApplicationShutdown {
       };
       if (actor) unwatch = this.sessions.watch(actor.sessionId, over);
       await this.run(request, reply, stream);
+    } catch (error) {
+      // Ahead of the answer's head: what comes too often later is the stream's last event.
+      if (!(error instanceof TooOften)) throw error;
+      await refuse(reply.headers(error.headers), error.statusCode, error.code, error.message, error.details);
     } finally {
       unwatch();
       place();

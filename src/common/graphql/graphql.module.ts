@@ -14,7 +14,7 @@ import { DocumentCache } from './document-cache.js';
 import { EventStreams } from './event-streams.js';
 import { countOperation } from './graphql-metrics.js';
 import { inputValidation } from './input-validation.js';
-import { LIMITS, limitRules, priceOf, REFUSED_COST } from './limits.js';
+import { LIMITS, limitRules, priceOf } from './limits.js';
 import { Node } from './node.graphql.js';
 import { NodeQuery, NodeResolvers } from './node.resolver.js';
 import { NullForNotFound } from './null-for-not-found.js';
@@ -23,6 +23,7 @@ import { Operations } from './operations.js';
 import { presentError } from './present-error.js';
 import { RateLimitQuery } from './rate-limit.resolver.js';
 import { GraphQLDateTime } from './scalars.js';
+import { signsIn } from './signing-in.js';
 import { UserError } from './user-errors.graphql.js';
 import { WebSockets } from './web-sockets.js';
 
@@ -46,7 +47,8 @@ function apolloOptions(config: Config, operations: Operations, pages: Pages): Om
     buildSchemaOptions,
     context: async (req: FastifyRequest, reply: FastifyReply) => {
       const { authorization, 'user-agent': userAgent } = req.headers;
-      const context = await operations.contextOf({ authorization, ip: req.ip, userAgent, req, reply });
+      const isSigningIn = signsIn((req.body as { query?: unknown } | null | undefined)?.query);
+      const context = await operations.contextOf({ authorization, ip: req.ip, userAgent, isSigningIn, req, reply });
       paidBy(reply, () => operations.check(context));
       return context;
     },
@@ -87,7 +89,7 @@ const budgeted = (operations: Operations): ApolloServerPlugin<OperationContext> 
     async didEncounterErrors({ contextValue, errors: [error] }) {
       if (contextValue.spent || isTooOften(error)) return;
       try {
-        await pay(operations, contextValue, REFUSED_COST);
+        await pay(operations, contextValue, null);
       } catch (refusal) {
         if (!isTooOften(refusal)) throw refusal;
       }
@@ -95,7 +97,7 @@ const budgeted = (operations: Operations): ApolloServerPlugin<OperationContext> 
   }),
 });
 
-async function pay(operations: Operations, context: OperationContext, cost: number): Promise<void> {
+async function pay(operations: Operations, context: OperationContext, cost: number | null): Promise<void> {
   try {
     await operations.pay(context, cost);
     context.reply?.headers(context.spent?.headers ?? {});

@@ -48,9 +48,6 @@ export const LIMITS = {
   cost: 5_000,
 } as const;
 
-/** What is spent for an operation that was refused, or cannot run: reading it was work. */
-export const REFUSED_COST = 1_000;
-
 /** Items of a list that has no `first`: such lists are short by nature (renditions of a video, say). */
 const SHORT_LIST = 5;
 
@@ -250,7 +247,8 @@ function tooManyVariables(variables: Record<string, unknown>): GraphQLError | nu
 
 /** What an operation costs, and why it may not run; where it cannot for other reasons, its execution tells. */
 export interface Priced {
-  readonly cost: number;
+  /** Null where it is refused or cannot run: reading it was work all the same. */
+  readonly cost: number | null;
   readonly error: GraphQLError | null;
 }
 
@@ -261,7 +259,7 @@ export function priceOf(
   operationName: string | null | undefined,
   variables: Record<string, unknown> | null | undefined,
 ): Priced {
-  const refused = (error: GraphQLError | null): Priced => ({ cost: REFUSED_COST, error });
+  const refused = (error: GraphQLError | null): Priced => ({ cost: null, error });
   const priced = (cost: number): Priced => {
     const error = tooCostly(cost);
     return error ? refused(error) : { cost: Math.max(cost, 1), error };

@@ -18,6 +18,8 @@ export interface OperationContext {
   /** The client's address as far as trusted proxies tell. */
   readonly ip: string;
   readonly userAgent: string | null;
+  /** It looks like one that signs in: nobody is signed in yet, and it has a budget of its own. */
+  readonly isSigningIn?: boolean;
   /** What the operation cost, and what is left, from the moment when it may run. */
   spent?: Spent;
   /** The HTTP request; of a WebSocket only its headers and cookies are known, so it is absent there. */

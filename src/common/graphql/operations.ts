@@ -18,10 +18,11 @@ import { ActorResolver } from '../access/index.js';
 import { CONFIG, type Config } from '../config/index.js';
 import { EventStream } from '../live/index.js';
 import { noteInLog } from '../logging/index.js';
+import { TooOften } from '../rate-limits/index.js';
 import { Budgets } from './budgets.js';
 import { DocumentCache } from './document-cache.js';
 import { labelsOf, liveSubscriptions } from './graphql-metrics.js';
-import { LIMITS, priceOf, REFUSED_COST, validationRules } from './limits.js';
+import { LIMITS, priceOf, validationRules } from './limits.js';
 import { Loaders } from './loaders.js';
 import type { OperationContext } from './operation-context.js';
 import { presentError } from './present-error.js';
@@ -33,6 +34,7 @@ export interface Caller {
   authorization: string | undefined;
   ip: string;
   userAgent: string | undefined;
+  isSigningIn?: boolean;
   req?: FastifyRequest;
   reply?: FastifyReply;
 }
@@ -68,17 +70,18 @@ export class Operations implements OnModuleInit {
 
   /** Who calls, found out once for the request or socket. */
   async contextOf(caller: Caller): Promise<OperationContext> {
-    const { authorization, ip, userAgent, req, reply } = caller;
+    const { authorization, ip, userAgent, isSigningIn, req, reply } = caller;
     const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
     const actor = token ? await this.actors.resolve(token) : null;
     if (actor) noteInLog({ userId: actor.userId });
     const badToken = Boolean(authorization) && !actor;
-    return { actor, badToken, loaders: new Loaders(), ip, userAgent: userAgent ?? null, req, reply };
+    return { actor, badToken, loaders: new Loaders(), ip, userAgent: userAgent ?? null, isSigningIn, req, reply };
   }
 
   /**
    * Pays for it, too: also for what is refused. The context is of this operation alone.
    * @returns what to execute, or why not: nothing of it has run then
+   * @throws TooOften
    */
   async prepare(
     request: OperationRequest,
@@ -89,7 +92,7 @@ export class Operations implements OnModuleInit {
       this.budgets.check(contextValue);
       const document = this.documentOf(query);
       if (!('kind' in document)) {
-        await this.pay(contextValue, REFUSED_COST);
+        await this.pay(contextValue, null);
         return document.map(presentError);
       }
       const { schema } = this;
@@ -97,12 +100,16 @@ export class Operations implements OnModuleInit {
       await this.pay(contextValue, cost);
       return error ? [presentError(error)] : { schema, document, operationName, variableValues, contextValue };
     } catch (error) {
+      if (error instanceof TooOften) throw error;
       return [presentError(asGraphQLError(error))];
     }
   }
 
-  /** @throws TooOften */
-  async pay(context: OperationContext, cost: number): Promise<void> {
+  /**
+   * @param cost null for what was refused, or cannot run
+   * @throws TooOften
+   */
+  async pay(context: OperationContext, cost: number | null): Promise<void> {
     context.spent = await this.budgets.spend(context, cost);
   }
 
@@ -125,8 +132,15 @@ export class Operations implements OnModuleInit {
     if (!(Symbol.asyncIterator in source)) return present(source);
     const shared = outlet && source instanceof EventStream ? this.shared.join(args, source, outlet) : null;
     const events = shared ?? source[Symbol.asyncIterator]();
-    const run = async (event: unknown) =>
-      present(await execute({ ...args, rootValue: event, contextValue: { ...context, loaders: new Loaders() } }));
+    let isPaid = true;
+    // One payment is for one execution: a stream that goes on for hours would be free otherwise. Those that share one need not pay.
+    const run = async (event: unknown) => {
+      if (!isPaid) await this.pay(context, context.spent?.cost ?? null);
+      isPaid = false;
+      return present(
+        await execute({ ...args, rootValue: event, contextValue: { ...context, loaders: new Loaders() } }),
+      );
+    };
     const { document, operationName } = args;
     const operation = getOperationAST(document, operationName);
     const labels = { field: operation ? labelsOf(document, operation).field : 'none' };

@@ -213,7 +213,9 @@ export class WebSockets implements OnApplicationBootstrap, BeforeApplicationShut
     if (Object.keys(ctx.subscriptions).length > SUBSCRIPTIONS_PER_SOCKET) {
       return [refusal('RATE_LIMITED', `A socket carries ${SUBSCRIPTIONS_PER_SOCKET} subscriptions at most.`)];
     }
-    const prepared = await this.operations.prepare(payload, { ...context, loaders: new Loaders() });
+    const prepared = await this.operations
+      .prepare(payload, { ...context, loaders: new Loaders() })
+      .catch((error: unknown) => [refusalOf(error)]);
     if (!('schema' in prepared)) return prepared;
     if (!this.operations.isSubscription(prepared)) {
       if (this.operations.isRateLimit(prepared)) return prepared;
@@ -255,6 +257,12 @@ function closeSoon(socket: WebSocket, code: number, reason: string): void {
   socket.close(code, reason);
   const timer = setTimeout(() => socket.terminate(), TERMINATE_AFTER_MS);
   socket.once('close', () => clearTimeout(timer));
+}
+
+/** Only what came too often is for the one operation. */
+function refusalOf(error: unknown): GraphQLError {
+  if (!(error instanceof TooOften)) throw error;
+  return new GraphQLError(error.message, { extensions: { code: error.code, ...error.details } });
 }
 
 function refusal(code: string, message: string): GraphQLError {

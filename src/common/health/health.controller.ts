@@ -7,12 +7,16 @@ import { Database } from '../database/index.js';
 import type { HttpServer } from '../http/index.js';
 
 const TIMEOUT_MS = 1_000;
+/** However often it is asked: anybody may, where the edge lets them. */
+const KEPT_MS = 500;
 type Check = 'ok' | 'away';
+type Checks = readonly [database: Check, redis: Check];
 
 /** For whoever decides whether this process is restarted (`/livez`) and whether it gets requests (`/readyz`). */
 @Controller()
 export class HealthController implements OnApplicationShutdown {
   private readonly redis: Redis;
+  private checks: Promise<Checks> | null = null;
 
   constructor(
     @Inject(CONFIG) config: Config,
@@ -43,13 +47,25 @@ export class HealthController implements OnApplicationShutdown {
   @Get('readyz')
   async ready(@Res() reply: FastifyReply): Promise<void> {
     const draining = this.adapterHost.httpAdapter.isDraining;
-    const [database, redis] = await Promise.all([check(this.askDatabase()), check(this.askRedis())]);
+    const [database, redis] = await this.recentChecks();
     const ready = database === 'ok' && !draining;
     const status = draining ? 'draining' : !ready ? 'unavailable' : redis === 'ok' ? 'ok' : 'degraded';
     await reply
       .status(ready ? HttpStatus.OK : HttpStatus.SERVICE_UNAVAILABLE)
       .header('cache-control', 'no-store')
       .send({ status, database, redis });
+  }
+
+  /** One asking at a time, for all who want to know. */
+  private recentChecks(): Promise<Checks> {
+    if (!this.checks) {
+      this.checks = Promise.all([check(this.askDatabase()), check(this.askRedis())]);
+      const forget = () => {
+        this.checks = null;
+      };
+      void this.checks.then(() => setTimeout(forget, KEPT_MS).unref());
+    }
+    return this.checks;
   }
 
   private async askDatabase(): Promise<unknown> {

@@ -2,14 +2,30 @@ import { BlockList, isIP } from 'node:net';
 import type { Config } from '../config/index.js';
 
 /**
+ * The addresses of X-Forwarded-For, nearest first, up to what is none: nothing beyond it can be trusted. Some proxies write
+ * a port behind them.
+ *
+ * @param forwarded client, proxy, nearer proxy …
+ * @example forwardedHops('9.9.9.9, 1.1.1.1:443') → ['1.1.1.1', '9.9.9.9']
+ */
+export function forwardedHops(forwarded: string | undefined): string[] {
+  const hops = (forwarded ?? '').split(',').reverse().map(withoutPort);
+  return hops.slice(0, hops.findIndex((hop) => isIP(hop) === 0) >>> 0);
+}
+
+function withoutPort(hop: string): string {
+  const text = hop.trim();
+  return /^\[(.*)\](?::\d+)?$/.exec(text)?.[1] ?? /^([\d.]+):\d+$/.exec(text)?.[1] ?? text;
+}
+
+/**
  * The client's address, as Fastify finds it for requests: the nearest one that no trusted proxy has.
  *
  * @param peer address of the connection
  * @param forwarded value of X-Forwarded-For: client, proxy, nearer proxy …
  */
 export function clientAddress(trust: Config['trustProxy'], peer: string, forwarded: string | undefined): string {
-  const hops = [peer, ...(forwarded ?? '').split(',').reverse()].map((hop) => hop.trim());
-  const known = hops.slice(0, hops.findIndex((hop) => isIP(hop) === 0) >>> 0);
+  const known = [peer, ...forwardedHops(forwarded)];
   const trusted = trustedBy(trust);
   const client = known.findIndex((hop, index) => !trusted(hop, index));
   return known[client === -1 ? known.length - 1 : client] ?? peer;

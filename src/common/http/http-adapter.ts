@@ -7,6 +7,7 @@ import type { FastifyRequest } from 'fastify';
 import { bucketUrl, type Config } from '../config/index.js';
 import { type LogContext, runWithLogContext } from '../logging/index.js';
 import { histogram } from '../metrics/index.js';
+import { forwardedHops } from './client-address.js';
 
 /** Of what is parsed: GraphQL and small JSON. Routes that take files read their body as a stream and bound it themselves. */
 const BODY_LIMIT_BYTES = 100 * 1024;
@@ -89,6 +90,11 @@ export function httpAdapter(config: Config, { bodyMs = BODY_MS, headersMs = HEAD
   fastify.decorateRequest(LOG_CONTEXT, undefined);
   fastify.decorateRequest(BODY_DEADLINE, undefined);
   fastify.addHook('onRequest', (request, reply, done) => {
+    // Fastify takes whatever stands there for an address. Ahead of everything that asks for one.
+    const forwarded = request.headers['x-forwarded-for'];
+    if (forwarded !== undefined) {
+      request.raw.headers['x-forwarded-for'] = forwardedHops(String(forwarded)).reverse().join(', ');
+    }
     reply.headers({
       'x-request-id': request.id,
       'x-content-type-options': 'nosniff',

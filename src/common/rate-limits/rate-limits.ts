@@ -29,6 +29,16 @@ export interface Balance {
   readonly headers: Record<string, string>;
 }
 
+/** One bound, and who counts it: Redis for all processes, or this process alone. */
+interface Limiter {
+  readonly points: number;
+  readonly shared: RateLimiterRedis;
+  readonly alone: RateLimiterMemory;
+}
+
+/** Who was not answered asks no more for a while: each asking would cost its time-out. */
+const LEFT_ALONE_MS = 1_000;
+
 /** Where RATE_LIMIT_FACTOR is 0. */
 const WITHOUT_LIMIT = 2 ** 31 - 1;
 
@@ -59,7 +69,8 @@ export class TooOften extends Refusal {
 export class RateLimits implements OnApplicationShutdown {
   private readonly logger = new Logger(RateLimits.name);
   private readonly redis: Redis | null;
-  private readonly limiters = new Map<string, RateLimiterRedis>();
+  private readonly limiters = new Map<string, Limiter>();
+  private leftAloneUntil = 0;
   private readonly purses = new Map<string, Purses>();
 
   constructor(@Inject(CONFIG) private readonly config: Config) {
@@ -85,7 +96,7 @@ export class RateLimits implements OnApplicationShutdown {
     const limiter = this.limiterOf(limit);
     if (!limiter) return {};
     try {
-      return headersOf(limit, limiter.points, await limiter.consume(key, points));
+      return headersOf(limit, limiter.points, await this.consume(limiter, key, points));
     } catch (result) {
       if (!(result instanceof RateLimiterRes)) throw result;
       refused.inc({ limit: limit.name });
@@ -115,7 +126,7 @@ export class RateLimits implements OnApplicationShutdown {
       }
       // Whoever asks meanwhile waits for the same parcel, in the order of asking.
       const wanted = Math.max(Math.min(limit.parcel ?? 1, Math.ceil(limiter.points / 10)), points - (purse?.left ?? 0));
-      await purses.fill(key, () => parcelOf(limiter, key, wanted));
+      await purses.fill(key, () => this.parcelOf(limiter, key, wanted));
     }
   }
 
@@ -131,16 +142,46 @@ export class RateLimits implements OnApplicationShutdown {
 
   /** Takes back what `spend` counted, for what turned out to be no burden. A hint: it may be lost. */
   giveBack(limit: RateLimit, key: string, points = 1): void {
-    this.limiterOf(limit)
-      ?.reward(key, points)
-      .catch((error: Error) => this.logger.debug(`not given back: ${error.message}`));
+    const limiter = this.limiterOf(limit);
+    const counting = limiter && (this.isLeftAlone ? limiter.alone : limiter.shared);
+    counting?.reward(key, points).catch((error: Error) => this.logger.debug(`not given back: ${error.message}`));
   }
 
   onApplicationShutdown(): void {
     this.redis?.disconnect();
   }
 
-  private refuse(limit: RateLimit, limiter: RateLimiterRedis, purse: Purse): never {
+  private get isLeftAlone(): boolean {
+    return performance.now() < this.leftAloneUntil;
+  }
+
+  /** @throws RateLimiterRes when that is more than there is */
+  private async consume({ shared, alone }: Limiter, key: string, points: number): Promise<RateLimiterRes> {
+    if (!this.isLeftAlone) {
+      try {
+        return await shared.consume(key, points);
+      } catch (error) {
+        if (error instanceof RateLimiterRes) throw error;
+        // Connected, and no answer: it hangs. Where it is not connected, that is known at once.
+        if (this.redis?.status === 'ready') this.leftAloneUntil = performance.now() + LEFT_ALONE_MS;
+      }
+    }
+    return alone.consume(key, points);
+  }
+
+  private async parcelOf(limiter: Limiter, key: string, wanted: number): Promise<Parcel> {
+    try {
+      const { remainingPoints, msBeforeNext } = await this.consume(limiter, key, wanted);
+      return { taken: wanted, remaining: remainingPoints, isLast: false, resetAt: Date.now() + msBeforeNext };
+    } catch (result) {
+      if (!(result instanceof RateLimiterRes)) throw result;
+      // The count goes beyond the limit, so nobody else gets what there was.
+      const rest = Math.max(0, limiter.points - (result.consumedPoints - wanted));
+      return { taken: rest, remaining: 0, isLast: true, resetAt: Date.now() + result.msBeforeNext };
+    }
+  }
+
+  private refuse(limit: RateLimit, limiter: Limiter, purse: Purse): never {
     refused.inc({ limit: limit.name });
     const waitMs = Math.max(1, purse.resetAt - Date.now());
     const retryAfter = { 'retry-after': String(Math.ceil(waitMs / 1000)) };
@@ -156,32 +197,19 @@ export class RateLimits implements OnApplicationShutdown {
     return purses;
   }
 
-  private limiterOf({ name, points, seconds }: RateLimit): RateLimiterRedis | null {
+  private limiterOf({ name, points, seconds }: RateLimit): Limiter | null {
     if (!this.redis) return null;
     let limiter = this.limiters.get(name);
     if (!limiter) {
       const options = { keyPrefix: name, points: points * this.config.rateLimitFactor, duration: seconds };
-      limiter = new RateLimiterRedis({
-        ...options,
-        storeClient: this.redis,
-        rejectIfRedisNotReady: true,
-        insuranceLimiter: new RateLimiterMemory(options),
-      });
+      limiter = {
+        points: options.points,
+        shared: new RateLimiterRedis({ ...options, storeClient: this.redis, rejectIfRedisNotReady: true }),
+        alone: new RateLimiterMemory(options),
+      };
       this.limiters.set(name, limiter);
     }
     return limiter;
-  }
-}
-
-async function parcelOf(limiter: RateLimiterRedis, key: string, wanted: number): Promise<Parcel> {
-  try {
-    const { remainingPoints, msBeforeNext } = await limiter.consume(key, wanted);
-    return { taken: wanted, remaining: remainingPoints, isLast: false, resetAt: Date.now() + msBeforeNext };
-  } catch (result) {
-    if (!(result instanceof RateLimiterRes)) throw result;
-    // The count goes beyond the limit, so nobody else gets what there was.
-    const rest = Math.max(0, limiter.points - (result.consumedPoints - wanted));
-    return { taken: rest, remaining: 0, isLast: true, resetAt: Date.now() + result.msBeforeNext };
   }
 }
 

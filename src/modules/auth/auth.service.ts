@@ -58,13 +58,16 @@ export class AuthService {
     return this.signedIn(session);
   }
 
-  /** @throws InvalidInput, InvalidCredentials, TooManyLogins, LoginUnavailable, Busy */
+  /** @throws InvalidInput, InvalidCredentials, TooManyLogins, TooOften, LoginUnavailable, Busy */
   async login(input: { email: string; password: string }, ip: string): Promise<SignedIn> {
     const account = emailKey(cleanEmail(input.email));
-    await this.throttle.admit(account, ip);
-    const known = await this.users.credentialsOf(account);
-    const right = await this.passwords.matches(known?.passwordHash ?? null, typedPassword(input.password));
-    if (!known || !right) throw new InvalidCredentials();
+    const known = await this.throttle.countingRight(account, async () => {
+      await this.throttle.admit(account, ip);
+      const credentials = await this.users.credentialsOf(account);
+      const right = await this.passwords.matches(credentials?.passwordHash ?? null, typedPassword(input.password));
+      if (!credentials || !right) throw new InvalidCredentials();
+      return credentials;
+    });
     await this.throttle.succeeded(account, ip);
     const session = await this.database.tx(async (tx) => {
       // A reset that came in between ended all sessions, and this must not be one more.

@@ -3,11 +3,14 @@ import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/
 import { Redis } from 'ioredis';
 import { CONFIG, type Config } from '../../common/config/index.js';
 import { addressBlock } from '../../common/http/index.js';
+import { type RateLimit, RateLimits } from '../../common/rate-limits/index.js';
 import { LoginUnavailable, TooManyLogins } from './auth.errors.js';
 
 /** Attempts in one window that are looked at without delay. */
 const FREE = { account: 5, address: 20 };
 const WINDOW_MS = 15 * 60_000;
+/** Right passwords, of one account: each takes 0.15 s of a core, and few are hashed at once, for everybody. */
+const RIGHT: RateLimit = { name: 'sign-ins', points: 30, seconds: 15 * 60 };
 /** After the last free attempt; doubled by each further one, until the window ends. */
 const FIRST_DELAY_MS = 60_000;
 
@@ -47,7 +50,10 @@ export class LoginThrottle implements OnApplicationShutdown {
   private readonly logger = new Logger(LoginThrottle.name);
   private readonly redis: Redis;
 
-  constructor(@Inject(CONFIG) config: Config) {
+  constructor(
+    @Inject(CONFIG) config: Config,
+    private readonly limits: RateLimits,
+  ) {
     // A connection of its own that answers at once when Redis is away: others queue their commands until it is back.
     this.redis = new Redis(config.redisUrl, {
       keyPrefix: `${config.redisPrefix}login:`,
@@ -65,6 +71,22 @@ export class LoginThrottle implements OnApplicationShutdown {
   async admit(account: string, ip: string): Promise<void> {
     const wait = await this.run(ADMIT, [accountKey(account), addressKey(ip)], [FREE.account, FREE.address]);
     if (wait > 0) throw new TooManyLogins(wait);
+  }
+
+  /**
+   * Counts what comes to a good end. It is counted ahead, and taken back where it did not, so that nobody else's attempts keep
+   * an account closed. One that nobody has is treated the same.
+   * @throws TooOften before anything is done, and what `attempt` throws
+   */
+  async countingRight<Result>(account: string, attempt: () => Promise<Result>): Promise<Result> {
+    const key = accountKey(account);
+    try {
+      await this.limits.spend(RIGHT, key);
+      return await attempt();
+    } catch (error) {
+      this.limits.giveBack(RIGHT, key);
+      throw error;
+    }
   }
 
   /** The password was right: the account starts anew, and the attempt does not count against its address. */

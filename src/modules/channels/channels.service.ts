@@ -14,7 +14,7 @@ import { ChannelMemberEntity } from './channel-member.entity.js';
 import { HandleTaken, LastOwner, NotAnEditor, NotAnOwner, TooManyMembers } from './channels.errors.js';
 import { ChannelChanged, ChannelDeleted, EditorLeft } from './channels.events.js';
 import { type ChannelRole, canManage, canOwn, canUpload } from './channels.policy.js';
-import { checkHandle, handleKey, handleLook } from './handle.js';
+import { checkHandle, handleKey, handleLook, isHandle } from './handle.js';
 
 const MOST_MEMBERS = 100;
 /** How old what others see may be, where a process did not hear that it changed. */
@@ -85,8 +85,9 @@ export class ChannelsService {
     return this.recent.getMany(ids);
   }
 
+  /** What is no handle is not kept either: its length has no bound. */
   async recentByHandle(handle: string): Promise<ChannelEntity | null> {
-    const id = handle.includes('\0') ? null : await this.recentHandles.get(handleKey(handle));
+    const id = isHandle(handle) ? await this.recentHandles.get(handleKey(handle)) : null;
     return id === null ? null : this.recentById(id);
   }
 
@@ -100,7 +101,7 @@ export class ChannelsService {
 
   /** Takes anything: what is no handle is no channel's. */
   async byHandle(handle: string): Promise<ChannelEntity | null> {
-    if (handle.includes('\0')) return null;
+    if (!isHandle(handle)) return null;
     const [channel] = await this.database.query<ChannelEntity>(
       `SELECT ${this.columns} FROM channel c WHERE c.handle_key = $1 AND c.deleted_at IS NULL`,
       [handleKey(handle)],

@@ -1,5 +1,5 @@
 import { InvalidInput } from '../../common/errors/index.js';
-import { checkHandle, handleKey, handleLook } from './handle.js';
+import { checkHandle, handleKey, handleLook, isHandle } from './handle.js';
 
 it.each([
   'ada',
@@ -12,6 +12,7 @@ it.each([
   'admins',
 ])('takes %j', (handle) => {
   expect(() => checkHandle(handle)).not.toThrow();
+  expect(isHandle(handle)).toBe(true);
 });
 
 it.each([
@@ -32,6 +33,7 @@ it.each([
   'a\u0000b',
   'ada\u202e',
 ])('refuses %j', (handle) => {
+  expect(isHandle(handle)).toBe(false);
   expect(() => checkHandle(handle)).toThrow(InvalidInput);
   expect(() => checkHandle(handle)).toThrow(expect.objectContaining({ code: 'INVALID_INPUT', field: ['handle'] }));
 });

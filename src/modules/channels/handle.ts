@@ -29,6 +29,9 @@ export function checkHandle(handle: string): void {
   }
 }
 
+/** Whether a channel can have it: to be asked before it is looked for, since anybody may send texts of any length. */
+export const isHandle = (text: string): boolean => HANDLE.test(text);
+
 /** What makes two handles the same. Takes anything, also what is no handle. */
 export function handleKey(handle: string): string {
   return handle.toLowerCase();

@@ -5,6 +5,7 @@ import { type VideoRow, VideosService } from '../videos/index.js';
 import { foldedWords } from './fold.js';
 import { searchSeconds } from './search.metrics.js';
 import { SearchIndex, type VideoSearch } from './search-index.js';
+import { Turns } from './turns.js';
 
 const MAX_TAGS = 20;
 const MAX_SUGGESTIONS = 20;
@@ -28,17 +29,19 @@ export interface VideoResults extends Results<VideoRow> {
 /** The index says what matches; the rows say what is shown: of what went from lists a moment ago, nothing is. */
 @Injectable()
 export class SearchService {
+  private readonly turns = new Turns();
+
   constructor(
     private readonly index: SearchIndex,
     private readonly allVideos: VideosService,
     private readonly allChannels: ChannelsService,
   ) {}
 
-  /** @throws InvalidInput, SearchTooBroad */
+  /** @throws InvalidInput, SearchTooBroad, SearchBusy */
   async videos(asked: VideoSearch, first: number, after: string | null): Promise<VideoResults> {
     const search = { ...asked, filter: cleanFilter(asked.filter) };
     const took = searchSeconds.startTimer({ of: 'videos' });
-    const found = await this.index.videos(search, first, after);
+    const found = await this.turns.run(() => this.index.videos(search, first, after));
     took();
     const listed = await this.allVideos.listedByIds(found.rows.map(({ id }) => id));
     const page = resultsOf(found, listed);
@@ -46,25 +49,25 @@ export class SearchService {
     return {
       ...page,
       correctedQuery: page.rows.length > 0 ? found.correctedQuery : null,
-      count: () => this.index.countVideos(search),
+      count: () => this.turns.run(() => this.index.countVideos(search)),
       highlights: () => (highlights ??= found.highlights(page.rows.map(({ row }) => row))),
     };
   }
 
-  /** @throws InvalidInput, SearchTooBroad */
+  /** @throws InvalidInput, SearchTooBroad, SearchBusy */
   async channels(text: string, first: number, after: string | null): Promise<Results<ChannelEntity>> {
     const took = searchSeconds.startTimer({ of: 'channels' });
-    const found = await this.index.channels(text, first, after);
+    const found = await this.turns.run(() => this.index.channels(text, first, after));
     took();
     return resultsOf(found, await this.allChannels.byIds(found.rows.map(({ id }) => id)));
   }
 
-  /** @throws InvalidInput, SearchTooBroad */
+  /** @throws InvalidInput, SearchTooBroad, SearchBusy */
   async suggestions(prefix: string, first: number): Promise<string[]> {
     if (first < 1 || first > MAX_SUGGESTIONS)
       throw new InvalidInput(`first must be 1 to ${MAX_SUGGESTIONS}.`, ['first']);
     const took = searchSeconds.startTimer({ of: 'suggestions' });
-    const found = await this.index.suggestions(prefix, first);
+    const found = await this.turns.run(() => this.index.suggestions(prefix, first));
     took();
     return found;
   }

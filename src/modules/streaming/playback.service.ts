@@ -33,7 +33,7 @@ export interface Watchable {
 
 /** How old the answer to "may this be watched" can be. Closing a video takes effect within this time on every process that did not hear of it. */
 const ACCESS_LIFE_MS = 2_000;
-/** How old what is made of a video may be told as, in a process and in Redis, where nobody heard that it changed: 9 s. */
+/** How old what is made of a video may be told as, in a process and in Redis, where nobody heard that it changed: 10 s, with the second that reading takes at most. */
 export const RECENT_MS = 2_000;
 export const SHARED_MS = 7_000;
 const TOKENS_KEPT = 10_000;

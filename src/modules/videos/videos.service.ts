@@ -176,7 +176,8 @@ export class VideosService {
    * @param after cursor of the page before
    */
   async ofChannel(channelId: string, all: boolean, first: number, after?: string | null): Promise<KeysetPage<Video>> {
-    if (!all && !after && first <= FIRST_PAGE) return this.firstPage(channelId, first);
+    const recent = !all && !after && first <= FIRST_PAGE ? await this.firstPage(channelId, first) : null;
+    if (recent) return recent;
     const [time, id] = after ? decodeCursor(after, 'time', 'uuid') : [null, null];
     const rows = await this.db.query<Video & { time: string }>(
       `SELECT ${this.columns}, v.created_at::text AS time FROM video v
@@ -187,8 +188,8 @@ export class VideosService {
     return pageOf(rows, first, (row) => [row.time, row.id]);
   }
 
-  /** The first page of what others see. */
-  private async firstPage(channelId: string, first: number): Promise<KeysetPage<Video>> {
+  /** The first page of what others see; null where it is out of date: a page that is cut short may have no place to go on from. */
+  private async firstPage(channelId: string, first: number): Promise<KeysetPage<Video> | null> {
     const places = (await this.recentPages.get(channelId)) ?? [];
     const shown = places.slice(0, first);
     const found = await this.recent.getMany(shown.map(({ id }) => id));
@@ -198,7 +199,7 @@ export class VideosService {
       const isListed = row && row.visibility === 'PUBLIC' && canWatch(row, null, null, row.readAt);
       return isListed ? [{ ...row, place: encodeCursor(time, id) }] : [];
     });
-    return { rows, hasNextPage: places.length > first };
+    return rows.length < shown.length ? null : { rows, hasNextPage: places.length > first };
   }
 
   private firstPlaces(channelId: string): Promise<ListPlace[]> {
