@@ -12,6 +12,9 @@ import {
   trendOfSql,
 } from '../../src/modules/views/trend.js';
 import { ViewFlush } from '../../src/modules/views/view-flush.js';
+import { ViewStore } from '../../src/modules/views/view-store.js';
+import { viewerOf, viewersKey } from '../../src/modules/views/viewer.js';
+import { ViewsService } from '../../src/modules/views/views.service.js';
 import {
   channelOf,
   globalId,
@@ -244,6 +247,19 @@ it('while Redis is away a view is refused, to be said again, and nothing else is
     const video = await videoIn(other, await channelOf(other, await person(other)), await person(other));
     while ((await view(video, {}, other.url)).status !== 204) await pause(20);
     const process = new Redis(own.url);
+    // One that hangs: all that wait are told at once, and not a thousand after the other.
+    await process.client('PAUSE', 60_000, 'WRITE');
+    const key = viewersKey(other.config.playbackSecret);
+    const ends: number[] = [];
+    const taken = Array.from({ length: 2_500 }, (_, n) =>
+      other
+        .get(ViewStore)
+        .take(video, viewerOf(key, video, { userId: String(n) }))
+        .finally(() => ends.push(performance.now())),
+    );
+    expect((await Promise.allSettled(taken)).every(({ status }) => status === 'rejected')).toBe(true);
+    expect((ends.at(-1) as number) - (ends[0] as number)).toBeLessThan(1_000);
+    await process.client('UNPAUSE');
     // Nobody who knows the old password comes in.
     await process.config('SET', 'requirepass', 'away');
     await process.call('AUTH', 'away');
@@ -355,10 +371,17 @@ describe('a flush', () => {
     expect(row?.trend).toBeCloseTo(trendOf(8, hour - 47 * 3600), 9);
   });
 
-  it('forgets hours of three months ago, and no view', async () => {
+  it('drops what is no count, and brings the others', async () => {
+    await redis.hset('dirty', 'x', 1, `${film}:soon:${randomUUID()}`, 1, `${film}:0:${randomUUID()}`, 'many');
     await view(film);
     expect(await counted()).toBe(1);
-    await app.database.query(`UPDATE view_bucket SET hour = hour - interval '91 days' WHERE video_id = $1`, [film]);
+    expect(await redis.hlen('dirty')).toBe(0);
+  });
+
+  it('forgets hours of three days ago, and no view', async () => {
+    await view(film);
+    expect(await counted()).toBe(1);
+    await app.database.query(`UPDATE view_bucket SET hour = hour - interval '3 days' WHERE video_id = $1`, [film]);
     await app.get(ViewFlush).forget();
     expect(await app.database.query('SELECT hour FROM view_bucket WHERE video_id = $1', [film])).toEqual([]);
     expect(await inDatabase()).toBe(1);
@@ -386,6 +409,19 @@ describe('the trend', () => {
       expect(row?.sum).toBeCloseTo([trendOf(views, at), trendOf(5, NOW), trendOf(2, NOW - 1e5)].reduce(bothTrends), 9);
     }
   });
+});
+
+it('what a process of the version before published trends, once', async () => {
+  const trend = async () =>
+    (
+      await app.database.query('SELECT trend, is_published FROM video_popularity WHERE video_id = $1', [film])
+    )[0] as object;
+  expect(await trend()).toBeUndefined();
+  await app.get(ViewsService).sweep();
+  const swept = await trend();
+  expect(swept).toMatchObject({ is_published: true });
+  await app.get(ViewsService).sweep();
+  expect(await trend()).toEqual(swept);
 });
 
 describe('with workers', () => {

@@ -14,6 +14,9 @@ const MOST_AT_ONCE = 1_000;
 const TIMEOUT_MS = 2_000;
 /** Buckets that are read, and written, at once. */
 const PAGE = 500;
+const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
+const FIELD = new RegExp(`^(${UUID}):(\\d{1,11}):(${UUID})$`);
+const COUNT = /^[1-9]\d{0,14}$/;
 
 /**
  * Keys, each behind the prefix: `seen:VIDEO:HOUR` has the viewers, `from:VIDEO:HOUR` how many of them each block of
@@ -58,7 +61,7 @@ for bucket, count in pairs(added) do
   local name, base = string.match(of, '(.*):(%d+)')
   redis.call('HSET', prefix .. 'dirty', bucket .. ':' .. name, size - base)
 end
-redis.call('SET', prefix .. 'flushed', now, 'NX')
+if next(added) then redis.call('SET', prefix .. 'flushed', now, 'NX') end
 return outcomes`;
 
 /**
@@ -162,7 +165,8 @@ export class ViewStore implements OnApplicationShutdown {
         const outcomes = await this.redis.sluiceTakeViews(this.prefix, randomUUID(), this.mostOfBlock, ...values);
         for (const [index, { taken }] of batch.entries()) taken(OUTCOMES[outcomes[index] as number] as Outcome);
       } catch (error) {
-        for (const { lost } of batch) lost(error as Error);
+        // One that hangs keeps those behind waiting for as long again: whoever says it again in time is better off.
+        for (const { lost } of [...batch, ...this.queue.splice(0)]) lost(error as Error);
       }
     }
     this.isSending = false;
@@ -175,10 +179,18 @@ export class ViewStore implements OnApplicationShutdown {
       const [next, found] = await this.redis.hscan(`${this.prefix}dirty`, cursor, 'COUNT', PAGE);
       cursor = next;
       const buckets: Bucket[] = [];
+      const foreign: string[] = [];
       for (let at = 0; at < found.length; at += 2) {
-        const field = found[at] as string;
-        const [videoId = '', hour, era = ''] = field.split(':');
-        buckets.push({ field, videoId, hour: Number(hour), era, count: Number(found[at + 1]) });
+        const [field, count] = found.slice(at, at + 2) as [string, string];
+        const [, videoId, hour, era] = FIELD.exec(field) ?? [];
+        if (videoId && era && COUNT.test(count)) {
+          buckets.push({ field, videoId, hour: Number(hour), era, count: Number(count) });
+        } else foreign.push(field);
+      }
+      if (foreign.length > 0) {
+        // It is nobody's count, and would keep all that are from the database.
+        this.logger.warn(`${foreign.length} fields of ${this.prefix}dirty are no counts, and dropped: ${foreign[0]}`);
+        await this.redis.hdel(`${this.prefix}dirty`, ...foreign);
       }
       if (buckets.length > 0) yield buckets;
     } while (cursor !== '0');
@@ -190,10 +202,15 @@ export class ViewStore implements OnApplicationShutdown {
     await this.redis.sluiceSettleViews(this.prefix, ...values);
   }
 
-  /** All that waited when the look began is in the database. */
-  async noteFlushed(): Promise<void> {
+  /** Unix seconds, by Redis's clock. */
+  async now(): Promise<number> {
     const [seconds] = await this.redis.time();
-    await this.redis.set(`${this.prefix}flushed`, String(seconds));
+    return Number(seconds);
+  }
+
+  /** All that waited when the look began is in the database. @param begun `now()` of then */
+  async noteFlushed(begun: number): Promise<void> {
+    await this.redis.set(`${this.prefix}flushed`, begun);
   }
 
   @OnScrape({ sets: [waiting, lag], everyMs: 5_000 })
