@@ -8,6 +8,8 @@ import { lag, waiting } from './views.metrics.js';
 
 /** Of an address (IPv6: its /64), a video and an hour: a forged User-Agent makes no more viewers than this. */
 const ANONYMOUS_OF_BLOCK = 300;
+/** Videos of an address, or of who is signed in, in an hour: the first viewer of a video costs ten times what others do. */
+const VIDEOS_OF_WATCHER = 3_000;
 /** What waits for Redis in this process, and of it in one call, for which everybody else waits there. */
 const MOST_WAITING = 20_000;
 const MOST_AT_ONCE = 1_000;
@@ -21,25 +23,28 @@ const COUNT = /^[1-9]\d{0,14}$/;
 /**
  * Keys, each behind the prefix: `seen:VIDEO:HOUR` has the viewers, `from:VIDEO:HOUR` how many of them each block of
  * addresses has, `era:VIDEO:HOUR` under which era they are counted, and how many of the viewers were there when it began.
- * They end five minutes after their hour. `dirty` has what is not known to be in the database, as the count at this moment of each
+ * `videos:HOUR` has how many videos each address, or user, began with, and says not which. They end five minutes after their hour. `dirty` has what is not known to be in the database, as the count at this moment of each
  * `VIDEO:HOUR:ERA`; it never ends by itself. `flushed` is when there was nothing that waited.
  *
  * The hour is of Redis's clock: those of the processes may differ.
  */
 const TAKE = `
-local prefix, era, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local prefix, era, most, mostVideos = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = tonumber(redis.call('TIME')[1])
 local hour = now - now % 3600
 local ends = hour + 3900
+local videos = prefix .. 'videos:' .. hour
 local outcomes, added = {}, {}
-for i = 4, #ARGV, 3 do
-  local bucket, viewer, block = ARGV[i] .. ':' .. hour, ARGV[i + 1], ARGV[i + 2]
+for i = 5, #ARGV, 4 do
+  local bucket, viewer, block, watcher = ARGV[i] .. ':' .. hour, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local seen, from = prefix .. 'seen:' .. bucket, prefix .. 'from:' .. bucket
   local outcome = 0
   if redis.call('SISMEMBER', seen, viewer) == 0 then
-    if block ~= '' and tonumber(redis.call('HGET', from, block) or 0) >= most then
+    local ofBlock = block ~= '' and tonumber(redis.call('HGET', from, block) or 0) or 0
+    if ofBlock >= most or (ofBlock == 0 and tonumber(redis.call('HGET', videos, watcher) or 0) >= mostVideos) then
       outcome = 2
     else
+      if ofBlock == 0 then redis.call('HINCRBY', videos, watcher, 1) end
       redis.call('SADD', seen, viewer)
       if block ~= '' then redis.call('HINCRBY', from, block, 1) end
       added[bucket] = (added[bucket] or 0) + 1
@@ -61,7 +66,10 @@ for bucket, count in pairs(added) do
   local name, base = string.match(of, '(.*):(%d+)')
   redis.call('HSET', prefix .. 'dirty', bucket .. ':' .. name, size - base)
 end
-if next(added) then redis.call('SET', prefix .. 'flushed', now, 'NX') end
+if next(added) then
+  redis.call('EXPIREAT', videos, ends)
+  redis.call('SET', prefix .. 'flushed', now, 'NX')
+end
 return outcomes`;
 
 /**
@@ -116,14 +124,14 @@ export class ViewStore implements OnApplicationShutdown {
   private readonly logger = new Logger(ViewStore.name);
   private readonly redis: Redis;
   private readonly prefix: string;
-  private readonly mostOfBlock: number;
+  private readonly most: readonly [ofBlock: number, videos: number];
   private queue: Waiting[] = [];
   private isSending = false;
 
   constructor(@Inject(CONFIG) config: Config) {
     this.prefix = `${config.redisPrefix}views:`;
-    this.mostOfBlock =
-      config.rateLimitFactor === 0 ? Number.MAX_SAFE_INTEGER : ANONYMOUS_OF_BLOCK * config.rateLimitFactor;
+    const factor = config.rateLimitFactor === 0 ? 1e9 : config.rateLimitFactor;
+    this.most = [ANONYMOUS_OF_BLOCK * factor, VIDEOS_OF_WATCHER * factor];
     this.redis = new Redis(config.redisUrl, {
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
@@ -160,9 +168,9 @@ export class ViewStore implements OnApplicationShutdown {
   private async send(): Promise<void> {
     while (this.queue.length > 0) {
       const batch = this.queue.splice(0, MOST_AT_ONCE);
-      const values = batch.flatMap(({ videoId, viewer }) => [videoId, viewer.id, viewer.block]);
+      const values = batch.flatMap(({ videoId, viewer }) => [videoId, viewer.id, viewer.block, viewer.watcher]);
       try {
-        const outcomes = await this.redis.sluiceTakeViews(this.prefix, randomUUID(), this.mostOfBlock, ...values);
+        const outcomes = await this.redis.sluiceTakeViews(this.prefix, randomUUID(), ...this.most, ...values);
         for (const [index, { taken }] of batch.entries()) taken(OUTCOMES[outcomes[index] as number] as Outcome);
       } catch (error) {
         // One that hangs keeps those behind waiting for as long again: whoever says it again in time is better off.
