@@ -7,8 +7,6 @@ CREATE TABLE view_bucket (
   count bigint NOT NULL CHECK (count >= 0),
   PRIMARY KEY (hour, video_id, era)
 ) WITH (fillfactor = 50);
--- For what must be found whatever became of it: all of a video.
-CREATE INDEX ix_view_bucket_video ON view_bucket (video_id, hour);
 
 -- A row for every video that was ever listed, or viewed.
 CREATE TABLE video_popularity (
@@ -19,9 +17,3 @@ CREATE TABLE video_popularity (
   trend double precision NOT NULL,
   is_published boolean NOT NULL DEFAULT false -- whether the publication is in it
 ) WITH (fillfactor = 70);
-
-INSERT INTO video_popularity (video_id, trend, is_published)
-SELECT id, (extract(epoch FROM listed_at) - 1577836800)::float8 / 172800 + 2, true
-FROM video WHERE listed_at IS NOT NULL AND deleted_at IS NULL;
-
-CREATE INDEX ix_video_popularity_trend ON video_popularity (trend DESC, video_id);

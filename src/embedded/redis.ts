@@ -27,6 +27,8 @@ export async function startRedis({ dir, durable }: { dir: string; durable: boole
         `appendonly ${durable ? 'yes' : 'no'}`,
         'appendfsync everysec',
         'maxmemory-policy noeviction',
+        // Who saw a video in an hour is a large set: nobody waits for it to be freed.
+        'lazyfree-lazy-expire yes',
         '',
       ].join('\n'),
     signals: ['SIGTERM', 'SIGKILL'],

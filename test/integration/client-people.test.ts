@@ -92,6 +92,11 @@ describe('Api', () => {
     await apiOf(null).recordView(video);
     await until(views, (count) => count === 2);
     await expect(apiOf(eve).recordView('x')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(apiOf(eve).recordView('../tus')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    const refused = { code: 'UNAUTHENTICATED' };
+    await expect(new Api({ endpoint: link.url, token: 'old' }).recordView(video)).rejects.toMatchObject(refused);
+    const same = { endpoint: link.url, token: async () => 'old' };
+    await expect(new Api(same).recordView(video)).rejects.toMatchObject(refused);
   });
 
   it('asks for a token once, and for another one when it is refused', async () => {

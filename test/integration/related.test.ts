@@ -238,6 +238,25 @@ describe('terms', () => {
     expect(await terms(id)).toEqual(['film']);
   });
 
+  it('that cannot be written keep no other video from its own', async () => {
+    const channel = await channelOf(app, ada);
+    const [bad, good] = (await Promise.all([videoIn(app, channel, ada), videoIn(app, channel, ada)])).toSorted();
+    await app.database.query(
+      `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not this one'; END $$;
+       CREATE TRIGGER refuse BEFORE INSERT ON video_term FOR EACH ROW WHEN (new.video_id = '${bad}') EXECUTE FUNCTION refuse()`,
+    );
+    try {
+      const job = { jobId: 'failing', signal: new AbortController().signal } as never;
+      const after = '00000000-0000-0000-0000-000000000000';
+      await expect(app.get(VideoTermsService).make({ after }, job)).rejects.toThrow('not this one');
+      expect([await terms(bad as string), await terms(good as string)]).toEqual([[], ['film']]);
+      const rows = await app.database.query(`SELECT FROM job WHERE dedupe_key = 'MakeVideoTerms failing'`);
+      expect(rows).toHaveLength(1);
+    } finally {
+      await app.database.query('DROP FUNCTION refuse CASCADE');
+    }
+  });
+
   it('stand in the order of views and age', async () => {
     const id = await film(await channelOf(app, ada), { title: 'Mills' });
     const score = async () =>

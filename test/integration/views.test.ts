@@ -12,6 +12,9 @@ import {
   trendOfSql,
 } from '../../src/modules/views/trend.js';
 import { ViewFlush } from '../../src/modules/views/view-flush.js';
+import { ViewStore } from '../../src/modules/views/view-store.js';
+import { viewerOf, viewersKey } from '../../src/modules/views/viewer.js';
+import { ViewsService } from '../../src/modules/views/views.service.js';
 import {
   channelOf,
   globalId,
@@ -32,7 +35,7 @@ let channel: string;
 let film: string;
 
 beforeAll(async () => {
-  app = await startApp({ role: 'api', trustProxy: 1 });
+  app = await startApp({ role: 'api', trustProxy: 1, corsOrigins: ['https://blog.example'] });
   redis = new Redis(app.config.redisUrl, { keyPrefix: `${app.config.redisPrefix}views:` });
   ada = await person(app);
   channel = await channelOf(app, ada);
@@ -44,7 +47,11 @@ afterAll(async () => {
 beforeEach(async () => {
   film = await videoIn(app, channel, ada);
   // All of a test is in one hour.
-  while ((Date.now() / 1000) % 3600 > 3540) await pause(1_000);
+  await until(
+    async () => (Date.now() / 1000) % 3600,
+    (second) => second < 3_500,
+    110,
+  );
 });
 
 interface From {
@@ -136,6 +143,37 @@ describe('a view', () => {
     expect(data).toEqual({ video: { viewCount: 3_000_000_000 } });
   });
 
+  it('may come with a body, of whatever type, that nobody looks at', async () => {
+    const bodies: [string, string | null][] = [
+      ['application/json', null],
+      ['application/json', '{'],
+      ['application/json', 'x'.repeat(300_000)],
+      ['application/octet-stream', 'x'],
+      ['text/plain', 'x'],
+      ['multipart/form-data', 'x'],
+      ['none', 'x'],
+    ];
+    for (const [n, [type, body]] of bodies.entries()) {
+      const headers = { 'x-forwarded-for': `192.0.2.${n}`, 'content-type': type };
+      const response = await fetch(`${app.url}/views/${film}`, { method: 'POST', body, headers });
+      expect([type, response.status]).toEqual([type, 204]);
+    }
+    expect(await counted()).toBe(bodies.length);
+  });
+
+  it('is refused to pages that may not read here', async () => {
+    const from = async (origin: string) => {
+      const response = await fetch(`${app.url}/views/${film}`, { method: 'POST', headers: { origin } });
+      return [response.status, await response.text()];
+    };
+    for (const origin of ['https://evil.example', 'null']) {
+      expect(await from(origin)).toEqual([403, expect.stringContaining('"ORIGIN_NOT_ALLOWED"')]);
+    }
+    expect(await counted()).toBe(0);
+    for (const origin of ['https://blog.example', app.url]) expect(await from(origin)).toEqual([204, '']);
+    expect(await counted()).toBe(1);
+  });
+
   it('may come from a page of another site', async () => {
     const preflight = await fetch(`${app.url}/views/${film}`, {
       method: 'OPTIONS',
@@ -193,6 +231,23 @@ it('forged programs of one address are 300 viewers of a video and hour, whoever 
   expect(await counted()).toBe(302);
 });
 
+it('one address begins with 3,000 videos in an hour, whoever else does; and so does who is signed in', async () => {
+  const store = app.get(ViewStore);
+  const key = viewersKey(app.config.playbackSecret);
+  const take = async (watcher: Parameters<typeof viewerOf>[2], videos: number) => {
+    const ids = Array.from({ length: videos }, () => randomUUID());
+    const outcomes = await Promise.all(ids.map((id) => store.take(id, viewerOf(key, id, watcher))));
+    return outcomes.filter((outcome) => outcome === 'counted').length;
+  };
+  expect(await take({ block: '198.51.100.7', userAgent: 'One' }, 2_000)).toBe(2_000);
+  expect(await take({ block: '198.51.100.7', userAgent: 'Another' }, 1_500)).toBe(1_000);
+  expect(await take({ userId: 'somebody' }, 3_001)).toBe(3_000);
+  expect(await take({ block: '198.51.100.8', userAgent: 'One' }, 10)).toBe(10);
+  // Nothing of this is a video of the database.
+  await flush();
+  expect(await redis.hlen('dirty')).toBe(0);
+});
+
 describe('what Redis has', () => {
   it('says nobody’s address, program or name, and ends by itself', async () => {
     await view(film, { address: '192.0.2.77', userAgent: 'Mozilla of Ada' });
@@ -202,6 +257,7 @@ describe('what Redis has', () => {
     expect(viewers.map((viewer) => viewer.length)).toEqual([8, 8]);
     for (const kind of ['seen', 'from', 'era'])
       expect(await redis.expiretime(`${kind}:${film}:${hour}`)).toBe(hour + 3900);
+    expect(await redis.expiretime(`videos:${hour}`)).toBe(hour + 3900);
     await flush();
     expect((await redis.keys(`${app.config.redisPrefix}views:*`)).map((key) => key.split(':')[2])).not.toContain(
       'dirty',
@@ -244,6 +300,19 @@ it('while Redis is away a view is refused, to be said again, and nothing else is
     const video = await videoIn(other, await channelOf(other, await person(other)), await person(other));
     while ((await view(video, {}, other.url)).status !== 204) await pause(20);
     const process = new Redis(own.url);
+    // One that hangs: all that wait are told at once, and not a thousand after the other.
+    await process.client('PAUSE', 60_000, 'WRITE');
+    const key = viewersKey(other.config.playbackSecret);
+    const ends: number[] = [];
+    const taken = Array.from({ length: 2_500 }, (_, n) =>
+      other
+        .get(ViewStore)
+        .take(video, viewerOf(key, video, { userId: String(n) }))
+        .finally(() => ends.push(performance.now())),
+    );
+    expect((await Promise.allSettled(taken)).every(({ status }) => status === 'rejected')).toBe(true);
+    expect((ends.at(-1) as number) - (ends[0] as number)).toBeLessThan(1_000);
+    await process.client('UNPAUSE');
     // Nobody who knows the old password comes in.
     await process.config('SET', 'requirepass', 'away');
     await process.call('AUTH', 'away');
@@ -355,10 +424,17 @@ describe('a flush', () => {
     expect(row?.trend).toBeCloseTo(trendOf(8, hour - 47 * 3600), 9);
   });
 
-  it('forgets hours of three months ago, and no view', async () => {
+  it('drops what is no count, and brings the others', async () => {
+    await redis.hset('dirty', 'x', 1, `${film}:soon:${randomUUID()}`, 1, `${film}:0:${randomUUID()}`, 'many');
     await view(film);
     expect(await counted()).toBe(1);
-    await app.database.query(`UPDATE view_bucket SET hour = hour - interval '91 days' WHERE video_id = $1`, [film]);
+    expect(await redis.hlen('dirty')).toBe(0);
+  });
+
+  it('forgets hours of three days ago, and no view', async () => {
+    await view(film);
+    expect(await counted()).toBe(1);
+    await app.database.query(`UPDATE view_bucket SET hour = hour - interval '3 days' WHERE video_id = $1`, [film]);
     await app.get(ViewFlush).forget();
     expect(await app.database.query('SELECT hour FROM view_bucket WHERE video_id = $1', [film])).toEqual([]);
     expect(await inDatabase()).toBe(1);
@@ -386,6 +462,19 @@ describe('the trend', () => {
       expect(row?.sum).toBeCloseTo([trendOf(views, at), trendOf(5, NOW), trendOf(2, NOW - 1e5)].reduce(bothTrends), 9);
     }
   });
+});
+
+it('what a process of the version before published trends, once', async () => {
+  const trend = async () =>
+    (
+      await app.database.query('SELECT trend, is_published FROM video_popularity WHERE video_id = $1', [film])
+    )[0] as object;
+  expect(await trend()).toBeUndefined();
+  await app.get(ViewsService).sweep();
+  const swept = await trend();
+  expect(swept).toMatchObject({ is_published: true });
+  await app.get(ViewsService).sweep();
+  expect(await trend()).toEqual(swept);
 });
 
 describe('with workers', () => {

@@ -71,26 +71,32 @@ export class Api {
   /**
    * Says that a video is being watched, some seconds into it. It counts once per viewer and hour however often it is said, so this tries
    * again by itself, for a minute.
-   * @throws ApiError `NOT_FOUND` where there is nothing to watch, `OFFLINE` where nobody took it
+   * @throws ApiError `NOT_FOUND` where there is nothing to watch, `OFFLINE` where nobody took it, or what else the server refuses it for
    */
   async recordView(videoId: string): Promise<void> {
     let refused: string | null = null;
     for (let wait = 1_000; wait < 64_000; wait *= 2) {
       const token = await this.tokenFor(refused);
-      const status = await fetch(`${this.endpoint}/views/${videoId}`, {
+      const response = await fetch(`${this.endpoint}/views/${encodeURIComponent(videoId)}`, {
         method: 'POST',
         // Goes out also where the page is left.
         keepalive: true,
         headers: token ? { authorization: `Bearer ${token}` } : {},
         signal: AbortSignal.timeout(ANSWER_MS),
-      }).then(
-        (response) => response.status,
-        () => 0,
-      );
+      }).catch(() => null);
+      const status = response?.status ?? 0;
       if (status === 204) return;
-      if (status === 404) throw new ApiError('NOT_FOUND', 'There is nothing here to watch.');
-      if (status === 401) refused = token;
-      await new Promise((resolve) => setTimeout(resolve, wait * (0.5 + Math.random() / 2)));
+      if (status === 401 && refused === null && typeof this.options.token === 'function') {
+        refused = token;
+        continue;
+      }
+      // Later is no better.
+      if (status >= 400 && status < 500 && status !== 429) {
+        const code = status === 404 ? 'NOT_FOUND' : status === 401 ? 'UNAUTHENTICATED' : 'ORIGIN_NOT_ALLOWED';
+        throw new ApiError(code, 'The view was not taken.');
+      }
+      const asked = Math.min(Number(response?.headers.get('retry-after')), 60) * 1_000;
+      await new Promise((resolve) => setTimeout(resolve, asked + wait * (0.5 + Math.random() / 2)));
     }
     throw new ApiError('OFFLINE', 'The view was not taken.');
   }

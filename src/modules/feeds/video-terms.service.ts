@@ -69,19 +69,26 @@ export class VideoTermsService {
       'SELECT id FROM video WHERE id > $1 AND listed_at IS NOT NULL AND deleted_at IS NULL ORDER BY id LIMIT $2',
       [after, AT_ONCE],
     );
-    await this.refreshAll(rows, signal);
     const last = rows.at(-1);
     if (!last) return;
-    // One follower, however often this one runs.
-    const dedupeKey = `MakeVideoTerms ${jobId}`;
-    await this.db.tx((tx) => this.jobs.enqueue(tx, MakeVideoTerms, { after: last.id }, { dedupeKey }));
+    try {
+      await this.refreshAll(rows, signal);
+    } finally {
+      // One follower, however often this one runs. Also behind one that fails: it is tried again on its own.
+      const dedupeKey = `MakeVideoTerms ${jobId}`;
+      await this.db.tx((tx) => this.jobs.enqueue(tx, MakeVideoTerms, { after: last.id }, { dedupeKey }));
+    }
   }
 
+  /** One that fails keeps no other back. @throws AggregateError of those that failed, at the end */
   private async refreshAll(videos: readonly { id: string }[], signal: AbortSignal): Promise<void> {
+    const failures: unknown[] = [];
     for (const { id } of videos) {
       signal.throwIfAborted();
-      await this.refresh(id);
+      await this.refresh(id).catch((error) => failures.push(error));
     }
+    if (failures.length > 0)
+      throw new AggregateError(failures, `${failures.length} videos have no new terms: ${failures[0]}`);
   }
 
   /** Its terms as it is now; none where no time will list it. Whoever shows it asks whether its time has come. */

@@ -9,8 +9,8 @@ import { flushDuration, written } from './views.metrics.js';
 
 const FLUSH_MS = 1_000;
 const SWEEP_MS = 3_600_000;
-/** Of an hour on its own; what it added to a video's count stays. */
-const KEEP_DAYS = 90;
+/** Of an hour on its own, for what is brought again; what it added to a video's count stays. */
+const KEEP_DAYS = 2;
 const FORGET_AT_ONCE = 1_000;
 
 interface Kept {
@@ -40,6 +40,7 @@ export class ViewFlush {
     if (!this.store.isThere) return;
     const end = flushDuration.startTimer();
     let some = false;
+    const begun = await this.store.now();
     for await (const buckets of this.store.waiting()) {
       some = true;
       const kept = await this.db.tx((tx) => this.write(tx, buckets));
@@ -48,7 +49,7 @@ export class ViewFlush {
       await this.store.settle(kept);
       if (signal?.aborted) return;
     }
-    await this.store.noteFlushed();
+    await this.store.noteFlushed(begun);
     if (some) end();
   }
 
@@ -108,6 +109,9 @@ export class ViewFlush {
 
   @Periodically(SWEEP_MS)
   async forget(signal?: AbortSignal): Promise<void> {
+    // What was written, and may be sent once more: of an hour that was forgotten it would be added again.
+    if (!this.store.isThere) return;
+    await this.flush(signal);
     for (let more = true; more && !signal?.aborted; ) {
       const rows = await this.db.query(
         `DELETE FROM view_bucket WHERE (hour, video_id, era) IN

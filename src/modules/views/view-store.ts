@@ -8,35 +8,43 @@ import { lag, waiting } from './views.metrics.js';
 
 /** Of an address (IPv6: its /64), a video and an hour: a forged User-Agent makes no more viewers than this. */
 const ANONYMOUS_OF_BLOCK = 300;
+/** Videos of an address, or of who is signed in, in an hour: the first viewer of a video costs ten times what others do. */
+const VIDEOS_OF_WATCHER = 3_000;
 /** What waits for Redis in this process, and of it in one call, for which everybody else waits there. */
 const MOST_WAITING = 20_000;
 const MOST_AT_ONCE = 1_000;
 const TIMEOUT_MS = 2_000;
 /** Buckets that are read, and written, at once. */
 const PAGE = 500;
+const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
+const FIELD = new RegExp(`^(${UUID}):(\\d{1,11}):(${UUID})$`);
+const COUNT = /^[1-9]\d{0,14}$/;
 
 /**
  * Keys, each behind the prefix: `seen:VIDEO:HOUR` has the viewers, `from:VIDEO:HOUR` how many of them each block of
  * addresses has, `era:VIDEO:HOUR` under which era they are counted, and how many of the viewers were there when it began.
- * They end five minutes after their hour. `dirty` has what is not known to be in the database, as the count at this moment of each
+ * `videos:HOUR` has how many videos each address, or user, began with, and says not which. They end five minutes after their hour. `dirty` has what is not known to be in the database, as the count at this moment of each
  * `VIDEO:HOUR:ERA`; it never ends by itself. `flushed` is when there was nothing that waited.
  *
  * The hour is of Redis's clock: those of the processes may differ.
  */
 const TAKE = `
-local prefix, era, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local prefix, era, most, mostVideos = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = tonumber(redis.call('TIME')[1])
 local hour = now - now % 3600
 local ends = hour + 3900
+local videos = prefix .. 'videos:' .. hour
 local outcomes, added = {}, {}
-for i = 4, #ARGV, 3 do
-  local bucket, viewer, block = ARGV[i] .. ':' .. hour, ARGV[i + 1], ARGV[i + 2]
+for i = 5, #ARGV, 4 do
+  local bucket, viewer, block, watcher = ARGV[i] .. ':' .. hour, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local seen, from = prefix .. 'seen:' .. bucket, prefix .. 'from:' .. bucket
   local outcome = 0
   if redis.call('SISMEMBER', seen, viewer) == 0 then
-    if block ~= '' and tonumber(redis.call('HGET', from, block) or 0) >= most then
+    local ofBlock = block ~= '' and tonumber(redis.call('HGET', from, block) or 0) or 0
+    if ofBlock >= most or (ofBlock == 0 and tonumber(redis.call('HGET', videos, watcher) or 0) >= mostVideos) then
       outcome = 2
     else
+      if ofBlock == 0 then redis.call('HINCRBY', videos, watcher, 1) end
       redis.call('SADD', seen, viewer)
       if block ~= '' then redis.call('HINCRBY', from, block, 1) end
       added[bucket] = (added[bucket] or 0) + 1
@@ -58,7 +66,10 @@ for bucket, count in pairs(added) do
   local name, base = string.match(of, '(.*):(%d+)')
   redis.call('HSET', prefix .. 'dirty', bucket .. ':' .. name, size - base)
 end
-redis.call('SET', prefix .. 'flushed', now, 'NX')
+if next(added) then
+  redis.call('EXPIREAT', videos, ends)
+  redis.call('SET', prefix .. 'flushed', now, 'NX')
+end
 return outcomes`;
 
 /**
@@ -113,14 +124,14 @@ export class ViewStore implements OnApplicationShutdown {
   private readonly logger = new Logger(ViewStore.name);
   private readonly redis: Redis;
   private readonly prefix: string;
-  private readonly mostOfBlock: number;
+  private readonly most: readonly [ofBlock: number, videos: number];
   private queue: Waiting[] = [];
   private isSending = false;
 
   constructor(@Inject(CONFIG) config: Config) {
     this.prefix = `${config.redisPrefix}views:`;
-    this.mostOfBlock =
-      config.rateLimitFactor === 0 ? Number.MAX_SAFE_INTEGER : ANONYMOUS_OF_BLOCK * config.rateLimitFactor;
+    const factor = config.rateLimitFactor === 0 ? 1e9 : config.rateLimitFactor;
+    this.most = [ANONYMOUS_OF_BLOCK * factor, VIDEOS_OF_WATCHER * factor];
     this.redis = new Redis(config.redisUrl, {
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
@@ -157,12 +168,13 @@ export class ViewStore implements OnApplicationShutdown {
   private async send(): Promise<void> {
     while (this.queue.length > 0) {
       const batch = this.queue.splice(0, MOST_AT_ONCE);
-      const values = batch.flatMap(({ videoId, viewer }) => [videoId, viewer.id, viewer.block]);
+      const values = batch.flatMap(({ videoId, viewer }) => [videoId, viewer.id, viewer.block, viewer.watcher]);
       try {
-        const outcomes = await this.redis.sluiceTakeViews(this.prefix, randomUUID(), this.mostOfBlock, ...values);
+        const outcomes = await this.redis.sluiceTakeViews(this.prefix, randomUUID(), ...this.most, ...values);
         for (const [index, { taken }] of batch.entries()) taken(OUTCOMES[outcomes[index] as number] as Outcome);
       } catch (error) {
-        for (const { lost } of batch) lost(error as Error);
+        // One that hangs keeps those behind waiting for as long again: whoever says it again in time is better off.
+        for (const { lost } of [...batch, ...this.queue.splice(0)]) lost(error as Error);
       }
     }
     this.isSending = false;
@@ -175,10 +187,18 @@ export class ViewStore implements OnApplicationShutdown {
       const [next, found] = await this.redis.hscan(`${this.prefix}dirty`, cursor, 'COUNT', PAGE);
       cursor = next;
       const buckets: Bucket[] = [];
+      const foreign: string[] = [];
       for (let at = 0; at < found.length; at += 2) {
-        const field = found[at] as string;
-        const [videoId = '', hour, era = ''] = field.split(':');
-        buckets.push({ field, videoId, hour: Number(hour), era, count: Number(found[at + 1]) });
+        const [field, count] = found.slice(at, at + 2) as [string, string];
+        const [, videoId, hour, era] = FIELD.exec(field) ?? [];
+        if (videoId && era && COUNT.test(count)) {
+          buckets.push({ field, videoId, hour: Number(hour), era, count: Number(count) });
+        } else foreign.push(field);
+      }
+      if (foreign.length > 0) {
+        // It is nobody's count, and would keep all that are from the database.
+        this.logger.warn(`${foreign.length} fields of ${this.prefix}dirty are no counts, and dropped: ${foreign[0]}`);
+        await this.redis.hdel(`${this.prefix}dirty`, ...foreign);
       }
       if (buckets.length > 0) yield buckets;
     } while (cursor !== '0');
@@ -190,10 +210,15 @@ export class ViewStore implements OnApplicationShutdown {
     await this.redis.sluiceSettleViews(this.prefix, ...values);
   }
 
-  /** All that waited when the look began is in the database. */
-  async noteFlushed(): Promise<void> {
+  /** Unix seconds, by Redis's clock. */
+  async now(): Promise<number> {
     const [seconds] = await this.redis.time();
-    await this.redis.set(`${this.prefix}flushed`, String(seconds));
+    return Number(seconds);
+  }
+
+  /** All that waited when the look began is in the database. @param begun `now()` of then */
+  async noteFlushed(begun: number): Promise<void> {
+    await this.redis.set(`${this.prefix}flushed`, begun);
   }
 
   @OnScrape({ sets: [waiting, lag], everyMs: 5_000 })

@@ -9,6 +9,8 @@ export interface Viewer {
   readonly id: Buffer;
   /** Of the block of addresses; empty for who is signed in. */
   readonly block: Buffer;
+  /** The block, or who is signed in, whatever they watch. Nothing but how many videos they began with is kept of it. */
+  readonly watcher: Buffer;
 }
 
 const NONE = Buffer.alloc(0);
@@ -17,11 +19,15 @@ const NONE = Buffer.alloc(0);
 export const viewersKey = (secret: string): Buffer => createHmac('sha256', secret).update('views').digest();
 
 export function viewerOf(key: Buffer, videoId: string, watcher: Watcher): Viewer {
-  if ('userId' in watcher) return { id: digest(key, `${videoId} user ${watcher.userId}`, 8), block: NONE };
+  if ('userId' in watcher) {
+    const user = `user ${watcher.userId}`;
+    return { id: digest(key, `${videoId} ${user}`, 8), block: NONE, watcher: digest(key, user, 6) };
+  }
   const { block, userAgent } = watcher;
   return {
     id: digest(key, `${videoId} from ${block} by ${userAgent}`, 8),
     block: digest(key, `${videoId} block ${block}`, 6),
+    watcher: digest(key, `block ${block}`, 6),
   };
 }
 
