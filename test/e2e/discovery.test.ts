@@ -172,9 +172,28 @@ test('a typo is mended and said, filters are in the address, and nothing found i
   await page.keyboard.press('Enter');
   expect(await inFilters()).toBe('SELECT');
   await cards(page, 'Results').first().waitFor();
+  expect(new URL(page.url()).search).toBe('?q=harbour');
+  await page.getByRole('heading', { name: 'Videos', level: 2 }).waitFor({ state: 'attached' });
+  // Filters go along with another query, and are no steps on the way back.
+  await page.getByLabel('Order').selectOption('Newest first');
+  await field(page).fill('walk number');
+  await page.keyboard.press('Enter');
+  await page.waitForURL((url) => url.search === '?q=walk+number&order=newest');
+  await cards(page, 'Results').first().waitFor();
+  expect(await page.getByLabel('Order').inputValue()).toBe('newest');
+  await field(page).fill('something else');
+  // As a browser says it that had kept the page.
+  await page.evaluate(`window.dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))`);
+  await until(
+    () => field(page).inputValue(),
+    (text) => text === 'walk number',
+    50,
+  );
   await page.goBack();
-  await page.getByText('No videos found.').waitFor();
-  expect(await page.getByLabel('Length').inputValue()).toBe('long');
+  await page.waitForURL((url) => url.search === '?q=harbour&order=newest');
+  expect(await field(page).inputValue()).toBe('harbour');
+  await page.goBack();
+  await page.waitForURL((url) => url.searchParams.get('q') !== 'harbour');
 
   await page.goto(`${app.url}/search?q=ada`);
   await page.getByRole('region', { name: 'Channels' }).getByRole('link', { name: 'Ada films' }).click();
@@ -208,6 +227,41 @@ test('the newest go on by scrolling, and by the button alone where the page is t
     (text) => text === ninth,
     50,
   );
+  await page.context().close();
+}, 60_000);
+
+test('the field shows what is chosen also when other suggestions come, and sends it', async () => {
+  const page = await open('/');
+  await cards(page, 'Newest').first().waitFor();
+  let suggestions = ['walk one', 'walk two', 'walk three'];
+  let isHeld = false;
+  let letGo = () => {};
+  await page.route('**/graphql', async (route) => {
+    if (!route.request().postData()?.includes('searchSuggestions')) return route.continue();
+    if (isHeld)
+      await new Promise<void>((resolve) => {
+        letGo = resolve;
+      });
+    return route.fulfill({ json: { data: { searchSuggestions: suggestions } } });
+  });
+  const options = page.getByRole('listbox', { name: 'Suggestions' }).getByRole('option');
+  await field(page).fill('walk');
+  await options.nth(2).waitFor();
+  isHeld = true;
+  suggestions = ['walk four', 'walk one', 'walk five'];
+  const next = page.waitForRequest((request) => !!request.postData()?.includes('searchSuggestions'));
+  await field(page).pressSequentially(' ');
+  await next;
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('ArrowDown');
+  expect(await field(page).inputValue()).toBe('walk two');
+  letGo();
+  await options.filter({ hasText: 'walk four' }).waitFor();
+  expect(await field(page).inputValue()).toBe('walk two');
+  expect(await field(page).getAttribute('aria-activedescendant')).toBeNull();
+  expect(await page.locator('[aria-selected=true]').count()).toBe(0);
+  await page.keyboard.press('Enter');
+  await page.waitForURL((url) => url.searchParams.get('q') === 'walk two');
   await page.context().close();
 }, 60_000);
 
@@ -254,7 +308,10 @@ test('a channel is followed from its page; its feed then stands at home; editors
   expect(await page.getByText('A secret of the canal').count()).toBe(0);
   expect(await fitsInWidth(page)).toBe(true);
   await film('After Eve had come');
+  // Who is signed in does not draw on what strangers behind the same address share.
+  const trending = page.waitForRequest((request) => !!request.postData()?.includes('TrendingVideos'));
   await page.goto(app.url);
+  expect((await trending).headers().authorization).toMatch(/^Bearer /);
   await until(
     async () => {
       await page.reload();
@@ -284,6 +341,41 @@ test('a channel is followed from its page; its feed then stands at home; editors
   await nobody.getByRole('heading', { name: 'Not found', level: 1 }).waitFor();
   await nobody.context().close();
 }, 90_000);
+
+test('what was published meanwhile is offered to who comes back, and the focus goes to where it is', async () => {
+  const page = await (await browser.newContext()).newPage();
+  const asked: string[] = [];
+  page.on('request', (request) => asked.push(/\w+Videos\b/.exec(request.postData() ?? '')?.[0] ?? ''));
+  const looks = (name: string) => asked.filter((operation) => operation === name).length;
+  const comeBack = () => page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`);
+  await page.clock.install();
+  await page.goto(app.url);
+  await cards(page, 'Newest').first().waitFor();
+  await cards(page, 'Trending').first().waitFor();
+  const before = looks('NewestVideos');
+  await film('While somebody was away');
+  await comeBack();
+  const offer = page.getByRole('button', { name: 'Show 1 new video' });
+  await until(
+    async () => {
+      await page.clock.fastForward(61_000);
+      await comeBack();
+      await comeBack();
+      return offer.isVisible();
+    },
+    Boolean,
+    500,
+  );
+  const after = looks('NewestVideos');
+  expect(after).toBeGreaterThan(before);
+  await comeBack();
+  await offer.focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('link', { name: 'While somebody was away' }).waitFor();
+  expect(await focused(page)).toBe('Newest');
+  expect([looks('NewestVideos'), looks('TrendingVideos')]).toEqual([after, 1]);
+  await page.context().close();
+}, 60_000);
 
 test('beside a video stands what is like it, and the video plays also where that fails', async () => {
   const page = await open(watchPath(hostile), { viewport: { width: 1280, height: 800 } });

@@ -1,3 +1,4 @@
+import { useRef } from 'react';
 import type { Api } from '../../client/src/api/index.js';
 import { useFeed } from '../../client/src/react/discovery.js';
 import { Bell } from './bell.js';
@@ -12,7 +13,13 @@ const A_FEW = 8;
 function Home() {
   const me = useMe();
   const trending = useFeed(everybody, 'trending', { pageSize: A_FEW });
-  const newest = useFeed(everybody, 'newest');
+  const newest = useFeed(everybody, 'newest', { offersNew: true });
+  const newestHeading = useRef<HTMLHeadingElement>(null);
+  const showNew = () => {
+    newest.showNew();
+    // The button goes; what it showed begins here.
+    newestHeading.current?.focus();
+  };
   const isEmpty = newest.state === 'ready' && newest.videos.length === 0;
   const hasTrending = trending.videos.length > 0 || trending.state !== 'ready';
   return (
@@ -27,9 +34,11 @@ function Home() {
       )}
       {!isEmpty && (
         <section>
-          <h2>Newest</h2>
+          <h2 tabIndex={-1} ref={newestHeading}>
+            Newest
+          </h2>
           {newest.newCount > 0 && (
-            <button type="button" className="quiet" onClick={newest.showNew}>
+            <button type="button" className="quiet" onClick={showNew}>
               Show {counted(newest.newCount, 'new video')}
             </button>
           )}

@@ -18,8 +18,13 @@ export function Preview({ address }: { address: string }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     const over = new AbortController();
-    // What cannot be shown, as with an address that has ended, is not missed: the poster stays.
-    if (canvas.current) run(address, canvas.current, over.signal).catch(() => {});
+    const shown = canvas.current;
+    if (!shown) return;
+    // What cannot be shown, as with an address that has ended, is not missed: the poster is behind it.
+    const hide = () => {
+      shown.hidden = true;
+    };
+    void run(address, shown, over.signal).then(hide, hide);
     return () => over.abort();
   }, [address]);
   return (
@@ -42,7 +47,6 @@ async function run(address: string, canvas: HTMLCanvasElement, signal: AbortSign
     canvas.getContext('2d')?.drawImage(image, x, y, width, height, 0, 0, width, height);
     await pause(FRAME_MS, signal);
   }
-  canvas.hidden = true;
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

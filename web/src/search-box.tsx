@@ -2,6 +2,7 @@ import { type FormEvent, type KeyboardEvent, useEffect, useId, useRef, useState 
 import { useSuggestions } from '../../client/src/react/discovery.js';
 import { everybody } from './everybody.js';
 import { counted } from './people.js';
+import { addressOf, wantedOf } from './search-choice.js';
 
 /** Of a query: the server takes no more. */
 const MOST_CHARACTERS = 200;
@@ -11,14 +12,16 @@ const MOST_CHARACTERS = 200;
  * list and around its ends, and the field shows what would be searched for. It is a form, so what stands there is sent without more.
  */
 export function SearchBox() {
-  const [typed, setTyped] = useState(() => askedFor() ?? '');
+  const [typed, setTyped] = useState(() => here().query);
   const [isWanted, setWanted] = useState(false);
-  const [active, setActive] = useState(-1);
+  /** The text and not its place: suggestions may come that stand otherwise. */
+  const [chosen, setChosen] = useState<string | null>(null);
   const suggestions = useSuggestions(everybody, isWanted ? typed : '');
   const field = useRef<HTMLInputElement>(null);
   const list = useId();
   const isOpen = isWanted && suggestions.length > 0;
-  const shown = (isOpen && suggestions[active]) || typed;
+  const active = isOpen && chosen !== null ? suggestions.indexOf(chosen) : -1;
+  const shown = chosen ?? typed;
   const option = (index: number) => `${list}-${index}`;
 
   useEffect(() => {
@@ -33,13 +36,29 @@ export function SearchBox() {
     return () => document.removeEventListener('keydown', toField);
   }, []);
 
+  useEffect(() => {
+    const back = () => {
+      setTyped(here().query);
+      setChosen(null);
+      setWanted(false);
+    };
+    // A page that was kept as it was left has what was typed to leave it.
+    const again = ({ persisted }: PageTransitionEvent) => persisted && back();
+    window.addEventListener('popstate', back);
+    window.addEventListener('pageshow', again);
+    return () => {
+      window.removeEventListener('popstate', back);
+      window.removeEventListener('pageshow', again);
+    };
+  }, []);
+
   const close = () => {
     setWanted(false);
-    setActive(-1);
+    setChosen(null);
   };
   const type = (text: string) => {
     setTyped(text);
-    setActive(-1);
+    setChosen(null);
     setWanted(true);
   };
   const press = (event: KeyboardEvent<HTMLInputElement>) => {
@@ -50,7 +69,7 @@ export function SearchBox() {
       // The field itself, -1, is one of the places.
       const places = suggestions.length + 1;
       const step = event.key === 'ArrowDown' ? 1 : -1;
-      setActive(((active + 1 + step + places) % places) - 1);
+      setChosen(suggestions[((active + 1 + step + places) % places) - 1] ?? null);
     } else if (event.key === 'Escape') {
       event.preventDefault();
       if (!isOpen) setTyped('');
@@ -58,9 +77,9 @@ export function SearchBox() {
     }
   };
   const submit = (event: FormEvent) => {
-    if (shown.trim() !== '') return;
     event.preventDefault();
-    field.current?.focus();
+    if (shown.trim() === '') field.current?.focus();
+    else search(shown);
   };
 
   return (
@@ -82,7 +101,7 @@ export function SearchBox() {
           aria-autocomplete="list"
           aria-expanded={isOpen}
           aria-controls={list}
-          aria-activedescendant={isOpen && active >= 0 ? option(active) : undefined}
+          aria-activedescendant={active >= 0 ? option(active) : undefined}
           aria-keyshortcuts="/"
           onChange={(event) => type(event.currentTarget.value)}
           onKeyDown={press}
@@ -105,7 +124,7 @@ export function SearchBox() {
               dir="auto"
               // The field would lose the focus, and with it the list.
               onMouseDown={(event) => event.preventDefault()}
-              onClick={() => window.location.assign(searchPath(suggestion))}
+              onClick={() => search(suggestion)}
             >
               {suggestion}
             </div>
@@ -120,7 +139,9 @@ export function SearchBox() {
 }
 
 /** What this page is the answer to. */
-const askedFor = () =>
-  window.location.pathname === '/search' ? new URLSearchParams(window.location.search).get('q') : null;
+const here = () => wantedOf(window.location.pathname === '/search' ? window.location.search : '');
 
-export const searchPath = (query: string) => `/search?${new URLSearchParams({ q: query })}`;
+/** With the filters that stand there. */
+const search = (query: string) => window.location.assign(addressOf({ ...here(), query }));
+
+export const searchPath = (query: string) => addressOf({ ...wantedOf(''), query });

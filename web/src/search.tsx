@@ -11,6 +11,8 @@ import { addressOf, CHOICES, searchOf, type Wanted, wantedOf } from './search-ch
 import { VideoList } from './video-list.js';
 
 const MOST_CHANNELS = 3;
+/** Arrow keys on a select choose at each press: only where they stay is searched for. */
+const REST_MS = 300;
 const LABELS = { date: 'Published', length: 'Length', order: 'Order' } as const;
 
 function Search() {
@@ -27,7 +29,8 @@ function Search() {
   const filters = useRef<HTMLFieldSetElement>(null);
   const choose = (change: Partial<Wanted>) => {
     const next = { ...wanted, ...change };
-    window.history.pushState(null, '', addressOf(next));
+    // No step of its own on the way back, for the same reason.
+    window.history.replaceState(null, '', addressOf(next));
     setWanted(next);
   };
 
@@ -118,7 +121,7 @@ function ChannelResult({ channel }: { channel: ChannelCardFragment }) {
 
 function Results({ wanted, onClear }: { wanted: Wanted; onClear: () => void }) {
   const search = useMemo(() => searchOf(wanted, Date.now()), [wanted]);
-  const found = useSearch(everybody, { ...search, restMs: 0 });
+  const found = useSearch(everybody, { ...search, restMs: REST_MS });
   const { results, state, totalCount, correctedQuery } = found;
   const byId = new Map(results.map((result) => [result.id, result]));
   const isDone = state === 'ready';
@@ -127,6 +130,7 @@ function Results({ wanted, onClear }: { wanted: Wanted; onClear: () => void }) {
   const exact = (wanted.query.match(/[^\s"“”„«»]+/g) ?? []).map((word) => `"${word}"`).join(' ');
   return (
     <section aria-label="Videos">
+      <h2 className="unseen">Videos</h2>
       {isDone && correctedQuery && (
         <p className="corrected">
           Showing results for{' '}

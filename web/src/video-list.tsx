@@ -37,10 +37,12 @@ export function VideoList<Video extends CardVideo>(props: {
   const count = videos.length;
 
   useEffect(() => {
-    if (goTo.current === null || count <= goTo.current) return;
-    list.current?.querySelectorAll<HTMLElement>('h3 a')[goTo.current]?.focus();
+    if (goTo.current === null) return;
+    if (count > goTo.current) list.current?.querySelectorAll<HTMLElement>('h3 a')[goTo.current]?.focus();
+    else if (isLoadingMore && !error) return;
+    // What comes later, after an error or in a list that began anew, was not asked for by the button.
     goTo.current = null;
-  }, [count]);
+  }, [count, isLoadingMore, error]);
   useEffect(() => {
     // Anew after each page: one that is short leaves the end in sight. Not after an error, which a button goes on from.
     if (!isEndless || !hasMore || error || count === 0 || !button.current) return;
@@ -52,6 +54,9 @@ export function VideoList<Video extends CardVideo>(props: {
   const press = () => {
     goTo.current = count;
     void loadMore();
+  };
+  const leave = () => {
+    goTo.current = null;
   };
   const isFirst = state === 'loading' && count === 0;
   return (
@@ -75,7 +80,14 @@ export function VideoList<Video extends CardVideo>(props: {
       ) : (
         hasMore && (
           <div className="more">
-            <button type="button" className="quiet" ref={button} aria-busy={isLoadingMore} onClick={press}>
+            <button
+              type="button"
+              className="quiet"
+              ref={button}
+              aria-busy={isLoadingMore}
+              onClick={press}
+              onBlur={leave}
+            >
               Show more<span className="unseen"> of {label}</span>
             </button>
           </div>

@@ -215,6 +215,7 @@ describe('PagedList', () => {
 
   it('leaves the server alone as long as it wants', async () => {
     jest.useFakeTimers({ doNotFake: ['setImmediate'] });
+    jest.spyOn(Math, 'random').mockReturnValue(0.5);
     try {
       list.start();
       await last().refuse('RATE_LIMITED', 5_000);
@@ -224,7 +225,8 @@ describe('PagedList', () => {
       list.begins();
       await settled();
       expect(list.read()).toMatchObject({ state: 'waiting', error: { code: 'RATE_LIMITED' } });
-      jest.advanceTimersByTime(4_999);
+      // And then not all at once: between 5 and 7 s.
+      jest.advanceTimersByTime(5_999);
       await settled();
       expect(list.requests).toHaveLength(1);
       jest.advanceTimersByTime(1);
@@ -233,6 +235,7 @@ describe('PagedList', () => {
       await last().answer('a');
       expect(list.read()).toMatchObject({ state: 'ready', error: null });
     } finally {
+      jest.restoreAllMocks();
       jest.useRealTimers();
     }
   });

@@ -161,7 +161,8 @@ export abstract class PagedList<View extends PagedView, Item extends { readonly 
           this.showItems(this.items, { state, isLoadingMore: isPassing && this.isRead, error } as Partial<View>);
           if (!isPassing) return;
           const ms = Math.random() * Math.min(LONGEST_RETRY_MS, RETRY_MS * 2 ** attempt);
-          await wait(Math.max(ms, this.quietUntil - performance.now()), signal);
+          // All who were limited together would come back together.
+          await wait(Math.max(0, this.quietUntil - performance.now()) + ms, signal);
         }
       }
     }

@@ -14,6 +14,8 @@ import {
 
 /** What is typed is asked for when the typing rests so long. */
 const REST_MS = 150;
+/** What stands ahead is looked for no sooner than so long after the last time, however often somebody comes back. */
+const LOOK_AGAIN_MS = 60_000;
 
 interface PagedOptions {
   /** 20 unless given; 100 at most. */
@@ -93,33 +95,43 @@ export function useSuggestions(api: Api, prefix: string, options: UseSuggestions
   return useSyncExternalStore(list.subscribe, list.read, list.read);
 }
 
+export interface UseFeedOptions extends PagedOptions {
+  /** Looks what stands ahead whenever somebody comes back to the page, once a minute at most. Not unless given. */
+  offersNew?: boolean;
+}
+
 export interface UseFeed extends FeedView {
   /** The next page. */
   loadMore(): Promise<void>;
   /** Tries what failed once more, or now what waits. */
   retry(): void;
-  /** Looks what stands ahead by now; done by itself when somebody comes back to the page. It is offered as `newCount`. */
+  /** Looks what stands ahead by now. It is offered as `newCount`. */
   refresh(): Promise<void>;
   /** Begins anew with what stood ahead. */
   showNew(): void;
 }
 
 /** The videos of a feed, each once, by pages. What comes ahead of them is offered, and moves nothing. */
-export function useFeed(api: Api, feed: Feed, { pageSize }: PagedOptions = {}): UseFeed {
+export function useFeed(api: Api, feed: Feed, options: UseFeedOptions = {}): UseFeed {
+  const { pageSize, offersNew = false } = options;
   // As text: a feed that says the same is the same.
   const which = JSON.stringify(feed);
   const list = useMemo(() => new FeedList(api, JSON.parse(which) as Feed, pageSize), [api, which, pageSize]);
   useEffect(() => {
+    list.start();
+    return () => list.stop();
+  }, [list]);
+  useEffect(() => {
+    if (!offersNew) return;
+    let lookedAt = performance.now();
     const seen = () => {
-      if (document.visibilityState === 'visible') void list.refresh();
+      if (document.visibilityState === 'hidden' || performance.now() - lookedAt < LOOK_AGAIN_MS) return;
+      lookedAt = performance.now();
+      void list.refresh();
     };
     document.addEventListener('visibilitychange', seen);
-    list.start();
-    return () => {
-      document.removeEventListener('visibilitychange', seen);
-      list.stop();
-    };
-  }, [list]);
+    return () => document.removeEventListener('visibilitychange', seen);
+  }, [list, offersNew]);
   const view = useSyncExternalStore(list.subscribe, list.read, list.read);
   const { loadMore, retry, refresh, showNew } = list;
   return { ...view, loadMore, retry, refresh, showNew };

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
+import { Logger } from '@nestjs/common';
 import type { Redis } from 'ioredis';
 
 /** How long others wait for who reads a value: as long as nobody would want to, were that process gone. */
@@ -35,6 +36,7 @@ type Load<Value> = (keys: readonly string[]) => Promise<ReadonlyMap<string, Valu
  * drops a value also ends the lease: what was read before a change is not stored after it. Without Redis each reads for itself.
  */
 export class SharedLayer<Value> {
+  private readonly logger = new Logger(SharedLayer.name);
   private leftAloneUntil = 0;
 
   constructor(
@@ -97,7 +99,9 @@ export class SharedLayer<Value> {
 
   /** Where this is lost, time ends what is stored. */
   drop(key: string): void {
-    this.redis.del(this.prefix + key).catch(() => undefined);
+    this.redis
+      .del(this.prefix + key)
+      .catch((error: Error) => this.logger.debug(`${this.prefix}${key} not dropped: ${error.message}`));
   }
 
   /** Null: it did not answer. */
@@ -115,7 +119,9 @@ export class SharedLayer<Value> {
   private store(keys: readonly string[], values: ReadonlyMap<string, Value>, lease: string): void {
     const names = keys.map((key) => this.prefix + key);
     const texts = keys.map((key) => VALUE + encode(values.get(key) ?? null));
-    this.redis.eval(STORE, names.length, ...names, lease, this.ttlMs, ...texts).catch(() => undefined);
+    this.redis
+      .eval(STORE, names.length, ...names, lease, this.ttlMs, ...texts)
+      .catch((error: Error) => this.logger.debug(`${this.prefix}: ${names.length} not stored: ${error.message}`));
   }
 }
 
