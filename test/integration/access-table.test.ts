@@ -108,9 +108,6 @@ const TABLE: Record<string, Row> = {
     expect: administrators,
   },
   'Query.newest': { args: () => ({}), select: '{ nodes { id } }', expect: everybody('ok') },
-  'Query.searchVideos': { args: () => ({ query: 'film' }), select: '{ nodes { id } }', expect: everybody('ok') },
-  'Query.searchChannels': { args: () => ({ query: 'film' }), select: '{ nodes { id } }', expect: everybody('ok') },
-  'Query.searchSuggestions': { args: () => ({ prefix: 'fi' }), expect: everybody('ok') },
   'Query.trending': { args: () => ({}), select: '{ nodes { id } }', expect: everybody('ok') },
   'Query.rateLimit': { args: () => ({}), select: '{ cost }', expect: everybody('ok') },
   'Query.searchVideos': {
