@@ -8,7 +8,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { GraphQLError } from 'graphql';
 import { CONFIG, type Config } from '../config/index.js';
 import { Pages } from '../http/index.js';
-import { RateLimitsModule, TooOften } from '../rate-limits/index.js';
+import { TooOften } from '../rate-limits/index.js';
 import { Budgets } from './budgets.js';
 import { DocumentCache } from './document-cache.js';
 import { EventStreams } from './event-streams.js';
@@ -28,7 +28,7 @@ import { UserError } from './user-errors.graphql.js';
 import { WebSockets } from './web-sockets.js';
 
 @Global()
-@Module({ imports: [RateLimitsModule], providers: [Budgets, Operations], exports: [Budgets, Operations] })
+@Module({ providers: [Budgets, Operations], exports: [Operations] })
 class OperationsModule {}
 
 /** How the schema is made of the classes; also for writing schema.graphql without a server. */
@@ -49,7 +49,11 @@ function apolloOptions(config: Config, operations: Operations, pages: Pages): Om
       const { authorization, 'user-agent': userAgent } = req.headers;
       const isSigningIn = signsIn((req.body as { query?: unknown } | null | undefined)?.query);
       const context = await operations.contextOf({ authorization, ip: req.ip, userAgent, isSigningIn, req, reply });
-      paidBy(reply, () => operations.check(context));
+      try {
+        operations.check(context);
+      } catch (error) {
+        throw refusalOf(error, reply);
+      }
       return context;
     },
     // The limits: also in operations.ts, for the other transports.
@@ -103,14 +107,6 @@ async function pay(operations: Operations, context: OperationContext, cost: numb
     context.reply?.headers(context.spent?.headers ?? {});
   } catch (error) {
     throw refusalOf(error, context.reply);
-  }
-}
-
-function paidBy(reply: FastifyReply, check: () => void): void {
-  try {
-    check();
-  } catch (error) {
-    throw refusalOf(error, reply);
   }
 }
 

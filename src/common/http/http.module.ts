@@ -1,13 +1,11 @@
 import { Global, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
-import { RateLimitsModule } from '../rate-limits/index.js';
 import { UncaughtErrors } from './http-errors.filter.js';
 import { Pages } from './pages.js';
 import { RequestLimits } from './request-limits.js';
 
 @Global()
 @Module({
-  imports: [RateLimitsModule],
   providers: [Pages, RequestLimits, { provide: APP_FILTER, useClass: UncaughtErrors }],
   exports: [Pages],
 })

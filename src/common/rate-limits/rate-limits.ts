@@ -51,13 +51,11 @@ const refused = counter('sluice_rate_limited_total', 'What was refused since it 
 export class TooOften extends Refusal {
   /** Of an answer over plain HTTP. */
   readonly statusCode = 429;
+  readonly headers: Record<string, string>;
 
-  constructor(
-    retryAfterMs: number,
-    /** For an answer over plain HTTP. */
-    readonly headers: Record<string, string>,
-  ) {
+  constructor(retryAfterMs: number, balance: Record<string, string>) {
     super('RATE_LIMITED', 'Too many requests at once. Wait, then try again.', { retryAfterMs });
+    this.headers = { ...balance, 'retry-after': String(Math.ceil(retryAfterMs / 1000)) };
   }
 }
 
@@ -100,8 +98,7 @@ export class RateLimits implements OnApplicationShutdown {
     } catch (result) {
       if (!(result instanceof RateLimiterRes)) throw result;
       refused.inc({ limit: limit.name });
-      const retryAfter = { 'retry-after': String(Math.ceil(result.msBeforeNext / 1000)) };
-      throw new TooOften(result.msBeforeNext, { ...headersOf(limit, limiter.points, result), ...retryAfter });
+      throw new TooOften(result.msBeforeNext, headersOf(limit, limiter.points, result));
     }
   }
 
@@ -184,8 +181,7 @@ export class RateLimits implements OnApplicationShutdown {
   private refuse(limit: RateLimit, limiter: Limiter, purse: Purse): never {
     refused.inc({ limit: limit.name });
     const waitMs = Math.max(1, purse.resetAt - Date.now());
-    const retryAfter = { 'retry-after': String(Math.ceil(waitMs / 1000)) };
-    throw new TooOften(waitMs, { ...balanceOf(limit, limiter.points, purse).headers, ...retryAfter });
+    throw new TooOften(waitMs, balanceOf(limit, limiter.points, purse).headers);
   }
 
   private pursesOf({ name }: RateLimit): Purses {

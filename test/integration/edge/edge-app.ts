@@ -8,6 +8,7 @@ import { GraphqlModule } from '../../../src/common/graphql/index.js';
 import { HttpModule, httpAdapter } from '../../../src/common/http/index.js';
 import { LiveModule } from '../../../src/common/live/index.js';
 import { StructuredLogger } from '../../../src/common/logging/index.js';
+import { RateLimitsModule } from '../../../src/common/rate-limits/index.js';
 import { freePort } from '../../support/index.js';
 
 /** Login sessions of these tests: `Bearer <sessionId>`, until the session is taken out. */
@@ -84,6 +85,7 @@ export async function startEdge(
     configModule(config),
     LiveModule,
     AccessModule,
+    RateLimitsModule,
     HttpModule,
     GraphqlModule,
     TestModule.of(resolvers, controllers),
