@@ -1,7 +1,7 @@
-import { Database } from '../../src/common/database/index.js';
 import { FeedsService, RelatedService, TrendingService } from '../../src/modules/feeds/index.js';
 import { type VideoRow, VideosService } from '../../src/modules/videos/index.js';
 import { channelOf, type Person, person, startApp, type TestApp } from '../support/index.js';
+import { type PageOf, pageCosts, settle } from '../support/plans.js';
 
 /**
  * Of each kind of video, of which there are four. An index on ids has two levels with ten times as many too; the third comes with some
@@ -87,70 +87,7 @@ async function seed(from: number, to: number): Promise<void> {
      WHERE listed_at IS NOT NULL ON CONFLICT DO NOTHING`,
   );
   await app.get(TrendingService).rank();
-  for (const table of TABLES) {
-    // The servers of tests commit before the log is written, and VACUUM marks no page before its rows' commits are: this waits.
-    await app.database.query(`BEGIN; SET LOCAL synchronous_commit = on; ANALYZE ${table}; COMMIT`);
-    await app.database.query(`VACUUM ${table}`);
-  }
-}
-
-interface Plan {
-  'Node Type': string;
-  'Relation Name'?: string;
-  'Index Name'?: string;
-  'Shared Hit Blocks': number;
-  'Shared Read Blocks': number;
-  Plans?: Plan[];
-}
-
-interface Cost {
-  blocks: number;
-  /** What is read from one end to the other. */
-  scans: string[];
-  indexes: Set<string>;
-}
-
-/** What the statements of `work` cost. @param isFew tables that are small are not read from one end to the other: there will be more */
-async function cost(work: () => Promise<unknown>, isFew = false): Promise<Cost> {
-  const db = app.get(Database);
-  const asked: [string, readonly unknown[]][] = [];
-  const query = db.query.bind(db);
-  db.query = (async (sql: string, parameters: readonly unknown[] = []) => {
-    asked.push([sql, parameters]);
-    return query(sql, parameters);
-  }) as typeof db.query;
-  try {
-    await work();
-  } finally {
-    db.query = query;
-  }
-  let blocks = 0;
-  const scans: string[] = [];
-  const indexes = new Set<string>();
-  const look = (plan: Plan) => {
-    if (plan['Node Type'] === 'Seq Scan') scans.push(plan['Relation Name'] ?? '');
-    if (plan['Index Name']) indexes.add(`${plan['Node Type']}: ${plan['Index Name']}`);
-    for (const inner of plan.Plans ?? []) look(inner);
-  };
-  for (const [sql, parameters] of asked) {
-    const [row] = await db.tx(async (tx) => {
-      if (isFew) await tx.query('SET LOCAL enable_seqscan = off');
-      return tx.query<{ 'QUERY PLAN': { Plan: Plan }[] }>(`EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${sql}`, parameters);
-    });
-    const plan = row?.['QUERY PLAN'][0]?.Plan as Plan;
-    blocks += plan['Shared Hit Blocks'] + plan['Shared Read Blocks'];
-    look(plan);
-  }
-  return { blocks, scans, indexes };
-}
-
-type Page = (after: string | null) => Promise<{ rows: { place: string }[] }>;
-
-/** The tenth page, by turning them. */
-async function far(page: Page): Promise<string | null> {
-  let after: string | null = null;
-  for (let n = 0; n < 9; n++) after = (await page(after)).rows.at(-1)?.place ?? null;
-  return after;
+  await settle(app, TABLES);
 }
 
 it(`reads no more for a page where there is ${TIMES} times as much, and finds it by an index`, async () => {
@@ -170,7 +107,7 @@ it(`reads no more for a page where there is ${TIMES} times as much, and finds it
     return video as VideoRow;
   };
   const seen = await subject();
-  const pages: Record<string, { page: Page; by: string }> = {
+  const pages: Record<string, { page: PageOf; by: string }> = {
     trending: { page: (after) => trending.page(20, after), by: 'Index Scan: trending_pkey' },
     'what goes with a video': {
       page: async () => {
@@ -193,20 +130,10 @@ it(`reads no more for a page where there is ${TIMES} times as much, and finds it
       by: 'Index Scan: ix_video_channel',
     },
   };
-  const measure = async (isFew: boolean) => {
-    const found: Record<string, Cost> = {};
-    for (const [name, { page }] of Object.entries(pages)) {
-      const after = await far(page);
-      // Once before: what is planned or read for the first time reads catalogues too.
-      await cost(() => page(null), isFew);
-      found[`${name}, first page`] = await cost(() => page(null), isFew);
-      found[`${name}, tenth page`] = await cost(() => page(after), isFew);
-    }
-    return found;
-  };
-  const few = await measure(true);
+  const all = Object.fromEntries(Object.entries(pages).map(([name, { page }]) => [name, page]));
+  const few = await pageCosts(app, all, true);
   await seed(FEW, FEW * TIMES);
-  const many = await measure(false);
+  const many = await pageCosts(app, all);
   const rows = Object.entries(few).map(([name, { blocks }]) => ({ name, few: blocks, many: many[name]?.blocks ?? 0 }));
   process.stderr.write(`${rows.map((row) => `${row.name}: ${row.few} blocks, ${row.many}`).join('\n')}\n`);
   expect(rows.filter((row) => row.many > row.few * MORE + LEVEL)).toEqual([]);
