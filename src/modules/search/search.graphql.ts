@@ -77,7 +77,7 @@ export class VideoSearchConnection {
   @Field(() => PageInfo, { description: 'Whether there is more, and from where.' })
   pageInfo: PageInfo;
 
-  @Field(() => Int, { nullable: true, complexity: 100, description: 'How many match. Null from 10,000 on.' })
+  @Field(() => Int, { nullable: true, description: 'How many match. Null from 10,000 on.' })
   totalCount: number | null | Promise<number | null>;
 
   @Field(() => String, {
