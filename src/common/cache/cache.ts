@@ -39,6 +39,11 @@ interface Entry<Value> {
   value: Value | null;
 }
 
+/** How old a value may be in a process that did not hear of its change: docs/decisions/0035-caching.md. */
+export const RECENT_MS = 2_000;
+/** The same in Redis: 10 s in all, with the second that a reading takes at most. */
+export const SHARED_MS = 7_000;
+
 /** How long a value is kept while changes in other processes are not heard of. */
 const DEAF_TTL_MS = 1_000;
 

@@ -1,15 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG, type Config } from '../config/index.js';
 import { Live, type TickObserver } from '../live/index.js';
-import { Cache, type CacheOptions } from './cache.js';
+import { Cache, type CacheOptions, SHARED_MS } from './cache.js';
 import { SharedLayer } from './shared-layer.js';
 
-export interface Layers {
+interface Layers {
   readonly process: boolean;
   readonly redis: boolean;
 }
-
-const REDIS_TTL_MS = 7_000;
 
 /**
  * Makes the caches of this process, and tells them of changes: the ticks that hasten live streams say what has changed, here and
@@ -35,9 +33,7 @@ export class Caches implements TickObserver {
     const { name, topic, shared } = options;
     const layers = Caches.layersOf?.(name) ?? { process: true, redis: shared !== undefined };
     const prefix = `${this.config.redisPrefix}cache:${name}:${shared?.version ?? 0}:`;
-    const redis = layers.redis
-      ? new SharedLayer<Value>(this.live.publisher, prefix, shared?.ttlMs ?? REDIS_TTL_MS)
-      : null;
+    const redis = layers.redis ? new SharedLayer<Value>(this.live.publisher, prefix, shared?.ttlMs ?? SHARED_MS) : null;
     const cache = new Cache(options, layers.process, redis);
     cache.hears(this.hearsAll);
     const known = cache as Cache<unknown>;

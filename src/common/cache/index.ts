@@ -1,3 +1,3 @@
-export { Cache, type CacheOptions } from './cache.js';
+export { Cache, type CacheOptions, RECENT_MS, SHARED_MS } from './cache.js';
 export { CacheModule } from './cache.module.js';
-export { Caches, type Layers } from './caches.js';
+export { Caches } from './caches.js';

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Actor } from '../../common/access/index.js';
-import { type Cache, Caches } from '../../common/cache/index.js';
+import { type Cache, Caches, RECENT_MS } from '../../common/cache/index.js';
 import { columnsOf, Database, type Sql, type Tx } from '../../common/database/index.js';
 import { NotFound } from '../../common/errors/index.js';
 import { Events } from '../../common/events/index.js';
@@ -17,8 +17,6 @@ import { type ChannelRole, canManage, canOwn, canUpload } from './channels.polic
 import { checkHandle, handleKey, handleLook, isHandle } from './handle.js';
 
 const MOST_MEMBERS = 100;
-/** How old what others see may be, where a process did not hear that it changed. */
-const RECENT_MS = 2_000;
 
 /** The topic of whatever may end who sees something: a channel's members, a video's visibility. What it says is of no consequence. */
 export const accessTopic = (id: string): string => `access:${id}`;

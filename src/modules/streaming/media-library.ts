@@ -1,14 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { Inject, Injectable } from '@nestjs/common';
-import { type Cache, Caches } from '../../common/cache/index.js';
+import { type Cache, Caches, RECENT_MS, SHARED_MS } from '../../common/cache/index.js';
 import { CONFIG, type Config } from '../../common/config/index.js';
 import { Database } from '../../common/database/index.js';
 import { ObjectStorage } from '../storage/index.js';
 import { ADDRESS_NAME, RATES } from '../transcoding/index.js';
 import { HotSegments } from './hot-segments.js';
 import type { MediaResource } from './media-resource.js';
-import { RECENT_MS, SHARED_MS } from './playback.service.js';
 import type { Track } from './presentation.js';
 import type { StoryboardSheet } from './storyboard.js';
 

@@ -1,6 +1,6 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { Actor } from '../../common/access/index.js';
-import { type Cache, Caches } from '../../common/cache/index.js';
+import { type Cache, Caches, RECENT_MS, SHARED_MS } from '../../common/cache/index.js';
 import { CONFIG, type Config } from '../../common/config/index.js';
 import { Database } from '../../common/database/index.js';
 import { Recent } from '../../common/recent/index.js';
@@ -31,11 +31,6 @@ export interface Watchable {
   readonly stills: readonly { kind: StillKind; number: number; atMs: number; width: number; height: number }[];
 }
 
-/** How old the answer to "may this be watched" can be. Closing a video takes effect within this time on every process that did not hear of it. */
-const ACCESS_LIFE_MS = 2_000;
-/** How old what is made of a video may be told as, in a process and in Redis, where nobody heard that it changed: 10 s, with the second that reading takes at most. */
-export const RECENT_MS = 2_000;
-export const SHARED_MS = 7_000;
 const TOKENS_KEPT = 10_000;
 /** That a video is watched is written down to the hour. */
 const WATCHED_LIFE_MS = 10 * 60_000;
@@ -55,8 +50,9 @@ export class PlaybackService {
     @Inject(CONFIG) private readonly config: Config,
     caches: Caches,
   ) {
+    // Closing a video takes effect within this time, also where nobody heard of it.
     this.access = caches.of({
-      ...{ name: 'access', topic: 'video', ttlMs: ACCESS_LIFE_MS, max: 10_000 },
+      ...{ name: 'access', topic: 'video', ttlMs: RECENT_MS, max: 10_000 },
       load: (ids) => this.readAccess(ids),
     });
     this.recent = caches.of({

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Actor } from '../../common/access/index.js';
-import { type Cache, Caches } from '../../common/cache/index.js';
+import { type Cache, Caches, RECENT_MS } from '../../common/cache/index.js';
 import { columnsOf, Database, deleteInSteps, type Sql } from '../../common/database/index.js';
 import { NotFound } from '../../common/errors/index.js';
 import { AFTER_STRAGGLERS, Events, OnEvent } from '../../common/events/index.js';
@@ -14,8 +14,6 @@ import { ChannelFollowed } from './subscriptions.events.js';
 
 /** What one person may follow: a page of the feed looks into each channel. */
 const MOST = 2_000;
-
-const RECENT_MS = 2_000;
 
 /**
  * Who follows which channel. The count, which everybody who follows a channel or leaves it waits for, is changed last.

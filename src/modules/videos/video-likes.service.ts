@@ -1,14 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import type { Actor } from '../../common/access/index.js';
-import { type Cache, Caches } from '../../common/cache/index.js';
+import { type Cache, Caches, RECENT_MS } from '../../common/cache/index.js';
 import { Database, deleteInSteps } from '../../common/database/index.js';
 import { NotFound } from '../../common/errors/index.js';
 import { AFTER_STRAGGLERS, OnEvent } from '../../common/events/index.js';
 import type { JobContext } from '../../common/jobs/index.js';
 import { VideoDeleted } from './videos.events.js';
 import { type Video, VideosService } from './videos.service.js';
-
-const RECENT_MS = 2_000;
 
 /** Who likes which video. The count, which everybody who likes a video waits for, is changed last. */
 @Injectable()

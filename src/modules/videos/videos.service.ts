@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import DataLoader from 'dataloader';
 import type { Actor } from '../../common/access/index.js';
-import { type Cache, Caches } from '../../common/cache/index.js';
+import { type Cache, Caches, RECENT_MS } from '../../common/cache/index.js';
 import { columnsOf, Database, type Sql, type Tx } from '../../common/database/index.js';
 import { NotFound } from '../../common/errors/index.js';
 import { Events, OnEvent } from '../../common/events/index.js';
@@ -51,8 +51,6 @@ const DELETED_AT_ONCE = 50;
 
 /** The first page of a channel as most ask for it. */
 const FIRST_PAGE = 20;
-/** How old what others see may be, where a process did not hear that it changed. */
-const RECENT_MS = 2_000;
 
 const MAX_TITLE = 100;
 const MAX_DESCRIPTION = 5_000;

@@ -1,3 +1,3 @@
-export { PopularityChanged, popularityStep } from './views.events.js';
+export { PopularityChanged } from './views.events.js';
 export { ViewsModule } from './views.module.js';
 export { ViewsService } from './views.service.js';
