@@ -1,14 +1,9 @@
 import { type ReactNode, useEffect, useRef } from 'react';
 import type { ApiError, PagedView } from '../../client/src/api/index.js';
+import type { Paging } from '../../client/src/react/discovery.js';
 import { type CardVideo, Skeletons, VideoCard } from './cards.js';
 import { Retry } from './page.js';
 import { counted } from './people.js';
-
-/** As the hooks of the client have it. */
-export interface Paged extends PagedView {
-  loadMore(): Promise<void>;
-  retry(): void;
-}
 
 /** So far before its end comes in sight, the next page is asked for. */
 const AHEAD = '600px';
@@ -16,7 +11,7 @@ const AHEAD = '600px';
 /** Videos, with all that a list of them can be: on its way, empty, gone wrong, longer than a page. */
 export function VideoList<Video extends CardVideo>(props: {
   videos: readonly Video[];
-  paged: Paged;
+  paged: PagedView & Paging;
   /** Names it. */
   label: string;
   layout: 'grid' | 'rows' | 'side';

@@ -44,7 +44,7 @@ export interface ChannelSearchView extends PagedView {
 const NO_ANSWER = { totalCount: null, correctedQuery: null };
 
 /** Each search ends the one before it: its answer is not waited for, nor shown. */
-abstract class QueryList<
+export abstract class QueryList<
   View extends PagedView & { readonly query: string },
   Item extends { readonly id: string },
   Wanted extends { readonly query: string },

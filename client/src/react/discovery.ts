@@ -1,16 +1,20 @@
 import { useEffect, useMemo, useSyncExternalStore } from 'react';
 import {
   type Api,
+  type ChannelSearch,
   ChannelSearchList,
   type ChannelSearchView,
   type Feed,
   FeedList,
   type FeedView,
+  type PagedView,
   SearchList,
   type SearchView,
   SuggestionList,
   type VideoSearch,
 } from '../api/index.js';
+import type { QueryList } from '../api/search-list.js';
+import type { Shown } from '../api/shown.js';
 
 /** What is typed is asked for when the typing rests so long. */
 const REST_MS = 150;
@@ -27,58 +31,39 @@ interface TypedOptions {
   restMs?: number;
 }
 
-export interface UseSearchOptions extends VideoSearch, PagedOptions, TypedOptions {}
-
-export interface UseSearch extends SearchView {
+/** How one goes on with a list. */
+export interface Paging {
   /** The next page. */
   loadMore(): Promise<void>;
   /** Tries what failed once more, or now what waits. */
   retry(): void;
 }
+
+export interface UseSearchOptions extends VideoSearch, PagedOptions, TypedOptions {}
+
+export interface UseSearch extends SearchView, Paging {}
 
 /**
  * Videos that are searched for, as somebody types: a newer query ends the one before it, and answers out of order are never shown.
  * Nothing is asked for an empty query.
  */
 export function useSearch(api: Api, options: UseSearchOptions): UseSearch {
-  const { query, filter, orderBy, pageSize, restMs = REST_MS } = options;
+  const { query, filter, orderBy, pageSize, restMs } = options;
   const list = useMemo(() => new SearchList(api, pageSize), [api, pageSize]);
-  // As text: a filter that says the same is the same.
-  const wanted = JSON.stringify({ query, filter, orderBy } satisfies VideoSearch);
-  useEffect(() => {
-    const search = JSON.parse(wanted) as VideoSearch;
-    const isFirst = list.read().state === 'idle';
-    return later(() => list.search(search), isFirst || search.query.trim() === '' ? 0 : restMs);
-  }, [list, wanted, restMs]);
-  useEffect(() => () => list.stop(), [list]);
-  const view = useSyncExternalStore(list.subscribe, list.read, list.read);
-  const { loadMore, retry } = list;
-  return { ...view, loadMore, retry };
+  return useTyped(list, { query, filter, orderBy }, restMs);
 }
 
 export interface UseChannelSearchOptions extends PagedOptions, TypedOptions {
   query: string;
 }
 
-export interface UseChannelSearch extends ChannelSearchView {
-  /** The next page. */
-  loadMore(): Promise<void>;
-  /** Tries what failed once more, or now what waits. */
-  retry(): void;
-}
+export interface UseChannelSearch extends ChannelSearchView, Paging {}
 
 /** Channels that are searched for, as somebody types. */
 export function useChannelSearch(api: Api, options: UseChannelSearchOptions): UseChannelSearch {
-  const { query, pageSize, restMs = REST_MS } = options;
+  const { query, pageSize, restMs } = options;
   const list = useMemo(() => new ChannelSearchList(api, pageSize), [api, pageSize]);
-  useEffect(() => {
-    const isFirst = list.read().state === 'idle';
-    return later(() => list.search({ query }), isFirst || query.trim() === '' ? 0 : restMs);
-  }, [list, query, restMs]);
-  useEffect(() => () => list.stop(), [list]);
-  const view = useSyncExternalStore(list.subscribe, list.read, list.read);
-  const { loadMore, retry } = list;
-  return { ...view, loadMore, retry };
+  return useTyped(list, { query }, restMs);
 }
 
 export interface UseSuggestionsOptions extends TypedOptions {
@@ -91,8 +76,7 @@ export function useSuggestions(api: Api, prefix: string, options: UseSuggestions
   const { first, restMs = REST_MS } = options;
   const list = useMemo(() => new SuggestionList(api, first), [api, first]);
   useEffect(() => later(() => void list.suggest(prefix), prefix.trim() === '' ? 0 : restMs), [list, prefix, restMs]);
-  useEffect(() => () => list.stop(), [list]);
-  return useSyncExternalStore(list.subscribe, list.read, list.read);
+  return useShown(list);
 }
 
 export interface UseFeedOptions extends PagedOptions {
@@ -100,11 +84,7 @@ export interface UseFeedOptions extends PagedOptions {
   offersNew?: boolean;
 }
 
-export interface UseFeed extends FeedView {
-  /** The next page. */
-  loadMore(): Promise<void>;
-  /** Tries what failed once more, or now what waits. */
-  retry(): void;
+export interface UseFeed extends FeedView, Paging {
   /** Looks what stands ahead by now. It is offered as `newCount`. */
   refresh(): Promise<void>;
   /** Begins anew with what stood ahead. */
@@ -135,6 +115,29 @@ export function useFeed(api: Api, feed: Feed, options: UseFeedOptions = {}): Use
   const view = useSyncExternalStore(list.subscribe, list.read, list.read);
   const { loadMore, retry, refresh, showNew } = list;
   return { ...view, loadMore, retry, refresh, showNew };
+}
+
+function useTyped<View extends PagedView & ChannelSearch, Wanted extends ChannelSearch>(
+  list: QueryList<View, { readonly id: string }, Wanted>,
+  wanted: Wanted,
+  restMs = REST_MS,
+): View & Paging {
+  // As text: a filter that says the same is the same.
+  const text = JSON.stringify(wanted);
+  useEffect(() => {
+    const search = JSON.parse(text) as Wanted;
+    const isFirst = list.read().state === 'idle';
+    return later(() => list.search(search), isFirst || search.query.trim() === '' ? 0 : restMs);
+  }, [list, text, restMs]);
+  const view = useShown(list);
+  const { loadMore, retry } = list;
+  return { ...view, loadMore, retry };
+}
+
+/** What a list shows, until the component goes, or has another list. */
+function useShown<View>(list: Shown<View> & { stop(): void }): View {
+  useEffect(() => () => list.stop(), [list]);
+  return useSyncExternalStore(list.subscribe, list.read, list.read);
 }
 
 /** @returns how to call it off */
