@@ -1,5 +1,5 @@
 import { type FocusEvent, type PointerEvent, type ReactNode, useState } from 'react';
-import { agoText, clockText, counted } from './people.js';
+import { clockText, viewsText } from './people.js';
 import { mayPreview, Preview } from './preview.js';
 
 export interface CardVideo {
@@ -31,7 +31,6 @@ export function VideoCard(props: {
   const enter = ({ pointerType }: PointerEvent) => setLit(pointerType === 'mouse' && mayPreview());
   const focus = ({ target }: FocusEvent) => setLit(target.matches(':focus-visible') && mayPreview());
   const leave = () => setLit(false);
-  const facts = [counted(video.viewCount, 'view'), ...(video.publishedAt ? [agoText(video.publishedAt)] : [])];
   return (
     <li className="tile" onPointerEnter={enter} onPointerLeave={leave} onFocus={focus} onBlur={leave}>
       <div className="still">
@@ -55,7 +54,7 @@ export function VideoCard(props: {
             </a>
           </p>
         )}
-        <p>{facts.join(' · ')}</p>
+        <p>{viewsText(video)}</p>
         {children}
       </div>
     </li>

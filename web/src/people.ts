@@ -75,3 +75,7 @@ export const countText = (count: number): string => short.format(count);
 /** `1 comment`, `2 comments` */
 export const counted = (count: number, one: string, many = `${one}s`): string =>
   `${countText(count)} ${count === 1 ? one : many}`;
+
+/** `2 views · 3 hours ago` */
+export const viewsText = ({ viewCount, publishedAt }: { viewCount: number; publishedAt?: string | null }): string =>
+  [counted(viewCount, 'view'), ...(publishedAt ? [agoText(publishedAt)] : [])].join(' · ');

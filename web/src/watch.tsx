@@ -4,7 +4,7 @@ import { durationText, sizeText } from '../../client/src/units.js';
 import { Bell } from './bell.js';
 import { Comments } from './comments.js';
 import { EMAIL, Form, messageOf, Notice, PASSWORD, Page, show } from './page.js';
-import { agoText, counted, type Me, useMe } from './people.js';
+import { type Me, useMe, viewsText } from './people.js';
 import { Player } from './player.js';
 import { ChannelLine } from './reactions.js';
 import { searchPath } from './search-box.js';
@@ -162,9 +162,7 @@ function Theatre(props: { first: Video; onChange: () => Promise<void> }) {
           </p>
         )}
         <h1>{progress.title}</h1>
-        <p className="soft">
-          {[counted(first.viewCount, 'view'), ...(first.publishedAt ? [agoText(first.publishedAt)] : [])].join(' · ')}
-        </p>
+        <p className="soft">{viewsText(first)}</p>
         {me && (
           <ChannelLine
             video={first}
