@@ -1,3 +1,5 @@
+import { randomFrom } from '../test/support/random.js';
+
 /** A corpus of titles whose answers are known: the same for everybody with the same number of videos. */
 export interface CorpusVideo {
   title: string;
@@ -48,18 +50,6 @@ const ONSETS = [
 ];
 const VOWELS = ['a', 'e', 'i', 'o', 'u', 'ai', 'ei', 'ou'];
 const CODAS = ['', 'n', 'r', 'l', 's', 'm', 't'];
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32, Tommy Ettinger, public domain). */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 export class Corpus {
   private readonly words: string[];

@@ -6,7 +6,8 @@ import { Readable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import copy from 'pg-copy-streams';
-import { COMMON_WORDS, Corpus, HIDDEN_WORD, randomFrom, withTypo } from './corpus.js';
+import { randomFrom } from '../test/support/random.js';
+import { COMMON_WORDS, Corpus, HIDDEN_WORD, withTypo } from './corpus.js';
 import { graphql, type Place, type Server } from './place.js';
 import { median, quantile, shuffled, spread, table } from './report.js';
 

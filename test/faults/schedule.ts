@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
+import { randomFrom } from '../support/random.js';
 
 /** An operation failed, before or after its effect; whoever called it goes on. */
 export class Fault extends Error {}
@@ -8,15 +9,9 @@ export class Crash extends Error {}
 
 export type Draw = ReturnType<typeof drawFrom>;
 
-/** Choices that are the same for the same seed (mulberry32). */
+/** Choices that are the same for the same seed. */
 export function drawFrom(seed: number) {
-  let state = seed | 0;
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const next = randomFrom(seed);
   /** Both ends included. */
   const int = (least: number, most: number): number => least + Math.floor(next() * (most - least + 1));
   return {

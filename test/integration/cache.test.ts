@@ -5,6 +5,7 @@ import type { Config } from '../../src/common/config/index.js';
 import { Live } from '../../src/common/live/index.js';
 import { freePort } from '../support/app.js';
 import { until } from '../support/client.js';
+import { randomFrom } from '../support/random.js';
 import { startRedis } from './edge/redis.js';
 
 const CROWD = 500;
@@ -269,7 +270,7 @@ describe('a change', () => {
     const truth = new Truth();
     const started = await processes(2, truth, options);
     for (let seed = 1; seed <= SEEDS; seed++) {
-      const random = seeded(seed);
+      const random = randomFrom(seed);
       const some = (most: number) => Math.floor(random() * most);
       // What was read early may come late.
       truth.waits = () => [some(3), random() < 0.4 ? 10 + some(15) : some(3)];
@@ -295,14 +296,3 @@ describe('a change', () => {
     }
   });
 });
-
-/** Mulberry32. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

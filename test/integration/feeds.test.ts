@@ -13,6 +13,7 @@ import {
   until,
   videoIn,
 } from '../support/index.js';
+import { randomFrom } from '../support/random.js';
 
 /** Printed, so that a run can be repeated: SEED=1 npm test -- test/integration/feeds. */
 const SEED = Number(process.env.SEED ?? randomInt(2 ** 31));
@@ -34,17 +35,6 @@ beforeEach(async () => {
   await app.database.query('DELETE FROM video_popularity');
   await app.database.query('DELETE FROM trending_generation');
 });
-
-/** Numbers in [0, 1) from a seed: mulberry32. */
-function numbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** What is watched, as the views' part keeps it. */
 const trend = (id: string, value: number) =>
@@ -173,7 +163,7 @@ it('pages are complete and without repeats while videos come, go, and are watche
   process.stderr.write(`feeds: SEED=${SEED}\n`);
   const [feeds, trending] = [app.get(FeedsService), app.get(TrendingService)];
   const channels = await Promise.all([...Array(4).keys()].map(() => channelOf(app, ada)));
-  const random = numbers(SEED);
+  const random = randomFrom(SEED);
   const pick = <T>(from: readonly T[]) => from[Math.floor(random() * from.length)] as T;
   /** Listed now; the moment at which each came. */
   const listed = new Map<string, string>();

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
 import { findBox, innerBoxes } from '../../src/modules/media/boxes.js';
 import type { RefusalCode } from '../../src/modules/media/index.js';
+import { randomFrom } from '../support/random.js';
 import { h264, make, picture, sound, words } from './media-clips.js';
 
 /** A file of bad intent or bad luck, and what its owner is told. */
@@ -378,25 +379,14 @@ function shift(box: Buffer, from: number, change: (old: number) => number): void
   }
 }
 
-/** Numbers from 0 to 1 that look random and are the same each time (mulberry32, public domain). */
-function numbers(seed: number): () => number {
-  let state = seed * 0x9e3779b9;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 export function noise(length: number, seed: number): Buffer {
-  const next = numbers(seed);
+  const next = randomFrom(seed * 0x9e3779b9);
   return Buffer.from(Array.from({ length }, () => Math.floor(next() * 256)));
 }
 
 /** One bit in each so many bytes. */
 function flip(bytes: Buffer, every: number, seed: number): void {
-  const next = numbers(seed);
+  const next = randomFrom(seed * 0x9e3779b9);
   for (let start = 0; start + every <= bytes.length; start += every) {
     const place = start + Math.floor(next() * every);
     bytes[place] = (bytes[place] ?? 0) ^ (1 << Math.floor(next() * 8));

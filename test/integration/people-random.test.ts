@@ -10,6 +10,7 @@ import {
   videoIn,
 } from '../support/index.js';
 import { brokenInvariants } from '../support/invariants.js';
+import { randomFrom } from '../support/random.js';
 
 const CLIENTS = 200;
 const SECONDS = 12;
@@ -23,17 +24,6 @@ beforeAll(async () => {
   app = await startApp({ rateLimitFactor: 1_000 });
 });
 afterAll(() => app.stop());
-
-/** Numbers in [0, 1) from a seed: mulberry32. */
-function numbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 it(`counts are those of the rows after ${CLIENTS} people did as they liked, all at once`, async () => {
   process.stderr.write(`people-random: SEED=${SEED}\n`);
@@ -114,7 +104,7 @@ it(`counts are those of the rows after ${CLIENTS} people did as they liked, all 
     expect(went).toEqual([{ userErrors: [] }, { userErrors: [] }]);
   }
   // What is not a user error is thrown, and fails the test: a deadlock, or a statement that waited too long.
-  await Promise.all([takeAway(), ...people.map((one, n) => live(one, numbers(SEED + n)))]);
+  await Promise.all([takeAway(), ...people.map((one, n) => live(one, randomFrom(SEED + n)))]);
 
   expect(await brokenInvariants(app.database)).toEqual({});
   const owned = `SELECT DISTINCT channel_id FROM channel_member WHERE role = 'OWNER' AND accepted_at IS NOT NULL`;

@@ -6,6 +6,7 @@ import { runsOf } from '../../src/modules/uploads/merge-runs.js';
 import * as ledger from '../../src/modules/uploads/upload-ledger.js';
 import { type TestDatabase, testDatabase } from '../support/index.js';
 import { brokenInvariants } from '../support/invariants.js';
+import { randomFrom } from '../support/random.js';
 
 /** The ledger's statements against each other on real connections: whatever the order, every byte counts once. */
 
@@ -38,17 +39,6 @@ async function openSession(): Promise<string> {
     [SIZE],
   );
   return row?.id as string;
-}
-
-/** A small generator of our own seed, so that a failure can be seen again (mulberry32). */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** Ranges that overlap at will, each with an object of its own, some twice in a batch or sent again later. */
@@ -107,7 +97,7 @@ async function mergeRuns(sessionId: string, name: string): Promise<number> {
 }
 
 async function race(seed: number): Promise<{ id: string; late: number }> {
-  const next = random(seed);
+  const next = randomFrom(seed);
   const id = await openSession();
   let ended = false;
   let late = 0;
