@@ -55,7 +55,6 @@ logins     how many passwords are looked at of 5,000 that are guessed by aliases
 --others   … and how many videos of somebody else are queued (default 100; 0 leaves this out)
 --sockets  of live: how many (default 10000), …
 --faults   … and for how many seconds things break (default 30)
---without  of cache: names of caches, to measure each left out instead
 --followers  of fanout: how many (default 1000000)
 --videos   of search: how many (default 1000000)
 --views    of views: how many (default 1000000)
@@ -84,7 +83,6 @@ const { values, positionals } = parseArgs({
     sockets: { type: 'string', default: '10000' },
     faults: { type: 'string', default: '30' },
     followers: { type: 'string', default: '1000000' },
-    without: { type: 'string', default: '' },
     videos: { type: 'string', default: '1000000' },
     views: { type: 'string', default: '1000000' },
     guesses: { type: 'string', default: '5000' },
@@ -133,10 +131,7 @@ const suites: Record<string, (place: Place) => Promise<string>> = {
   ),
   fanout: suiteOf((place) => measureFanout(place, { followers: Number(values.followers) }), fanoutTable),
   views: suiteOf((place) => measureViews(place, { views: Number(values.views) }), viewsTable),
-  cache: suiteOf(
-    (place) => measureCaches(place, { ...options, without: values.without.split(',').filter(Boolean) }),
-    cachesTable,
-  ),
+  cache: suiteOf((place) => measureCaches(place, options), cachesTable),
   search: suiteOf((place) => measureSearch(place, { ...options, videos: Number(values.videos) }), searchTable),
   hostile: suiteOf((place) => measureHostile(place, options), hostileTable),
   logins: suiteOf(

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { rowId } from '../test/support/client.js';
 import { cpuSecondsSince, cpuTimes } from './cpu.js';
 import { graphql, type Place, type Server } from './place.js';
 import { commandOf, tree } from './product.js';
@@ -21,11 +22,6 @@ const COLD = 300;
 /** As long as a value lives in a process. */
 const PROCESS_LIFE_MS = 2_200;
 
-interface CacheOptions extends Options {
-  /** Names of caches: instead of by layer, with all of them in the process, and with all but one. */
-  without: readonly string[];
-}
-
 interface Measured {
   operation: string;
   layers: string;
@@ -38,7 +34,7 @@ interface Measured {
 }
 
 /** What a crowd that is not signed in asks for, again and again, of servers that differ in the layers of their caches alone. */
-export async function measureCaches(place: Place, options: CacheOptions): Promise<Measured[]> {
+export async function measureCaches(place: Place, options: Options): Promise<Measured[]> {
   const env = { ROLE: 'api', LOG_LEVEL: 'info' };
   const maker = await place.start('dist/main.js', '/readyz', env);
   const work = await prepare(place, maker);
@@ -134,7 +130,7 @@ async function prepare(place: Place, { url }: Server) {
       register.session.accessToken,
     );
     const { id } = createChannel.channel;
-    await insertVideos(place, uuidOf(id), rows[0]?.id as string, videos);
+    await insertVideos(place, rowId(id), rows[0]?.id as string, videos);
     return id;
   };
   const small = await channel('canal', 30);
@@ -142,7 +138,7 @@ async function prepare(place: Place, { url }: Server) {
   const large = await channel('canals', COLD * 1.5);
   const { rows: films } = await place.db.query<{ id: string }>(
     `SELECT id FROM video WHERE channel_id = $1 AND visibility = 'PUBLIC' ORDER BY created_at DESC LIMIT 1`,
-    [uuidOf(small)],
+    [rowId(small)],
   );
   const film = films[0]?.id as string;
   await place.db.query('UPDATE rendition SET segment_count = $2 WHERE video_id = $1', [film, FILM_SEGMENTS]);
@@ -153,7 +149,7 @@ async function prepare(place: Place, { url }: Server) {
   );
   const { rows: pages } = await place.db.query<{ id: string }>(
     `SELECT id FROM video WHERE channel_id = $1 AND visibility = 'PUBLIC' ORDER BY created_at LIMIT $2`,
-    [uuidOf(large), COLD],
+    [rowId(large), COLD],
   );
   // Of ten minutes.
   await place.db.query(
@@ -184,5 +180,3 @@ async function prepare(place: Place, { url }: Server) {
 }
 
 const post = (query: string, id: string) => ({ path: '/graphql', body: JSON.stringify({ query, variables: { id } }) });
-
-const uuidOf = (id: string) => Buffer.from(id, 'base64url').toString().split(':')[1] as string;

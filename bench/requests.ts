@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
+import { rowId } from '../test/support/client.js';
 import { cpuSecondsSince, cpuTimes } from './cpu.js';
 import type { Load } from './load.js';
 import { graphql, Place, type Server } from './place.js';
@@ -165,7 +166,7 @@ async function prepare(place: Place, { url }: Server, uploads: number) {
   const channelId = createChannel.channel.id;
   const { rows } = await place.db.query<{ id: string }>('SELECT id FROM app_user');
   const userId = rows[0]?.id as string;
-  await insertVideos(place, Buffer.from(channelId, 'base64url').toString().split(':')[1] as string, userId, VIDEOS);
+  await insertVideos(place, rowId(channelId), userId, VIDEOS);
 
   const sessions = await Promise.all(Array.from({ length: uploads }, () => storedSession(url, token, channelId)));
   const post = (query: string, variables: object = {}) => ({ url: '', body: JSON.stringify({ query, variables }) });
@@ -177,9 +178,7 @@ async function prepare(place: Place, { url }: Server, uploads: number) {
       reset: {
         databaseUrl: place.databaseUrl,
         sql: RESET,
-        parameters: sessions.map(
-          ({ sessionId }) => Buffer.from(sessionId, 'base64url').toString().split(':')[1] as string,
-        ),
+        parameters: sessions.map(({ sessionId }) => rowId(sessionId)),
       },
     },
   };

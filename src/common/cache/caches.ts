@@ -15,8 +15,8 @@ interface Layers {
  */
 @Injectable()
 export class Caches implements TickObserver {
-  /** For the benchmark, which leaves layers out: those of a cache, by its name, whatever it is made with. */
-  static layersOf: ((name: string) => Layers) | null = null;
+  /** For the benchmark, which leaves layers out: those of all caches, whatever they are made with. */
+  static layers: Layers | null = null;
 
   private readonly all: Cache<unknown>[] = [];
   private readonly byTopic = new Map<string, Cache<unknown>[]>();
@@ -31,7 +31,7 @@ export class Caches implements TickObserver {
 
   of<Value>(options: CacheOptions<Value>): Cache<Value> {
     const { name, topic, shared } = options;
-    const layers = Caches.layersOf?.(name) ?? { process: true, redis: shared !== undefined };
+    const layers = Caches.layers ?? { process: true, redis: shared !== undefined };
     const prefix = `${this.config.redisPrefix}cache:${name}:${shared?.version ?? 0}:`;
     const redis = layers.redis ? new SharedLayer<Value>(this.live.publisher, prefix, shared?.ttlMs ?? SHARED_MS) : null;
     const cache = new Cache(options, layers.process, redis);
