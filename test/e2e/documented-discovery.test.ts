@@ -1,15 +1,14 @@
 import type { Browser, Page } from 'playwright-core';
 import {
   channelOf,
-  globalId,
   type Link,
   type Person,
   person,
+  published,
   startApp,
   startLink,
   type TestApp,
   until,
-  videoIn,
 } from '../support/index.js';
 import { launchBrowser } from './playback-page.js';
 import { serveUploadPages, type UploadPages } from './upload-pages.js';
@@ -43,10 +42,7 @@ async function open(name: string): Promise<Page> {
   return page;
 }
 
-async function publish(title: string): Promise<void> {
-  const videoId = globalId('Video', await videoIn(app, channel, ada, { visibility: 'PRIVATE' }));
-  expect(await ada.does('updateVideo', { videoId, title, visibility: 'PUBLIC' })).toEqual({ userErrors: [] });
-}
+const publish = (title: string) => published(app, channel, ada, { title });
 
 const itemsOf = (page: Page) => page.getByRole('listitem').allInnerTexts();
 

@@ -4,14 +4,13 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import {
   channelOf,
-  globalId,
   type Person,
   person,
+  published,
   startApp,
   type TestApp,
   temporaryFolder,
   until,
-  videoIn,
 } from '../support/index.js';
 import { documentedExamples } from './documented-examples.js';
 
@@ -43,12 +42,8 @@ async function said(name: string, values: Record<string, string> = {}): Promise<
 it('feeds and views', async () => {
   const channel = await channelOf(app, ada);
   const videos: string[] = [];
-  for (const title of ['Mills', 'Locks', 'Bridges']) {
-    const videoId = globalId('Video', await videoIn(app, channel, ada, { visibility: 'PRIVATE' }));
-    const input = { videoId, title, tags: ['canals'], visibility: 'PUBLIC' };
-    expect(await ada.does('updateVideo', input)).toEqual({ userErrors: [] });
-    videos.push(videoId);
-  }
+  for (const title of ['Mills', 'Locks', 'Bridges'])
+    videos.push(await published(app, channel, ada, { title, tags: ['canals'] }));
   // Once is enough, of however many.
   const view = () => said('view.mjs', { VIDEO_ID: videos[1] as string });
   expect(await view()).toBe('204\n');
@@ -70,9 +65,7 @@ it('feeds and views', async () => {
 
 it('a search, with a typo', async () => {
   const channel = await channelOf(app, ada);
-  const videoId = globalId('Video', await videoIn(app, channel, ada, { visibility: 'PRIVATE' }));
-  const input = { videoId, title: 'The bridges of Leiden', tags: ['canals'], visibility: 'PUBLIC' };
-  expect(await ada.does('updateVideo', input)).toEqual({ userErrors: [] });
+  await published(app, channel, ada, { title: 'The bridges of Leiden', tags: ['canals'] });
   const text = await until(
     () => said('search.mjs'),
     (all) => all.includes('Leiden'),

@@ -8,6 +8,7 @@ import {
   type Link,
   type Person,
   person,
+  published,
   startApp,
   startLink,
   type TestApp,
@@ -65,10 +66,7 @@ async function open(name: string): Promise<Page> {
   return page;
 }
 
-async function publish(title: string): Promise<void> {
-  const videoId = globalId('Video', await videoIn(app, channel, ada, { visibility: 'PRIVATE' }));
-  expect(await ada.does('updateVideo', { videoId, title, visibility: 'PUBLIC' })).toEqual({ userErrors: [] });
-}
+const publish = (title: string) => published(app, channel, ada, { title });
 
 it('comments: said, heard from others, also over a break', async () => {
   const page = await open('comments');

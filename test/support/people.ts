@@ -72,3 +72,16 @@ export async function videoIn(
   app.get(Live).tick(listTopic(channelId));
   return made?.id as string;
 }
+
+/** A video that plays, which its owner has published: whoever keeps lists is told. @returns its id as the API has it */
+export async function published(
+  app: TestApp,
+  channelId: string,
+  owner: Person,
+  words: { title: string; tags?: string[] },
+): Promise<string> {
+  const videoId = globalId('Video', await videoIn(app, channelId, owner, { visibility: 'PRIVATE' }));
+  const { userErrors } = await owner.does('updateVideo', { videoId, ...words, visibility: 'PUBLIC' });
+  if (userErrors.length > 0) throw new Error(JSON.stringify(userErrors));
+  return videoId;
+}
