@@ -1,9 +1,10 @@
 import { InvalidInput } from '../errors/index.js';
+import { isUuid } from './ids.js';
 
 /** `time` stays text, as PostgreSQL prints it: a JavaScript Date would lose its microseconds, and rows with them. */
 const KINDS = {
   time: (part: unknown) => typeof part === 'string' && isTime(part),
-  uuid: (part: unknown) => typeof part === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(part),
+  uuid: (part: unknown) => typeof part === 'string' && isUuid(part),
   integer: (part: unknown) => Number.isSafeInteger(part),
   number: (part: unknown) => Number.isFinite(part),
   text: (part: unknown) => typeof part === 'string' && part.length <= 300 && !part.includes('\0'),

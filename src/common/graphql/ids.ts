@@ -1,7 +1,10 @@
 import { NotFound } from '../errors/index.js';
 
 const UUID = '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}';
+const WHOLE_UUID = new RegExp(`^${UUID}$`);
 const GLOBAL_ID = new RegExp(`^([A-Z][A-Za-z0-9]{0,63}):(${UUID})$`);
+
+export const isUuid = (text: string): boolean => WHOLE_UUID.test(text);
 
 /** The opaque id of a thing across all types: base64url of `Type:uuid` (Relay's global object identification). */
 export function encodeId(type: string, uuid: string): string {

@@ -3,6 +3,7 @@ import type { Actor } from '../../common/access/index.js';
 import { type Cache, Caches, RECENT_MS, SHARED_MS } from '../../common/cache/index.js';
 import { CONFIG, type Config } from '../../common/config/index.js';
 import { Database } from '../../common/database/index.js';
+import { isUuid } from '../../common/graphql/index.js';
 import { Recent } from '../../common/recent/index.js';
 import type { ChannelRole } from '../channels/index.js';
 import { canWatch, type VideoRow, VideosService } from '../videos/index.js';
@@ -34,7 +35,6 @@ export interface Watchable {
 const TOKENS_KEPT = 10_000;
 /** That a video is watched is written down to the hour. */
 const WATCHED_LIFE_MS = 10 * 60_000;
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 @Injectable()
 export class PlaybackService {
@@ -63,7 +63,7 @@ export class PlaybackService {
 
   /** Null for every reason why not, and for none in particular. */
   async open(token: string, videoId: string): Promise<OpenVideo | null> {
-    if (!UUID.test(videoId)) return null;
+    if (!isUuid(videoId)) return null;
     // The signature first: nobody without one makes us ask the database.
     const grant = readToken(this.config.playbackSecret, videoId, token);
     const access = grant && (await this.access.get(videoId));

@@ -23,8 +23,9 @@ const COUNT = /^[1-9]\d{0,14}$/;
 /**
  * Keys, each behind the prefix: `seen:VIDEO:HOUR` has the viewers, `from:VIDEO:HOUR` how many of them each block of
  * addresses has, `era:VIDEO:HOUR` under which era they are counted, and how many of the viewers were there when it began.
- * `videos:HOUR` has how many videos each address, or user, began with, and says not which. They end five minutes after their hour. `dirty` has what is not known to be in the database, as the count at this moment of each
- * `VIDEO:HOUR:ERA`; it never ends by itself. `flushed` is when there was nothing that waited.
+ * `videos:HOUR` has how many videos each address, or user, began with, and says not which. They end five minutes after
+ * their hour. `dirty` has what is not known to be in the database, as the count at this moment of each `VIDEO:HOUR:ERA`;
+ * it never ends by itself. `flushed` is when there was nothing that waited.
  *
  * The hour is of Redis's clock: those of the processes may differ.
  */

@@ -3,14 +3,13 @@ import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ActorResolver } from '../../common/access/index.js';
 import { CONFIG, type Config } from '../../common/config/index.js';
-import { parseId } from '../../common/graphql/index.js';
+import { isUuid, parseId } from '../../common/graphql/index.js';
 import { addressBlock, allowsOrigin } from '../../common/http/index.js';
 import { VideosService } from '../videos/index.js';
 import { ViewStore } from './view-store.js';
 import { viewerOf, viewersKey } from './viewer.js';
 import { beacons } from './views.metrics.js';
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** For the rest of a body that nobody wants, so that its sender comes to reading the answer. */
 const UNWANTED_MS = 10_000;
 
@@ -100,7 +99,7 @@ export class ViewsIngress implements OnModuleInit {
 
 /** Of an id as the API has it, or as addresses of media do. */
 function uuidOf(id: string): string | null {
-  if (UUID.test(id)) return id;
+  if (isUuid(id)) return id;
   const known = parseId(id);
   return known?.type === 'Video' ? known.uuid : null;
 }
