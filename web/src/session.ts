@@ -38,7 +38,10 @@ const socket = openSocket(async () => ({ ...(await authorization()) }));
 /** The session, renewed from the cookie where need be; null when nobody is signed in. */
 export async function session(): Promise<AuthSession | null> {
   if (current && Date.parse(current.accessTokenExpiresAt) - EARLY_MS > Date.now()) return current;
-  if (!current && kept.get(HINT) === null) return null;
+  if (!current && kept.get(HINT) === null) {
+    take(null);
+    return null;
+  }
   refreshing ??= alone(refresh).finally(() => {
     refreshing = null;
   });
