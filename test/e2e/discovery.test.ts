@@ -265,6 +265,21 @@ test('the field shows what is chosen also when other suggestions come, and sends
   await page.context().close();
 }, 60_000);
 
+test('what the field shows is searched for also by its button', async () => {
+  const page = await open('/');
+  await field(page).fill('harb');
+  const options = page.getByRole('listbox', { name: 'Suggestions' }).getByRole('option');
+  await options.first().waitFor();
+  await page.keyboard.press('ArrowDown');
+  const chosen = await field(page).inputValue();
+  expect(chosen).not.toBe('harb');
+  await page.keyboard.press('Tab');
+  expect(await field(page).inputValue()).toBe(chosen);
+  await page.keyboard.press('Enter');
+  await page.waitForURL((url) => url.searchParams.get('q') === chosen);
+  await page.context().close();
+}, 60_000);
+
 test('a card shows its storyboard to the keyboard and the mouse, and to nobody who wants things to stand still', async () => {
   const asked: string[] = [];
   const page = await open(`/channel/ada`);
@@ -400,6 +415,13 @@ test('beside a video stands what is like it, and the video plays also where that
   await alone.unroute('**/graphql');
   await alone.getByRole('complementary').getByRole('button', { name: 'Try again' }).click();
   await cards(alone, 'Related videos').first().waitFor();
+  // The button is gone: what it brought has the focus.
+  const first = await cards(alone, 'Related videos').first().textContent();
+  await until(
+    () => focused(alone),
+    (text) => text === first,
+    50,
+  );
   await alone.context().close();
 }, 90_000);
 

@@ -89,6 +89,44 @@ test('the account page signs up, stays signed in over a reload, and signs out', 
   await page.getByRole('form', { name: 'Sign in' }).waitFor();
 });
 
+test('a tab shows who is signed in when another tab signs out, or somebody else in; a sign-out that fails says so', async () => {
+  const page = await open('/account');
+  const other = await page.context().newPage();
+  const signUp = async (tab: Page, name: string) => {
+    const form = tab.getByRole('form', { name: 'Create an account' });
+    await form.getByLabel('Your name').fill(name);
+    await form.getByLabel('E-mail').fill(`${name}@example.org`);
+    await form.getByLabel('Password').fill(PASSWORD);
+    await form.getByRole('button').click();
+    await tab.getByText(`Signed in as ${name}`).waitFor();
+  };
+  const signOut = (tab: Page) => tab.getByRole('button', { name: 'Sign out' }).click();
+  await signUp(page, 'Tessa');
+  const home = await page.context().newPage();
+  await home.goto(app.url);
+  const bell = home.getByRole('button', { name: /^Notifications/ });
+  await bell.waitFor();
+  await other.goto(`${app.url}/account`);
+  await other.getByText('Signed in as Tessa').waitFor();
+
+  await other.route('**/graphql', (route) =>
+    route.fulfill({ json: { errors: [{ message: 'Not at this moment.', extensions: { code: 'INTERNAL' } }] } }),
+  );
+  await signOut(other);
+  await other.getByRole('alert').filter({ hasText: 'Not at this moment.' }).waitFor();
+  await other.unroute('**/graphql');
+  await signOut(other);
+  await other.getByRole('form', { name: 'Sign in' }).waitFor();
+  await page.getByRole('form', { name: 'Sign in' }).waitFor();
+  await bell.waitFor({ state: 'detached' });
+  await home.getByRole('link', { name: 'Sign in' }).waitFor();
+
+  await signUp(other, 'Umar');
+  await page.getByText('Signed in as Umar').waitFor();
+  await bell.waitFor();
+  await page.context().close();
+}, 90_000);
+
 test('the watch page lets the owner in, follows the upload and plays by itself to the end', async () => {
   const { session, send } = await upload(await makeClip({ seconds: 6, size: '426x240' }));
   const page = await open(`/watch/${encodeURIComponent(session.video.id)}`, PHONE);

@@ -203,6 +203,22 @@ it('is bounded for all accounts that one address has', async () => {
   expect(await admitted(edge, { ...last, ...from('198.51.100.41') }, 1)).toBe(1);
 });
 
+it('has nobody read on at an address whose accounts have used up nearly all of it', async () => {
+  const edge = await start(undefined, 0.1);
+  const there = from('198.51.100.60');
+  const tokens = Array.from({ length: 11 }, (_, k) => ({ ...bearer(edge.sessions.signIn(`nearly-${k}`)), ...there }));
+  let count = 0;
+  for (const [k, token] of tokens.entries()) count += await admitted(edge, token, k < 10 ? 7 : 4);
+  expect(count).toBe(74);
+  const last = tokens.at(-1) as Record<string, string>;
+  const status = async (query: string) => (await ask(edge, { query }, last)).status;
+  // All but 999 of what the address has, and a third of what this account has.
+  for (let k = 0; k < 3; k++) expect(await status('{ nothing }')).toBe(400);
+  expect(await status(STATE)).toBe(200);
+  expect(await status('{ nothing }')).toBe(400);
+  expect(await status('no GraphQL at all')).toBe(429);
+});
+
 it('has something apart for who signs in, which nothing else takes from', async () => {
   const edge = await start();
   const there = from('198.51.100.50');

@@ -53,6 +53,25 @@ test('who listens to the comments of a video is asked for anew when it is hidden
   expect(reads).toBeLessThan(20);
 });
 
+test('who listens is not asked for in what is remembered, where nobody told this process that it is out of date', async () => {
+  const { databaseUrl, tokenSecret } = app.config;
+  // Its prefix is its own: what it tells others does not come here.
+  const other = await startApp({ rateLimitFactor: 0, role: 'api', databaseUrl, tokenSecret });
+  try {
+    const video = await videoIn(app, await channelOf(app, ada), ada);
+    const stream = await app.get(CommentsService).news(null, video, null);
+    await stream.next();
+    const over = expect(stream.next()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await app.get(VideosService).visible(video, null);
+    const owner = { userId: ada.userId, sessionId: '', role: 'MEMBER' } as const;
+    await other.get(VideosService).update(owner, video, { visibility: 'PRIVATE' });
+    await ada.does('addComment', { videoId: globalId('Video', video), text: 'Among ourselves' });
+    await over;
+  } finally {
+    await other.stop();
+  }
+});
+
 test('a video that is made anew is not to be listened to meanwhile', async () => {
   const channel = await channelOf(app, ada);
   const video = await videoIn(app, channel, ada);

@@ -1,9 +1,22 @@
-import { useCallback, useEffect, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
 import { channelPath, watchPath } from './cards.js';
 import { type Invitation, Invitations } from './invitations.js';
-import { DISPLAY_NAME, EMAIL, Form, messageOf, NEW_PASSWORD, Notice, PASSWORD, Page, Retry, show } from './page.js';
+import {
+  DISPLAY_NAME,
+  EMAIL,
+  Form,
+  messageOf,
+  NEW_PASSWORD,
+  Notice,
+  PASSWORD,
+  Page,
+  Problem,
+  Retry,
+  show,
+  useDeed,
+} from './page.js';
 import { Pictures } from './pictures.js';
-import { register, request, session, signIn, signOut } from './session.js';
+import { onSession, register, request, session, signIn, signOut } from './session.js';
 import { STATE_WORDS, type VideoState } from './video.js';
 
 interface Viewer {
@@ -31,29 +44,39 @@ const VIEWER = `query Account {
 function Account() {
   const [viewer, setViewer] = useState<Viewer | null | undefined>(undefined);
   const [problem, setProblem] = useState<string | null>(null);
+  const last = useRef(0);
   const load = useCallback(async () => {
+    const mine = ++last.current;
     setProblem(null);
     try {
       const known = await session();
-      setViewer(known ? (await request<{ viewer: Viewer | null }>(VIEWER)).viewer : null);
+      const found = known ? (await request<{ viewer: Viewer | null }>(VIEWER)).viewer : null;
+      if (mine === last.current) setViewer(found);
     } catch (error) {
-      setProblem(messageOf(error));
+      if (mine === last.current) setProblem(messageOf(error));
     }
   }, []);
-  useEffect(() => void load(), [load]);
+  useEffect(() => {
+    void load();
+    return onSession(() => {
+      // Nobody looks at what was another's.
+      setViewer(undefined);
+      void load();
+    });
+  }, [load]);
 
   return (
     <>
       <h1>Your account</h1>
-      {viewer === undefined &&
-        (problem === null ? <p role="status">Loading …</p> : <Retry problem={problem} onRetry={() => void load()} />)}
-      {viewer === null && <Doors onDone={load} />}
+      {problem !== null && <Retry problem={problem} onRetry={() => void load()} />}
+      {viewer === undefined && problem === null && <p role="status">Loading …</p>}
+      {viewer === null && <Doors />}
       {viewer && <Mine viewer={viewer} onChange={load} />}
     </>
   );
 }
 
-function Doors(props: { onDone: () => void }) {
+function Doors() {
   return (
     <div className="doors">
       <Form
@@ -61,7 +84,6 @@ function Doors(props: { onDone: () => void }) {
         action="Sign in"
         fields={[EMAIL, PASSWORD]}
         onSubmit={(values) => signIn(values.email ?? '', values.password ?? '')}
-        onDone={props.onDone}
         more={<a href="/reset">Forgot the password?</a>}
       />
       <Form
@@ -69,7 +91,6 @@ function Doors(props: { onDone: () => void }) {
         action="Sign up"
         fields={[DISPLAY_NAME, EMAIL, NEW_PASSWORD]}
         onSubmit={(values) => register(values.email ?? '', values.password ?? '', values.displayName ?? '')}
-        onDone={props.onDone}
       />
     </div>
   );
@@ -77,14 +98,16 @@ function Doors(props: { onDone: () => void }) {
 
 function Mine(props: { viewer: Viewer; onChange: () => Promise<void> }) {
   const { viewer, onChange } = props;
+  const { isBusy, problem, act } = useDeed();
   return (
     <>
       <p>
         Signed in as <strong>{viewer.displayName}</strong>.{' '}
-        <button type="button" className="quiet" onClick={() => void signOut().then(onChange)}>
+        <button type="button" className="quiet" aria-busy={isBusy} onClick={() => act(signOut)}>
           Sign out
         </button>
       </p>
+      <Problem text={problem} />
       <Invitations invitations={viewer.channelInvitations.nodes} viewerId={viewer.id} onChange={onChange} />
       {viewer.channels.nodes.length === 0 && (
         <Notice title="No channel yet">

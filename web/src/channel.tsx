@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
 import { ApiError, Channel, type ChannelCardFragment } from '../../client/src/api/index.js';
 import { useFeed } from '../../client/src/react/discovery.js';
 import { Bell } from './bell.js';
@@ -15,14 +15,18 @@ function ChannelPage() {
   const me = useMe();
   const [channel, setChannel] = useState<ChannelCardFragment | null | undefined>(undefined);
   const [problem, setProblem] = useState<string | null>(null);
+  const last = useRef(0);
   const api = me?.api;
   const load = useCallback(async () => {
     if (!api) return;
+    const mine = ++last.current;
     setProblem(null);
     try {
-      setChannel((await api.request(Channel, { handle })).channel ?? null);
+      const { channel } = await api.request(Channel, { handle });
+      // What another viewer was answered is not for who looks now.
+      if (mine === last.current) setChannel(channel ?? null);
     } catch (error) {
-      setProblem(error instanceof ApiError ? problemText(error) : messageOf(error));
+      if (mine === last.current) setProblem(error instanceof ApiError ? problemText(error) : messageOf(error));
     }
   }, [api]);
   useEffect(() => void load(), [load]);
@@ -41,14 +45,13 @@ function ChannelPage() {
   }
   return (
     <>
-      <Head channel={channel} me={me} onChange={load} />
+      <Head channel={channel} me={me} />
       <Videos me={me} />
     </>
   );
 }
 
-function Head(props: { channel: ChannelCardFragment; me: Me; onChange: () => Promise<void> }) {
-  const { channel, me, onChange } = props;
+function Head({ channel, me }: { channel: ChannelCardFragment; me: Me }) {
   const { name, avatarUrl, bannerUrl, description, subscriberCount, videoCount, viewerCanManage } = channel;
   const [followers, setFollowers] = useState(subscriberCount);
   useEffect(() => setFollowers(subscriberCount), [subscriberCount]);
@@ -69,7 +72,7 @@ function Head(props: { channel: ChannelCardFragment; me: Me; onChange: () => Pro
           {viewerCanManage && <a href="/account">Manage</a>}
         </div>
       </div>
-      {me.viewer === null && <SignIn asking={asking} onDone={onChange} />}
+      {me.viewer === null && <SignIn asking={asking} />}
       {description && <p className="description">{description}</p>}
     </section>
   );

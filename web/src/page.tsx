@@ -58,7 +58,8 @@ export function Form(props: {
   action: string;
   fields: readonly FieldSpec[];
   onSubmit: (values: Record<string, string>) => Promise<UserError[]>;
-  onDone: () => void;
+  /** Not for who signs in: the session tells of that. */
+  onDone?: () => void;
   /** Below the button. */
   more?: ReactNode;
 }) {
@@ -74,7 +75,7 @@ export function Form(props: {
     setProblem(null);
     try {
       const errors = await props.onSubmit(values);
-      if (errors.length === 0) return props.onDone();
+      if (errors.length === 0) return props.onDone?.();
       setProblem(errors.map((error) => error.message).join(' '));
     } catch (error) {
       setProblem(messageOf(error));

@@ -56,6 +56,11 @@ export function SearchBox() {
     setWanted(false);
     setChosen(null);
   };
+  /** The field keeps what it shows: its button sends that. */
+  const leave = () => {
+    setTyped(shown);
+    close();
+  };
   const type = (text: string) => {
     setTyped(text);
     setChosen(null);
@@ -105,7 +110,7 @@ export function SearchBox() {
           aria-keyshortcuts="/"
           onChange={(event) => type(event.currentTarget.value)}
           onKeyDown={press}
-          onBlur={close}
+          onBlur={leave}
         />
         <button type="submit" aria-label="Search">
           <svg viewBox="0 0 24 24" width="20" height="20" aria-hidden="true">

@@ -4,7 +4,8 @@ import { kept } from './kept.js';
 
 /**
  * Who is signed in, in this tab. The access token lives in memory only; the refresh token in a cookie that scripts
- * cannot read. `localStorage` remembers no more than that there may be such a cookie, to spare strangers a request.
+ * cannot read. `localStorage` remembers no more than whose cookie there may be: that spares strangers a request, and tells other
+ * tabs, which share the cookie, when it is another's.
  */
 interface AuthSession {
   accessToken: string;
@@ -26,6 +27,10 @@ const FIELDS = `{ session { accessToken accessTokenExpiresAt viewer { id display
 
 const listeners = new Set<() => void>();
 let current: AuthSession | null = null;
+/** As it was when this tab last looked. */
+let hint = kept.get(HINT);
+/** Whom this tab takes for the viewer. */
+let whose = hint;
 let refreshing: Promise<AuthSession | null> | null = null;
 
 const socket = openSocket(async () => ({ ...(await authorization()) }));
@@ -33,14 +38,17 @@ const socket = openSocket(async () => ({ ...(await authorization()) }));
 /** The session, renewed from the cookie where need be; null when nobody is signed in. */
 export async function session(): Promise<AuthSession | null> {
   if (current && Date.parse(current.accessTokenExpiresAt) - EARLY_MS > Date.now()) return current;
-  if (!current && kept.get(HINT) === null) return null;
+  if (!current && kept.get(HINT) === null) {
+    take(null);
+    return null;
+  }
   refreshing ??= alone(refresh).finally(() => {
     refreshing = null;
   });
   return refreshing;
 }
 
-/** Tells when somebody signed in or out on this page. @returns how to stop */
+/** Tells when somebody else is signed in, or nobody any more: here or in another tab. @returns how to stop */
 export function onSession(listener: () => void): () => void {
   listeners.add(listener);
   return () => listeners.delete(listener);
@@ -92,17 +100,20 @@ export async function* live<Data>(
 }
 
 /** Signs in and stays so: the answer sets the cookie. */
-export function signIn(email: string, password: string): Promise<UserError[]> {
-  return authenticate(`mutation ($input: LoginInput!) { auth: login(input: $input) ${FIELDS} }`, {
-    input: { email, password, cookie: true },
-  });
+export async function signIn(email: string, password: string): Promise<UserError[]> {
+  const query = `mutation ($input: LoginInput!) { auth: login(input: $input) ${FIELDS} }`;
+  const { session, userErrors } = await authenticate(query, { email, password, cookie: true });
+  if (session) {
+    socket.terminate(); // what is subscribed goes on as the new user
+    become(session);
+  }
+  return userErrors;
 }
 
 export async function register(email: string, password: string, displayName: string): Promise<UserError[]> {
-  const errors = await authenticate(`mutation ($input: RegisterInput!) { auth: register(input: $input) ${FIELDS} }`, {
-    input: { email, password, displayName },
-  });
-  return errors.length > 0 ? errors : signIn(email, password);
+  const query = `mutation ($input: RegisterInput!) { auth: register(input: $input) ${FIELDS} }`;
+  const { userErrors } = await authenticate(query, { email, password, displayName });
+  return userErrors.length > 0 ? userErrors : signIn(email, password);
 }
 
 /** Makes the administrator, with the token that the first start prints. */
@@ -112,11 +123,9 @@ export async function setUp(
   password: string,
   displayName: string,
 ): Promise<UserError[]> {
-  const errors = await authenticate(
-    `mutation ($input: CompleteSetupInput!) { auth: completeSetup(input: $input) ${FIELDS} }`,
-    { input: { setupToken, email, password, displayName } },
-  );
-  return errors.length > 0 ? errors : signIn(email, password);
+  const query = `mutation ($input: CompleteSetupInput!) { auth: completeSetup(input: $input) ${FIELDS} }`;
+  const { userErrors } = await authenticate(query, { setupToken, email, password, displayName });
+  return userErrors.length > 0 ? userErrors : signIn(email, password);
 }
 
 /** Whether there is such an account is not told. */
@@ -136,33 +145,46 @@ async function ask(mutation: string, type: string, input: Record<string, string>
 
 export async function signOut(): Promise<void> {
   await request('mutation { logout { userErrors { code } } }');
-  current = null;
-  forget();
+  become(null);
 }
 
-async function authenticate(query: string, variables: Record<string, unknown>): Promise<UserError[]> {
-  const { auth } = dataOf<AuthAnswer>(await post({ query, variables }, {}));
-  if (auth.session) {
-    current = auth.session;
-    kept.set(HINT, 'yes');
-    socket.terminate(); // what is subscribed goes on as the new user
-    for (const listener of listeners) listener();
-  }
-  return auth.userErrors;
+async function authenticate(query: string, input: Record<string, unknown>): Promise<AuthAnswer['auth']> {
+  return dataOf<AuthAnswer>(await post({ query, variables: { input } }, {})).auth;
 }
 
 async function refresh(): Promise<AuthSession | null> {
   const answer = await post({ query: `mutation { auth: refreshSession ${FIELDS} }` }, {});
-  if (codeOf(answer) === 'UNAUTHENTICATED') current = null;
-  else current = dataOf<AuthAnswer>(answer).auth.session;
-  if (!current) forget();
+  become(codeOf(answer) === 'UNAUTHENTICATED' ? null : dataOf<AuthAnswer>(answer).auth.session);
   return current;
 }
 
-function forget(): void {
-  kept.remove(HINT);
+function become(known: AuthSession | null): void {
+  current = known;
+  const id = known?.viewer.id ?? null;
+  if (id === null) kept.remove(HINT);
+  else kept.set(HINT, id);
+  hint = kept.get(HINT);
+  take(id);
+}
+
+function take(id: string | null): void {
+  if (id === whose) return;
+  whose = id;
   for (const listener of listeners) listener();
 }
+
+/** Another tab may have signed in or out. */
+function lookAround(): void {
+  const now = kept.get(HINT);
+  if (now === hint) return;
+  hint = now;
+  current = null;
+  socket.terminate();
+  take(now);
+}
+window.addEventListener('storage', lookAround);
+// A page that was kept as it was left has heard of nothing.
+window.addEventListener('pageshow', lookAround);
 
 /** Tabs share the cookie, and a refresh token may be used once: one tab at a time, where the browser can say so. */
 function alone<T>(work: () => Promise<T>): Promise<T> {

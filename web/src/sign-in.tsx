@@ -17,7 +17,7 @@ export function useAsking(): { asking: Asking; askWho: () => void } {
 }
 
 /** Nothing until it is asked for: then the keyboard goes there, and at the end back to the button. */
-export function SignIn({ asking, onDone }: { asking: Asking; onDone: () => Promise<void> }) {
+export function SignIn({ asking }: { asking: Asking }) {
   const { times, asker } = asking;
   const place = useRef<HTMLDivElement>(null);
   const back = useRef(asker);
@@ -39,7 +39,6 @@ export function SignIn({ asking, onDone }: { asking: Asking; onDone: () => Promi
         action="Sign in"
         fields={[EMAIL, PASSWORD]}
         onSubmit={(values) => signIn(values.email ?? '', values.password ?? '')}
-        onDone={() => void onDone()}
         more={<a href="/account">Create an account</a>}
       />
     </div>

@@ -27,17 +27,19 @@ export function VideoList<Video extends CardVideo>(props: {
   const { state, hasMore, isLoadingMore, error, loadMore } = paged;
   const list = useRef<HTMLUListElement>(null);
   const button = useRef<HTMLButtonElement>(null);
-  /** Who pressed the button goes on with what came of it. */
-  const goTo = useRef<number | null>(null);
+  /** Who pressed a button goes on with what came of it. */
+  const goTo = useRef<{ place: number; known: ApiError | null } | null>(null);
   const count = videos.length;
 
   useEffect(() => {
     if (goTo.current === null) return;
-    if (count > goTo.current) list.current?.querySelectorAll<HTMLElement>('h3 a')[goTo.current]?.focus();
-    else if (isLoadingMore && !error) return;
-    // What comes later, after an error or in a list that began anew, was not asked for by the button.
+    const { place, known } = goTo.current;
+    const isFree = [document.body, button.current].includes(document.activeElement as HTMLElement | null);
+    if (count > place && isFree) list.current?.querySelectorAll<HTMLElement>('h3 a')[place]?.focus();
+    else if (count <= place && (isLoadingMore || state === 'loading') && (!error || error === known)) return;
+    // What comes later, after another error or in a list that began anew, was not asked for by the button.
     goTo.current = null;
-  }, [count, isLoadingMore, error]);
+  }, [count, isLoadingMore, state, error]);
   useEffect(() => {
     // Anew after each page: one that is short leaves the end in sight. Not after an error, which a button goes on from.
     if (!isEndless || !hasMore || error || count === 0 || !button.current) return;
@@ -47,11 +49,16 @@ export function VideoList<Video extends CardVideo>(props: {
   }, [isEndless, hasMore, error, count, loadMore]);
 
   const press = () => {
-    goTo.current = count;
+    goTo.current = { place: count, known: null };
     void loadMore();
   };
   const leave = () => {
     goTo.current = null;
+  };
+  /** It goes with the error, and the focus with it. */
+  const tryAgain = () => {
+    goTo.current = { place: count, known: error };
+    paged.retry();
   };
   const isFirst = state === 'loading' && count === 0;
   return (
@@ -71,7 +78,7 @@ export function VideoList<Video extends CardVideo>(props: {
         </ul>
       )}
       {error ? (
-        <Retry problem={problemText(error)} onRetry={paged.retry} />
+        <Retry problem={problemText(error)} onRetry={tryAgain} />
       ) : (
         hasMore && (
           <div className="more">

@@ -8,7 +8,7 @@ import { type Me, useMe, viewsText } from './people.js';
 import { Player } from './player.js';
 import { ChannelLine } from './reactions.js';
 import { searchPath } from './search-box.js';
-import { session, signIn } from './session.js';
+import { onSession, session, signIn } from './session.js';
 import { SignIn, useAsking } from './sign-in.js';
 import {
   fetchPlayback,
@@ -52,10 +52,14 @@ function Watch() {
   const [sight, setSight] = useState<Sight>({ kind: 'loading' });
   const [problem, setProblem] = useState<string | null>(null);
 
+  const last = useRef(0);
   const load = useCallback(async () => {
+    const mine = ++last.current;
     try {
       const video = await fetchVideo(videoId);
       const signedIn = (await session()) !== null;
+      // What another viewer was answered is not for who looks now.
+      if (mine !== last.current) return;
       const none = (before: Sight): Sight => {
         const seen = before.kind === 'video' || (before.kind === 'none' && before.seen);
         return { kind: 'none', signedIn, seen };
@@ -63,10 +67,13 @@ function Watch() {
       setSight(video ? { kind: 'video', video } : none);
       setProblem(null);
     } catch (error) {
-      setProblem(messageOf(error));
+      if (mine === last.current) setProblem(messageOf(error));
     }
   }, []);
-  useEffect(() => void load(), [load]);
+  useEffect(() => {
+    void load();
+    return onSession(() => void load());
+  }, [load]);
 
   if (problem) return <Notice title="That did not work">{<p role="alert">{problem}</p>}</Notice>;
   if (sight.kind === 'loading') return <p role="status">Loading …</p>;
@@ -93,7 +100,6 @@ function Watch() {
         action="Sign in"
         fields={[EMAIL, PASSWORD]}
         onSubmit={(values) => signIn(values.email ?? '', values.password ?? '')}
-        onDone={load}
       />
     </>
   );
@@ -177,7 +183,7 @@ function Theatre(props: { first: Video; onChange: () => Promise<void> }) {
             }
           />
         )}
-        {me?.viewer === null && <SignIn asking={asking} onDone={onChange} />}
+        {me?.viewer === null && <SignIn asking={asking} />}
         {progress.state === 'PLAYABLE' && <Making progress={progress} upload={upload} />}
         {playback?.mp4Url && (
           <p>

@@ -63,7 +63,8 @@ export class Budgets {
   async spend(caller: Payer, price: number | null): Promise<Spent> {
     const [own, ...others] = accountsOf(caller);
     const cost = price ?? own.refusedCost;
-    for (const { limit, key } of others) await this.limits.draw(limit, key, cost);
+    // Without the fee an address that has little left would have what it asks read on and on.
+    for (const { limit, key, refusedCost } of others) await this.limits.draw(limit, key, cost, refusedCost);
     return { ...(await this.limits.draw(own.limit, own.key, cost, own.refusedCost)), cost };
   }
 }

@@ -253,8 +253,9 @@ export class CommentsService {
   async news(actor: Actor | null, videoId: string, after: string | null): Promise<EventStream<CommentNews>> {
     const video = await this.videos.visible(videoId, actor);
     if (!video) throw new NotFound('video', ['videoId']);
+    // Asked once of each change, so what is remembered from before it would hold for good.
     const ask = async () => {
-      if (!(await this.videos.visible(videoId, actor))) throw new NotFound('video', ['videoId']);
+      if (!(await this.videos.visibleNow(videoId, actor))) throw new NotFound('video', ['videoId']);
     };
     const access = { topic: [accessTopic(video.channelId), accessTopic(videoId)], ask };
     return this.liveEvents.stream<CommentNews>({ topic: commentsTopic(videoId), after, access });
