@@ -47,7 +47,7 @@ CREATE TABLE search_word (
   word text NOT NULL CONSTRAINT pk_search_word PRIMARY KEY,
   df int NOT NULL,                 -- how many titles, tags and channels have it, as of last night
   deletes text[] NOT NULL
-);
+) WITH (fillfactor = 70);
 CREATE INDEX ix_search_word_deletes ON search_word USING gin (deletes) WITH (fastupdate = off);
 CREATE INDEX ix_search_word_prefix ON search_word (word text_pattern_ops);
 
@@ -56,14 +56,23 @@ CREATE TABLE search_state (
   tier_from int NOT NULL,          -- the least score of tier 0
   dictionaries text[] NOT NULL DEFAULT '{pg_catalog.english_stem}', -- whose stems are in the index
   rebuild uuid,                    -- the reindex that is under way
-  rebuild_at timestamptz           -- when it was last seen at work
+  rebuild_at timestamptz,          -- when it was last seen at work
+  maintain_at timestamptz NOT NULL DEFAULT now() -- when words are counted next, and the line is drawn
 );
-INSERT INTO search_state (tier_from) VALUES (-2147483648);
+-- Drawn before there are rows: whoever moves from one tier to the other gets new entries in each index.
+INSERT INTO search_state (tier_from)
+WITH scored AS (
+  SELECT (round(1000 * log(coalesce(p.view_count, 0) + 1)) + (floor(extract(epoch FROM v.listed_at) * 1000)::bigint / 1000 - 1479000000) / 126144)::int AS score
+  FROM video v LEFT JOIN video_popularity p ON p.video_id = v.id
+  WHERE v.listed_at IS NOT NULL AND v.deleted_at IS NULL AND v.visibility = 'PUBLIC' AND v.verified_at IS NOT NULL AND v.state IN ('PLAYABLE', 'READY')
+)
+SELECT coalesce((SELECT score FROM scored ORDER BY score DESC OFFSET greatest(20000, (SELECT count(*) / 20 FROM scored)) LIMIT 1), -2147483648);
 -- What changed while a reindex is under way.
 CREATE TABLE search_touched (video_id uuid PRIMARY KEY);
 
--- What is there already is indexed by the first worker of this version.
-INSERT INTO job (name, queue, payload)
-SELECT 'IndexBehind', 'default', '{"after":null,"of":"channels"}' WHERE EXISTS (SELECT FROM channel);
-INSERT INTO job (name, queue, payload)
-SELECT 'IndexBehind', 'default', '{"after":null,"of":"videos"}' WHERE EXISTS (SELECT FROM video WHERE listed_at IS NOT NULL);
+-- What is there already is indexed by the first worker of this version; and once more when the last process of the version before is
+-- gone, which tells nobody of what it publishes, renames and deletes.
+INSERT INTO job (name, queue, payload, run_at)
+SELECT 'IndexBehind', 'default', jsonb_build_object('of', kind, 'after', NULL), at
+FROM unnest(ARRAY['channels', 'videos']) kind, unnest(ARRAY[now(), now() + interval '1 hour']) at
+WHERE EXISTS (SELECT FROM channel);

@@ -137,6 +137,13 @@ describe('VideoChanged', () => {
 test('ChannelChanged tells of a new channel, and of another name', async () => {
   const made = await channelOf(app, ada);
   await toldTimes(made, 1);
-  await ada.does('updateChannel', { channelId: globalId('Channel', made), name: 'Other' }, 'channel { name }');
+  const jobs = () =>
+    app.database.query(`SELECT id FROM job WHERE name LIKE 'ChannelChanged>%' AND payload->>'channelId' = $1`, [made]);
+  const change = (input: object) =>
+    ada.does('updateChannel', { channelId: globalId('Channel', made), ...input }, 'channel { name }');
+  const before = await jobs();
+  await change({ name: 'Ada films', description: 'What it is about' });
+  expect(await jobs()).toEqual(before);
+  await change({ name: 'Other' });
   await toldTimes(made, 2);
 });

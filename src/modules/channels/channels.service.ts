@@ -169,13 +169,16 @@ export class ChannelsService {
     if (!(await this.byId(id))) throw new NotFound('channel', ['channelId']);
     if (!canManage(actor, await this.roleOf(actor.userId, id))) throw new NotAnEditor();
     return this.database.tx(async (tx) => {
+      const [before] = await tx.query<{ name: string }>('SELECT name FROM channel WHERE id = $1 FOR NO KEY UPDATE', [
+        id,
+      ]);
       const [row] = await tx.query<ChannelEntity>(
         `UPDATE channel c SET name = coalesce($2, name), description = nullif(coalesce($3, description), '')
          WHERE id = $1 AND deleted_at IS NULL RETURNING ${this.columns}`,
         [id, name, description],
       );
       if (!row) throw new NotFound('channel', ['channelId']);
-      await this.events.publish(tx, ChannelChanged, { channelId: id });
+      if (row.name !== before?.name) await this.events.publish(tx, ChannelChanged, { channelId: id });
       tx.afterCommit(() => this.live.tick(channelTopic(id)));
       return row;
     });

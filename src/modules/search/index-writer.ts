@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Database, type Sql, type Tx } from '../../common/database/index.js';
-import { LISTED_ANYWHERE } from '../videos/index.js';
+import { LISTED_ANYWHERE, LISTED_WHEN_DUE } from '../videos/index.js';
 import { foldedWords } from './fold.js';
 import { dictionaryOf } from './languages.js';
 import { deletesOf } from './near.js';
@@ -9,11 +9,12 @@ import { tagLexeme, vectorOf } from './vector.js';
 
 /** Whoever writes the index holds it shared, who exchanges its tables alone. */
 const INDEX_LOCK = 7_481_920_114;
-/** Tier 0 has as many rows, or one in twenty. */
-const FIRST_TIER = 20_000;
-/** Changed in one statement. */
-const TIERS_AT_ONCE = 1_000;
+/** Of one transaction: soon over for who waits for one of them, and fewer locks than PostgreSQL has room for in each. */
+const AT_ONCE = 50;
+const FIRST = '00000000-0000-0000-0000-000000000000';
 
+/** The tables that videos are found by. */
+export const TABLES = ['video_search', 'video_search_body'];
 /** The tables in use, or those that are to take their place. */
 export type Tables = '' | '_next';
 
@@ -36,47 +37,34 @@ const LISTED_MS = 'floor(extract(epoch FROM v.listed_at) * 1000)::bigint';
 /** Keeps the tables of the index what the videos and channels are. */
 @Injectable()
 export class IndexWriter {
+  /** Tier 0 has as many rows, or one in twenty. */
+  readonly firstTier: number = 20_000;
+
   constructor(private readonly db: Database) {}
 
-  /** Whoever writes of the same videos at the same time waits: the last to read them is the last to write. */
   async updateVideos(videoIds: readonly string[]): Promise<void> {
-    if (videoIds.length === 0) return;
-    await this.db.tx(async (tx) => {
-      await this.shareLock(tx);
-      await tx.query('SELECT id FROM video WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE', [videoIds]);
-      await this.write(tx, videoIds, '');
-      await this.touch(tx, videoIds);
-    });
+    await this.ofVideos(videoIds, (tx, ids) => this.write(tx, ids, ''));
     indexed.inc({ of: 'videos' }, videoIds.length);
   }
 
   async rescore(videoIds: readonly string[]): Promise<void> {
-    if (videoIds.length === 0) return;
-    await this.db.tx(async (tx) => {
-      await this.shareLock(tx);
-      // In one order, whoever else does the same.
-      await tx.query('SELECT FROM video_search WHERE video_id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE', [
-        videoIds,
-      ]);
-      await tx.query(
+    await this.ofVideos(videoIds, (tx, ids) =>
+      tx.query(
         `WITH scored AS (
            UPDATE video_search s SET score = ${scoreOf('p.view_count', 's.listed_ms')} FROM video_popularity p
            WHERE p.video_id = s.video_id AND s.video_id = ANY($1::uuid[]) RETURNING s.id, s.score
          ) UPDATE video_search_body b SET score = scored.score FROM scored WHERE b.id = scored.id`,
-        [videoIds],
-      );
-      await this.touch(tx, videoIds);
-    });
+        [ids],
+      ),
+    );
     indexed.inc({ of: 'scores' }, videoIds.length);
   }
 
   async updateChannels(channelIds: readonly string[]): Promise<void> {
-    if (channelIds.length === 0) return;
-    await this.db.tx(async (tx) => {
-      await tx.query('SELECT id FROM channel WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE', [channelIds]);
+    await this.held(channelIds, async (tx, ids) => {
       const rows = await tx.query<{ id: string; name: string; handle: string }>(
         'SELECT id, name, handle FROM channel WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL ORDER BY id',
-        [channelIds],
+        [ids],
       );
       const words: string[] = [];
       const vectors = rows.map(({ id, name, handle }) => {
@@ -90,7 +78,7 @@ export class IndexWriter {
       });
       await tx.query(
         'DELETE FROM channel_search WHERE channel_id = ANY($1::uuid[]) AND channel_id <> ALL($2::uuid[])',
-        [channelIds, rows.map(({ id }) => id)],
+        [ids, rows.map(({ id }) => id)],
       );
       await tx.query(
         `INSERT INTO channel_search AS s (channel_id, score, tsv)
@@ -142,75 +130,148 @@ export class IndexWriter {
     await addWords(tx, words);
   }
 
-  /** For who writes beside others who do. */
-  async shareLock(tx: Tx): Promise<void> {
-    await tx.query('SELECT pg_advisory_xact_lock_shared($1)', [INDEX_LOCK]);
-  }
-
   /** Nobody writes to the index until the transaction is over. */
   async lock(tx: Tx): Promise<void> {
     await tx.query('SELECT pg_advisory_xact_lock($1)', [INDEX_LOCK]);
   }
 
-  /** Counts words anew, draws the line between the tiers, and scores channels. Two seconds for a million videos. */
-  async maintain(signal?: AbortSignal): Promise<void> {
+  /** What was made by a reindex that did not come to its end. */
+  async dropNext(tx: Tx): Promise<void> {
+    for (const table of TABLES) await tx.query(`DROP TABLE IF EXISTS ${table}_next`);
+    await tx.query('DELETE FROM search_touched');
+  }
+
+  /** Draws the line between the tiers by what the videos are, not by what the index has of them: a reindex does so before it begins. */
+  async drawLine(): Promise<void> {
     await this.db.tx(async (tx) => {
-      // Of one that was broken off.
-      await tx.query(`UPDATE search_state SET rebuild = NULL WHERE rebuild_at < now() - interval '1 day'`);
+      await takesLong(tx);
       await tx.query(
-        'DELETE FROM search_touched WHERE NOT EXISTS (SELECT FROM search_state WHERE rebuild IS NOT NULL)',
+        `WITH scored AS (
+           SELECT ${scoreOf('coalesce(p.view_count, 0)', LISTED_MS)} AS score
+           FROM video v LEFT JOIN video_popularity p ON p.video_id = v.id WHERE v.listed_at IS NOT NULL AND ${LISTED_WHEN_DUE}
+         ) UPDATE search_state SET tier_from = coalesce((SELECT score FROM scored ORDER BY score DESC
+             OFFSET greatest($1, (SELECT count(*) / 20 FROM scored)) LIMIT 1), -2147483648)`,
+        [this.firstTier],
       );
     });
-    await this.countWords();
-    await this.db.query(
-      `UPDATE channel_search s SET score = round(1000 * log(n.subscribers + 1)) FROM subscriber_count n
-       WHERE n.channel_id = s.channel_id AND s.score <> round(1000 * log(n.subscribers + 1))`,
+  }
+
+  /** For one of all who ask at the same time, once a day; one that broke off is done again by whoever asks an hour later. */
+  async maintainWhenDue(signal?: AbortSignal): Promise<void> {
+    const [due] = await this.db.query(
+      `UPDATE search_state SET maintain_at = now() + interval '1 hour' WHERE maintain_at <= now() RETURNING maintain_at`,
     );
-    await this.drawTiers(signal);
+    if (due) await this.maintain(signal);
+  }
+
+  /** Counts words anew, draws the line between the tiers, and scores channels. */
+  async maintain(signal?: AbortSignal): Promise<void> {
+    await this.db.tx(async (tx) => {
+      const [broken] = await tx.query(
+        `UPDATE search_state SET rebuild = NULL, rebuild_at = NULL WHERE rebuild_at < now() - interval '1 day' RETURNING rebuild`,
+      );
+      if (broken) await this.dropNext(tx);
+    });
+    await this.countWords();
+    await this.scoreChannels(signal);
+    await this.drawLine();
+    await this.moveTiers(signal);
+    if (!signal?.aborted) await this.db.query(`UPDATE search_state SET maintain_at = now() + interval '1 day'`);
   }
 
   /** A word in nothing for two nights goes; in between it may be written anew while this counts. */
   private async countWords(): Promise<void> {
-    await this.db.query('DELETE FROM search_word WHERE df = 0');
-    await this.db.query(
-      `UPDATE search_word w SET df = n.df FROM (
-         SELECT w.word, coalesce(s.ndoc, 0) AS df FROM search_word w LEFT JOIN
-           ts_stat('SELECT tsv FROM video_search UNION ALL SELECT tsv FROM channel_search', 'ac') s USING (word)
-       ) n WHERE n.word = w.word AND n.df <> w.df`,
-    );
+    await this.db.tx(async (tx) => {
+      const [mine] = await tx.query<{ first: boolean }>(
+        `SELECT pg_try_advisory_xact_lock(hashtextextended('search words', 0)) AS first`,
+      );
+      // Of two the other does it: a reindex may end while a worker counts.
+      if (!mine?.first) return;
+      await takesLong(tx);
+      await tx.query(
+        `WITH n AS (
+           SELECT w.word, coalesce(s.ndoc, 0) AS df FROM search_word w LEFT JOIN
+             ts_stat('SELECT tsv FROM video_search UNION ALL SELECT tsv FROM channel_search', 'ac') s USING (word)
+         ), gone AS (
+           DELETE FROM search_word w USING n WHERE n.word = w.word AND w.df = 0 AND n.df = 0
+         ) UPDATE search_word w SET df = n.df FROM n WHERE n.word = w.word AND n.df <> w.df`,
+      );
+    });
     await this.db.query('ANALYZE search_word');
   }
 
-  private async drawTiers(signal?: AbortSignal): Promise<void> {
-    await this.db.query(
-      `UPDATE search_state SET tier_from = coalesce((SELECT score FROM video_search ORDER BY score DESC
-         OFFSET greatest($1, (SELECT count(*) / 20 FROM video_search)) LIMIT 1), -2147483648)`,
-      [FIRST_TIER],
-    );
-    for (let more = true; more && !signal?.aborted; ) {
-      more = await this.db.tx(async (tx) => {
-        await this.shareLock(tx);
-        const moved = await tx.query<{ video_id: string }>(
-          `WITH moved AS (
-             UPDATE video_search s SET tier = 1 - s.tier WHERE s.id IN (
-               SELECT id FROM video_search, search_state WHERE (tier = 0) <> (score >= tier_from) ORDER BY id LIMIT $1 FOR NO KEY UPDATE OF video_search)
-             RETURNING id, video_id, tier
-           ), body AS (UPDATE video_search_body b SET tier = moved.tier FROM moved WHERE b.id = moved.id)
-           SELECT video_id FROM moved`,
-          [TIERS_AT_ONCE],
-        );
-        return moved.length === TIERS_AT_ONCE;
-      });
+  private async scoreChannels(signal?: AbortSignal): Promise<void> {
+    for (let after: string | undefined = FIRST; after && !signal?.aborted; ) {
+      const rows: { id: string }[] = await this.db.query(
+        `SELECT channel_id AS id FROM channel_search s JOIN subscriber_count n USING (channel_id)
+         WHERE s.score <> round(1000 * log(n.subscribers + 1)) AND channel_id > $1 ORDER BY channel_id LIMIT $2`,
+        [after, AT_ONCE],
+      );
+      await this.updateChannels(rows.map(({ id }) => id));
+      after = rows.at(-1)?.id;
     }
   }
 
-  private async touch(tx: Tx, videoIds: readonly string[]): Promise<void> {
-    await tx.query(
-      `INSERT INTO search_touched SELECT id FROM unnest($1::uuid[]) id
-       WHERE EXISTS (SELECT FROM search_state WHERE rebuild IS NOT NULL) ORDER BY id ON CONFLICT DO NOTHING`,
-      [videoIds],
-    );
+  private async moveTiers(signal?: AbortSignal): Promise<void> {
+    for (let after: number | undefined = 0; after !== undefined && !signal?.aborted; ) {
+      const rows: { id: number; videoId: string }[] = await this.db.query(
+        `SELECT id, video_id AS "videoId" FROM video_search, search_state
+         WHERE (tier = 0) <> (score >= tier_from) AND id > $1 ORDER BY id LIMIT $2`,
+        [after, AT_ONCE],
+      );
+      await this.ofVideos(
+        rows.map(({ videoId }) => videoId),
+        (tx, ids) =>
+          tx.query(
+            `WITH moved AS (
+               UPDATE video_search SET tier = 1 - tier FROM search_state
+               WHERE video_id = ANY($1::uuid[]) AND (tier = 0) <> (score >= tier_from) RETURNING id, tier
+             ) UPDATE video_search_body b SET tier = moved.tier FROM moved WHERE b.id = moved.id`,
+            [ids],
+          ),
+      );
+      after = rows.at(-1)?.id;
+    }
   }
+
+  /** Writes to the tables in use, beside others who do, and notes it for the reindex that is under way. */
+  private async ofVideos(
+    videoIds: readonly string[],
+    write: (tx: Tx, ids: string[]) => Promise<unknown>,
+  ): Promise<void> {
+    await this.held(videoIds, async (tx, ids) => {
+      await tx.query('SELECT pg_advisory_xact_lock_shared($1)', [INDEX_LOCK]);
+      await tx.query(
+        `INSERT INTO search_touched SELECT id FROM unnest($1::uuid[]) id
+         WHERE EXISTS (SELECT FROM search_state WHERE rebuild IS NOT NULL) ORDER BY id ON CONFLICT DO NOTHING`,
+        [ids],
+      );
+      await write(tx, ids);
+    });
+  }
+
+  /**
+   * Some at once, each held in the order of ids against all who write of it to the index: the last to read it is the last to write.
+   * Its own row is not locked, so nobody who changes it waits: of that change there is a job, later.
+   */
+  private async held(ids: readonly string[], write: (tx: Tx, ids: string[]) => Promise<unknown>): Promise<void> {
+    const sorted = ids.toSorted();
+    for (let from = 0; from < sorted.length; from += AT_ONCE) {
+      const some = sorted.slice(from, from + AT_ONCE);
+      await this.db.tx(async (tx) => {
+        await tx.query(
+          `SELECT pg_advisory_xact_lock(hashtextextended('search ' || id, 0)) FROM unnest($1::text[]) id`,
+          [some],
+        );
+        await write(tx, some);
+      });
+    }
+  }
+}
+
+/** Nobody waits for it: the bound of statements is for those that somebody does. */
+export async function takesLong(tx: Tx): Promise<void> {
+  await tx.query('SET LOCAL statement_timeout = 0');
 }
 
 /** What is to be written of videos, and the words that can be suggested and corrected. */
@@ -281,12 +342,10 @@ async function addWords(sql: Sql, words: readonly string[]): Promise<void> {
     [[...new Set(words)]],
   );
   if (missing.length === 0) return;
-  const rows = missing
-    .map(({ word }) => ({ word, deletes: deletesOf(word) }))
-    .sort((a, b) => (a.word < b.word ? -1 : 1));
+  const rows = missing.map(({ word }) => ({ word, deletes: deletesOf(word) }));
   await sql.query(
     `INSERT INTO search_word (word, df, deletes) SELECT word, 1, deletes FROM json_to_recordset($1) AS t(word text, deletes text[])
-     ON CONFLICT (word) DO UPDATE SET df = greatest(search_word.df, 1)`,
+     ORDER BY word ON CONFLICT (word) DO UPDATE SET df = greatest(search_word.df, 1)`,
     [JSON.stringify(rows)],
   );
 }

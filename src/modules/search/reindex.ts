@@ -1,13 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { Database, type Tx } from '../../common/database/index.js';
-import { IndexWriter } from './index-writer.js';
+import { Database, sqlState, type Tx } from '../../common/database/index.js';
+import { IndexWriter, TABLES, takesLong } from './index-writer.js';
 
 const AT_ONCE = 500;
 const FIRST = '00000000-0000-0000-0000-000000000000';
 /** Searches wait behind who waits for their tables: not for long. */
 const LOCK_TIMEOUT = '500ms';
-const TABLES = ['video_search', 'video_search_body'];
+/** Nobody waits behind who waits for vacuums to be over; after a second PostgreSQL cancels those that began by themselves. */
+const VACUUM_TIMEOUT = '5s';
+/** SQLSTATE lock_not_available. */
+const LOCKED = '55P03';
+/** How long a backup, which reads the tables in one transaction, is waited for. */
+const PATIENCE_MS = 600_000;
 
 /** The tables that find videos are made under other names, filled, and put in the place of those in use. */
 @Injectable()
@@ -19,13 +24,30 @@ export class Reindex {
 
   /**
    * Makes the index anew beside the one in use, while that is searched and kept current, and exchanges them.
-   * @throws when another one began meanwhile: it goes on
+   * @returns in `uncounted` why its words could not be counted: a worker does that later
+   * @throws when it could not be made, or another one began meanwhile, which goes on: the index is the one from before
    */
   async run(
     onProgress: (progress: { done: number; of: number }) => void = () => undefined,
-  ): Promise<{ videos: number }> {
+  ): Promise<{ videos: number; uncounted: Error | null }> {
     const run = randomUUID();
     await this.begin(run);
+    try {
+      const videos = await this.make(run, onProgress);
+      const uncounted = await this.writer.maintain().then(
+        () => null,
+        (error: Error) => error,
+      );
+      return { videos, uncounted };
+    } catch (error) {
+      // Where the database is away, a worker does it a day later.
+      await this.giveUp(run).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  private async make(run: string, onProgress: (progress: { done: number; of: number }) => void): Promise<number> {
+    await this.writer.drawLine();
     const [row] = await this.db.query<{ count: number }>(
       'SELECT count(*)::int AS count FROM video WHERE listed_at IS NOT NULL',
     );
@@ -50,10 +72,15 @@ export class Reindex {
     await this.channels();
     const indexes = await this.buildIndexes(run);
     // What changed while it was made; then the little that changed while that was.
-    while ((await this.step(run, (tx) => this.catchUp(tx))) === AT_ONCE);
-    await this.exchange(run, indexes);
-    await this.writer.maintain();
-    return { videos: done };
+    for (const patient = Date.now() + PATIENCE_MS; ; ) {
+      while ((await this.step(run, (tx) => this.catchUp(tx))) === AT_ONCE);
+      try {
+        await this.exchange(run, indexes);
+        return done;
+      } catch (error) {
+        if (sqlState(error) !== LOCKED || Date.now() > patient) throw error;
+      }
+    }
   }
 
   private async begin(run: string): Promise<void> {
@@ -61,9 +88,8 @@ export class Reindex {
       // Who writes from here on says what: who began before is waited for.
       await this.writer.lock(tx);
       await tx.query('UPDATE search_state SET rebuild = $1, rebuild_at = now()', [run]);
-      await tx.query('DELETE FROM search_touched');
+      await this.writer.dropNext(tx);
       for (const table of TABLES) {
-        await tx.query(`DROP TABLE IF EXISTS ${table}_next`);
         await tx.query(
           `CREATE TABLE ${table}_next (LIKE ${table} INCLUDING DEFAULTS INCLUDING STORAGE) WITH (fillfactor = 85)`,
         );
@@ -102,6 +128,7 @@ export class Reindex {
         const renamed = definition
           .replace(name, `${name}_next`)
           .replace(/ ON (\S+\.)?(video_search(?:_body)?) /, ' ON $1$2_next ');
+        await takesLong(tx);
         await tx.query(renamed);
       });
     }
@@ -124,9 +151,12 @@ export class Reindex {
     return touched.length;
   }
 
-  /** One transaction: whoever searches finds the one or the other. It is repeated where searches hold the tables too long. */
+  /** One transaction: whoever searches finds the one or the other. It is repeated where somebody holds the tables too long. */
   private async exchange(run: string, indexes: readonly string[]): Promise<void> {
     await this.step(run, async (tx) => {
+      await tx.query(`SET LOCAL lock_timeout = '${VACUUM_TIMEOUT}'`);
+      const all = TABLES.flatMap((table) => [table, `${table}_next`]);
+      await tx.query(`LOCK TABLE ${all.join(', ')} IN SHARE UPDATE EXCLUSIVE MODE`);
       await tx.query(`SET LOCAL lock_timeout = '${LOCK_TIMEOUT}'`);
       await this.writer.lock(tx);
       while ((await this.catchUp(tx)) > 0);
@@ -135,7 +165,17 @@ export class Reindex {
         await tx.query(`ALTER TABLE ${table}_next RENAME TO ${table}`);
       }
       for (const name of indexes) await tx.query(`ALTER INDEX ${name}_next RENAME TO ${name}`);
-      await tx.query('UPDATE search_state SET rebuild = NULL, rebuild_at = NULL');
+      await tx.query('UPDATE search_state SET rebuild = NULL, rebuild_at = NULL, maintain_at = now()');
+    });
+  }
+
+  private async giveUp(run: string): Promise<void> {
+    await this.db.tx(async (tx) => {
+      const [own] = await tx.query(
+        'UPDATE search_state SET rebuild = NULL, rebuild_at = NULL WHERE rebuild = $1 RETURNING rebuild',
+        [run],
+      );
+      if (own) await this.writer.dropNext(tx);
     });
   }
 
