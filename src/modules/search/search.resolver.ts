@@ -18,7 +18,7 @@ class ChannelSearchArgs extends PageArgs {
 class VideoSearchArgs extends PageArgs {
   @Field(() => String, {
     description:
-      'At most 200 characters. All of its first twelve words are looked for, in any language, without regard to case and accents; what stands in quotes, as it stands. The last word may be unfinished.',
+      'At most 200 characters. All of its first twelve words are looked for, in any language, without regard to case and accents; what stands in quotes, or is written without spaces, as it stands. The last word may be unfinished where few titles have it as it is.',
   })
   query: string;
 
@@ -36,8 +36,8 @@ export class SearchResolver {
   constructor(private readonly search: SearchService) {}
 
   @Query(() => VideoSearchConnection, {
-    // As long as an honest one keeps the database busy, some 5 ms.
-    complexity: 300,
+    // As long as an honest one keeps the database busy, some 5 ms, and the count, which is below what costs as often as a page is long.
+    complexity: 400,
     description: 'Public videos that play, found by title, tags, channel and description. Errors: SEARCH_TOO_BROAD.',
   })
   @Public()
