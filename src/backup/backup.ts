@@ -67,13 +67,13 @@ export async function backUp(options: {
         copied.objects++;
         copied.bytes += object.sizeBytes;
       }
-      if (object.sha256 === null && ++damaged <= 20) damagedKeys.push(key);
       options.onProgress?.({ ...total, done: ++total.done, bytes: copied.bytes });
       return object;
     };
     const wanted = join(path, 'wanted.gz');
     const list = async function* () {
       for await (const { key, sizeBytes, sha256 } of inOrder(linesOf(wanted), AT_ONCE, copy)) {
+        if (sha256 === null && ++damaged <= 20) damagedKeys.push(key);
         yield `${key}\t${sizeBytes}\t${sha256 ?? '-'}\n`;
       }
     };

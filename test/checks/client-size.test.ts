@@ -20,7 +20,7 @@ function importsOf(source: string): string[] {
 test.each([
   ['sluice.js', 'hashing and all', 15_000],
   // What listens and what searches stand on one Api: whoever bundles it takes what they import.
-  ['api.js', 'its sockets, lists and operations and all', 10_800],
+  ['api.js', 'its sockets, lists, operations, views and all', 11_000],
 ])('%s, for browsers, %s, is small', (name, _what, most) => {
   const source = readFileSync(join(import.meta.dirname, '../../client/dist/browser', name), 'utf8');
   const bytes = gzipSync(source, { level: 9 }).length;

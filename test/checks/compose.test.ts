@@ -230,7 +230,9 @@ describe('walls', () => {
   });
 
   it('Redis keeps what it is told, and evicts nothing', () => {
-    expect(service('redis').command?.at(-1)).toMatch(/--appendonly yes --maxmemory-policy noeviction --requirepass/);
+    expect(service('redis').command?.at(-1)).toMatch(
+      /--appendonly yes --maxmemory-policy noeviction --lazyfree-lazy-expire yes --requirepass/,
+    );
   });
 
   it("a worker's scratch is its own", () => {

@@ -233,7 +233,8 @@ describe('a video, and an upload under way', () => {
       await database.drop();
       await rm(dataDir, { recursive: true });
     }
-  });
+    // A backup, a restore, a check and a server, each a process that starts anew.
+  }, 300_000);
 
   test('come back on embedded parts', async () => {
     const dataDir = await temporaryFolder();

@@ -86,6 +86,7 @@ it('reads once for a crowd what one page shows', async () => {
     return Object.fromEntries(values.map(({ labels, value }) => [labels.cache, value]));
   };
   const before = await refills();
+  const began = performance.now();
   const answers = await Promise.all(Array.from({ length: CROWD }, () => watch(app, videoId)));
   expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
   const after = await refills();
@@ -95,9 +96,10 @@ it('reads once for a crowd what one page shows', async () => {
       (after[name] as number) - (before[name] as number),
     ]),
   );
-  // More where the crowd takes longer than a value lives.
+  // More where the crowd takes longer than a value lives: a second at least.
+  const most = 2 + (performance.now() - began) / 1_000;
   for (const [name, count] of Object.entries(asked)) {
-    expect({ name, few: count >= 1 && count <= 4, count }).toEqual({ name, few: true, count });
+    expect({ name, few: count >= 1 && count <= most, count }).toEqual({ name, few: true, count });
   }
 });
 

@@ -84,9 +84,19 @@ describe('Api', () => {
       return expired ? eve.token : 'old';
     };
     link.stop();
+    const tries = jest.spyOn(globalThis, 'fetch');
     const told = new Api({ endpoint: link.url, token }).recordView(globalId('Video', video));
+    await until(
+      async () => tries.mock.calls.length,
+      (count) => count > 0,
+    );
+    await expect(tries.mock.results[0]?.value).rejects.toThrow();
+    tries.mockRestore();
+    const failedAt = performance.now();
     await link.start();
     await told;
+    // Who is not to be reached is not asked again at once.
+    expect(performance.now() - failedAt).toBeGreaterThan(400);
     expect(asked).toEqual([false, true]);
     await apiOf(eve).recordView(video);
     await apiOf(null).recordView(video);

@@ -95,7 +95,7 @@ export class Api {
         const code = status === 404 ? 'NOT_FOUND' : status === 401 ? 'UNAUTHENTICATED' : 'ORIGIN_NOT_ALLOWED';
         throw new ApiError(code, 'The view was not taken.');
       }
-      const asked = Math.min(Number(response?.headers.get('retry-after')), 60) * 1_000;
+      const asked = Math.min(Number(response?.headers.get('retry-after')) || 0, 60) * 1_000;
       await new Promise((resolve) => setTimeout(resolve, asked + wait * (0.5 + Math.random() / 2)));
     }
     throw new ApiError('OFFLINE', 'The view was not taken.');
