@@ -81,7 +81,6 @@ export class VideoSearchConnection {
 
   @Field(() => Int, {
     nullable: true,
-    complexity: 100,
     description: 'How many match. Null where it takes long to tell.',
   })
   totalCount: number | null | Promise<number | null>;
