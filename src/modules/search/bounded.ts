@@ -2,8 +2,10 @@ import { type Database, type Sql, sqlState } from '../../common/database/index.j
 import { SearchTooBroad } from './search.errors.js';
 import { searchesTooBroad } from './search.metrics.js';
 
-/** Of one statement, and of all before the last begins; the slowest that we know takes a twentieth of it. */
-const MOST_MS = 1_000;
+/** Of one statement; the slowest that we know takes a twentieth of it. */
+const STATEMENT_MS = 1_000;
+/** After so long no other begins. */
+const ALL_MS = 2_000;
 /** SQLSTATE query_canceled. */
 const CANCELLED = '57014';
 
@@ -17,8 +19,8 @@ export async function bounded<T>(db: Database, work: (sql: Bounded) => Promise<T
   const isLate = (error: unknown) => error instanceof SearchTooBroad || sqlState(error) === CANCELLED;
   try {
     return await db.tx(async (tx) => {
-      const until = Date.now() + MOST_MS;
-      await tx.query(`SET LOCAL statement_timeout = ${MOST_MS}`);
+      const until = Date.now() + ALL_MS;
+      await tx.query(`SET LOCAL statement_timeout = ${STATEMENT_MS}`);
       return work({
         query: async (sql, parameters) => {
           if (Date.now() >= until) throw new SearchTooBroad();
