@@ -94,6 +94,12 @@ describe('words', () => {
     await video({ title: 'Die Häuser am Straßenrand', language: 'de-CH' });
     await video({ title: 'Les élèves mangeaient du crème brûlée', language: 'fr' });
     await video({ title: 'Говорящие собаки', language: 'ru' });
+    await video({ title: 'Красивая осень', language: 'ru' });
+    await video({ title: '本日の京都', language: 'ja' });
+    await video({ title: 'パーティー', language: 'ja' });
+    await video({ title: 'AC/DC live', tags: ['Sci-Fi'] });
+    await video({ title: 'Selfhosted webmail' });
+    await video({ title: 'LEGO™ bricks' });
     await video({ title: '東京タワーの夜', language: 'ja' });
     await video({ title: 'Night falls', description: 'A lighthouse keeper tells of zephyrs & <b>storms</b>.' });
   });
@@ -108,7 +114,17 @@ describe('words', () => {
     ['eleve', 'Les élèves mangeaient du crème brûlée'],
     ['creme brulee', 'Les élèves mangeaient du crème brûlée'],
     ['собака', 'Говорящие собаки'],
+    ['красивый', 'Красивая осень'],
     ['東京', '東京タワーの夜'],
+    ['本日', '本日の京都'],
+    ['京都 本日', '本日の京都'],
+    ['ﾊﾟｰﾃｨｰ', 'パーティー'],
+    ['acdc', 'AC/DC live'],
+    ['AC-DC', 'AC/DC live'],
+    ['scifi', 'AC/DC live'],
+    ['"AC/DC live"', 'AC/DC live'],
+    ['self-hosted web-mail', 'Selfhosted webmail'],
+    ['lego', 'LEGO™ bricks'],
     ['zephyrs', 'Night falls'],
     ['lighthouse night', 'Night falls'],
     ['harb', 'Sailing boats in the harbour'],
@@ -132,6 +148,7 @@ describe('words', () => {
   });
 
   it.each([
+    '日本',
     '"boats sailing"',
     '"salling boats"',
     'sailing cars',
@@ -181,6 +198,15 @@ describe('words', () => {
   ])('%j is no trouble', async (query) => {
     await expect(find(query)).resolves.toBeDefined();
     await expect(suggest(query)).resolves.toBeDefined();
+  });
+
+  it('of descriptions cost nothing that titles have', async () => {
+    const found = await app.get(Database).tx(async (tx) => {
+      await tx.query('LOCK TABLE video_search_body');
+      return find('boats');
+    });
+    expect(found.edges.map(({ node }) => node.title)).toEqual(['Sailing boats in the harbour']);
+    expect(found).toMatchObject({ totalCount: null, pageInfo: { hasNextPage: false } });
   });
 
   it('are given up when they take too long', async () => {
@@ -247,6 +273,16 @@ describe('ranking and filters', () => {
     for (const orderBy of ['RELEVANCE', 'NEWEST']) {
       expect((await titles('quokka', { filter, orderBy })).sort()).toEqual([...expected].sort());
     }
+  });
+
+  it.each([
+    [Array(21).fill('travel')],
+    [['x'.repeat(31)]],
+    [[Array(200).fill('travel').join(' ')]],
+    [['!']],
+  ])('is bound to no such tags: %.40j', async (tags) => {
+    const { errors } = await app.graphql(FIND, { query: 'quokka', filter: { tags } });
+    expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', field: ['filter', 'tags'] });
   });
 
   it('is bound to a channel', async () => {
@@ -329,6 +365,110 @@ describe('what does not stand in lists', () => {
     expect(await titles('bilby')).toEqual([]);
     await app.database.query('UPDATE channel SET deleted_at = NULL WHERE id = $1', [channel]);
   });
+});
+
+describe('of what an index that is behind still has', () => {
+  const hide = (ids: readonly string[]) =>
+    app.database.query(`UPDATE video SET visibility = 'PRIVATE' WHERE id = ANY($1::uuid[])`, [ids]);
+
+  it('neither the number is told, nor the place', async () => {
+    const ids = [];
+    for (let n = 0; n < 3; n++) ids.push(await video({ title: 'Merger announcement' }));
+    const told = await video({ title: 'Merger announcement', listedAt: '2015-01-01T00:00:00Z' });
+    await hide(ids);
+    for (const orderBy of ['RELEVANCE', 'NEWEST']) {
+      // The hidden ones stand before it.
+      expect(await find('merger announcement', { first: 1, orderBy })).toMatchObject({
+        edges: [{ node: { id: globalId('Video', told) } }],
+        ...{ totalCount: 1, pageInfo: { hasNextPage: false } },
+      });
+    }
+    await hide([told]);
+    for (const query of ['merger announcement', 'merger', 'announcememt']) {
+      expect(await find(query, { first: 1 })).toEqual({
+        ...{ edges: [], totalCount: 0, correctedQuery: null },
+        pageInfo: { hasNextPage: false, endCursor: null },
+      });
+    }
+  });
+
+  it('no word is told by what a typo is taken for', async () => {
+    await hide([await video({ title: 'Zebrafox plan', tags: ['zebrafix2'] })]);
+    await video({ title: 'Zebrafux', tags: ['zebraful'] });
+    expect((await find('zebrafix ')).correctedQuery).toBe('zebrafux');
+    expect((await find('zebrafuxx ')).correctedQuery).toBe('zebrafux');
+    expect((await find('zebrafull ')).correctedQuery).toBe('zebraful');
+    await video({ title: 'Of animals', description: 'zebrafix' });
+    expect((await find('zebrafix plan')).correctedQuery).toBeNull();
+  });
+
+  it('no word is suggested, however many had it', async () => {
+    const ids = [];
+    for (let n = 0; n < 60; n++) ids.push(await video({ title: `Okapiproject ${n}` }));
+    await app.get(IndexWriter).maintain();
+    expect(await suggest('okapip')).toContain('okapiproject');
+    await hide(ids);
+    expect(await suggest('okapip')).toEqual([]);
+  });
+});
+
+describe('a title that is a typo, or unfinished', () => {
+  beforeAll(async () => {
+    for (let n = 0; n < 60; n++) await video({ title: `Dugongcraft ${n}`, description: 'Of building' });
+    await video({ title: 'Dugogncraft' });
+    await video({ title: 'Numbatology' });
+    await video({ title: 'Numbat' });
+    await app.get(IndexWriter).maintain();
+  });
+
+  it('stands first, before what was meant', async () => {
+    const found = await find('dugogncraft', { first: 5 });
+    expect(found.edges.map(({ node }) => node.title)).toEqual([
+      'Dugogncraft',
+      ...Array(4).fill(expect.stringMatching(/^Dugongcraft/)),
+    ]);
+    expect(found.correctedQuery).toBeNull();
+    expect(await titles('numbat')).toEqual(['Numbat', 'Numbatology']);
+    expect(await titles('dugogncraft 17')).toEqual(['Dugongcraft 17']);
+    expect((await find('dugogncraft 17')).correctedQuery).toBe('dugongcraft 17');
+  });
+
+  it('hides nothing in a channel that has no such title', async () => {
+    const other = await channelOf(app, eve);
+    await video({ title: 'Numbatologists' }, other);
+    expect(await titles('numbat', { filter: { channelId: globalId('Channel', other) } })).toEqual(['Numbatologists']);
+  });
+});
+
+test('the newest of many descriptions come first', async () => {
+  // More than are ranked of those. The newest is written last, and is the only one that there is.
+  const newest = await videoIn(app, channel, ada);
+  await app.database.query(
+    `WITH made AS (INSERT INTO video_search (video_id, channel_id, listed_ms, duration_ms, score, tier, title_key, tsv)
+       SELECT CASE n WHEN 1500 THEN $2::uuid ELSE gen_random_uuid() END, $1, n, 1, 0, 0, 0, '' FROM generate_series(1, 1500) n
+       RETURNING id)
+     INSERT INTO video_search_body (id, score, tier, tsv) SELECT id, 0, 0, '''echidna'':1D' FROM made`,
+    [channel, newest],
+  );
+  try {
+    const { edges } = await find('echidna', { orderBy: 'NEWEST', first: 1 });
+    expect(edges.map(({ node }) => node.id)).toEqual([globalId('Video', newest)]);
+  } finally {
+    await app.database.query(
+      `WITH gone AS (DELETE FROM video_search WHERE listed_ms BETWEEN 1 AND 1500 RETURNING id)
+       DELETE FROM video_search_body b USING gone WHERE gone.id = b.id`,
+    );
+  }
+});
+
+test('suggestions look at three words before the last', async () => {
+  await video({ title: 'Seven red foxes quietly crossing' });
+  const long = `${Array(60).fill('xyz').join(' ').slice(0, 150)} foxes quietly cross`;
+  expect(await suggest('red foxes quietly cross')).toContain('red foxes quietly crossing');
+  // What stands further ahead is not asked for.
+  expect(await suggest(`nowhere ${'red foxes quietly cross'}`)).toContain('nowhere red foxes quietly crossing');
+  expect(await suggest(long)).toEqual([]);
+  expect(await suggest('the foxes the')).toEqual([]);
 });
 
 describe('changes', () => {

@@ -149,7 +149,7 @@ export type VideoSearchFilter = {
   readonly publishedAfter?: string | null | undefined;
   /** In lists before then. */
   readonly publishedBefore?: string | null | undefined;
-  /** With all of these tags, in any case and with any accents. At most 20. */
+  /** With all of these tags, in any case and with any accents. At most 20, of 30 characters. */
   readonly tags?: ReadonlyArray<string> | null | undefined;
 };
 

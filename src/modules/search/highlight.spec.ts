@@ -1,12 +1,21 @@
 import { escapeHtml, marked, piece } from './highlight.js';
 
-const found = (word: string) => ['boat', 'cafe', 'script', 'mark'].includes(word);
+const found = {
+  isFound: (word: string) => ['boat', 'cafe', 'script', 'mark', 'acdc'].includes(word),
+  phrases: [
+    ['new', 'york'],
+    ['日', '本'],
+  ],
+};
 
 it.each([
   ['A boat', 'A <mark>boat</mark>'],
   ['Café boat!', '<mark>Café boat</mark>!'],
   ['boat, café', '<mark>boat</mark>, <mark>café</mark>'],
   ['Nothing', 'Nothing'],
+  ['New York, new boat', '<mark>New York</mark>, new <mark>boat</mark>'],
+  ['本日は日本', '本日は<mark>日本</mark>'],
+  ['AC/DC live', '<mark>AC/DC</mark> live'],
   [
     '<script>alert("boat")</script>',
     '&lt;<mark>script</mark>&gt;alert(&quot;<mark>boat</mark>&quot;)&lt;/<mark>script</mark>&gt;',
@@ -45,6 +54,11 @@ describe('piece', () => {
     expect(html).toMatch(/^… before .*the <mark>boat<\/mark> after .* …$/);
     expect(html.length).toBeLessThan(240);
   });
+});
+
+it('reads the beginning of what is long, whoever is told to go on', () => {
+  expect(piece(`${'x '.repeat(500)}boat`, found)).toBeNull();
+  expect(piece(`${'x '.repeat(480)}boat${' x'.repeat(500)}`, found)).toMatch(/^… .*<mark>boat<\/mark> .* …$/);
 });
 
 it('escapes what is markup', () => {

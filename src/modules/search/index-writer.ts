@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database, type Sql, type Tx } from '../../common/database/index.js';
 import { LISTED_ANYWHERE, LISTED_WHEN_DUE } from '../videos/index.js';
-import { foldedWords } from './fold.js';
+import { foldedWords, joinsOf } from './fold.js';
 import { dictionaryOf } from './languages.js';
 import { deletesOf } from './near.js';
 import { indexed } from './search.metrics.js';
@@ -280,7 +280,10 @@ async function entriesOf(sql: Sql, rows: readonly Source[]) {
     ...row,
     dictionary: dictionaryOf(row.language),
     titleWords: foldedWords(row.title),
+    titleJoins: joinsOf(row.title),
     tagWords: row.tags.map(foldedWords),
+    // No sign that joins stands between two tags.
+    tagJoins: joinsOf(row.tags.join(', ')),
     channelWords: foldedWords(row.channelName),
     textWords: foldedWords(row.description),
   }));
@@ -291,8 +294,8 @@ async function entriesOf(sql: Sql, rows: readonly Source[]) {
   const entries = folded.map((video) => {
     const stemOf = (word: string) => stems.get(video.dictionary ?? '')?.get(word) ?? null;
     const tags = video.tagWords.filter((tag) => tag.length > 0).map(tagLexeme);
-    const title = { words: video.titleWords, label: 'A', stems: 'B' } as const;
-    const tagged = { words: video.tagWords.flat(), label: 'C' } as const;
+    const title = { words: video.titleWords, joins: video.titleJoins, label: 'A', stems: 'B' } as const;
+    const tagged = { words: video.tagWords.flat(), joins: video.tagJoins, label: 'C' } as const;
     const body = [
       { words: video.channelWords, label: 'D' },
       { words: video.textWords, label: 'D', stems: 'D' },
@@ -304,7 +307,11 @@ async function entriesOf(sql: Sql, rows: readonly Source[]) {
       body: vectorOf([title, tagged, ...body], tags, stemOf),
     };
   });
-  return { entries, words: folded.flatMap(({ titleWords, tagWords }) => [...titleWords, ...tagWords.flat()]) };
+  const words = folded.flatMap(({ titleWords, tagWords, titleJoins, tagJoins }) => [
+    ...[...titleWords, ...tagWords.flat()],
+    ...[...titleJoins, ...tagJoins].map((join) => join.folded),
+  ]);
+  return { entries, words };
 }
 
 /** By dictionary, what PostgreSQL makes of each word; words that say nothing have no stem. Notes the dictionaries in use. */

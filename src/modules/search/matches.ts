@@ -15,7 +15,10 @@ export interface Understood {
   readonly df: ReadonlyMap<string, number>;
   /** Titles that stand apart, and in which part of the list. */
   readonly titles: { readonly at: 'TITLE' | 'NEAR'; readonly keys: readonly string[] };
-  readonly correctedQuery: string | null;
+  /** Those of the query that something has. */
+  readonly joins: TypedQuery['joins'];
+  /** Words that were taken for mistakes, with what they may stand for. */
+  readonly typos: ReadonlyMap<string, readonly string[]>;
 }
 
 const rankOf = (row: string, query: string) =>
@@ -27,10 +30,11 @@ const rankOf = (row: string, query: string) =>
  */
 export function matches(
   search: VideoSearch,
-  typed: TypedQuery,
-  { df, spellings, titles }: Understood,
+  { words, phrases }: TypedQuery,
+  { df, spellings, titles, joins }: Understood,
   segment: Segment,
 ): { sql: string; values: unknown[] } {
+  const typed = { words, phrases, joins };
   const values: unknown[] = [];
   const bind = (value: unknown) => `$${values.push(value)}`;
   const isNewest = search.orderBy === 'NEWEST';
@@ -51,8 +55,8 @@ export function matches(
     const rank = isNewest ? 's.listed_ms' : rankOf('s', query);
     return { sql: `SELECT s.id, ${rank} AS rank FROM video_search s WHERE ${conditions.join(' AND ')}`, values };
   }
-  const rarer = typed.words.filter((word) => (df.get(word) ?? 0) < TOO_FREQUENT);
-  const asked = { ...typed, words: rarer.length > 0 ? rarer : typed.words };
+  const rarer = words.filter((word) => (df.get(word) ?? 0) < TOO_FREQUENT);
+  const asked = rarer.length > 0 ? { ...typed, words: rarer } : typed;
   const query = `${bind(tsQuery(asked, spellings))}::tsquery`;
   // What has all of it in title and tags stands before: in the body these have weights of their own.
   const before = `NOT b.tsv @@ ${bind(tsQuery(typed, spellings, { label: 'ABC' }))}::tsquery`;

@@ -21,15 +21,15 @@ export interface VideoSearch {
   readonly orderBy: VideoOrder;
 }
 
-/** Ids with their places, as cursors. What the index says may be a moment old: who shows it asks what is true. */
+/** Ids with their places, as cursors. They were listed when the index was asked; who shows them asks again. */
 export interface FoundPage {
   readonly rows: readonly { id: string; place: string }[];
   readonly hasNextPage: boolean;
 }
 
 export interface FoundVideos extends FoundPage {
-  /** What was looked for instead of what was typed. Null when that was looked for. */
-  readonly correctedQuery: string | null;
+  /** What was looked for instead of what was typed, in words of these. Null when that was looked for. */
+  correctedQuery(videos: readonly VideoRow[]): string | null;
   /** Of each: the title, then a piece of the description where it matched, as HTML in which only `<mark>` is markup. */
   highlights(videos: readonly VideoRow[]): Promise<string[][]>;
 }

@@ -41,7 +41,7 @@ export class VideoSearchFilter {
 
   @Field(() => [String], {
     nullable: true,
-    description: 'With all of these tags, in any case and with any accents. At most 20.',
+    description: 'With all of these tags, in any case and with any accents. At most 20, of 30 characters.',
   })
   @IsOptional()
   tags?: string[] | null;
@@ -60,8 +60,10 @@ export class VideoSearchEdge {
   node: Video;
 
   @Field(() => [String], {
+    // Up to a thousand letters of the description are read for it.
+    complexity: 5,
     description:
-      'HTML in which only `<mark>` is markup, all else is escaped: the title, then a piece of the description where it matched.',
+      'HTML in which only `<mark>` is markup, all else is escaped: the title, then a piece of the description where its first 1,000 characters matched.',
   })
   highlights: string[] | Promise<string[]>;
 }
@@ -77,12 +79,16 @@ export class VideoSearchConnection {
   @Field(() => PageInfo, { description: 'Whether there is more, and from where.' })
   pageInfo: PageInfo;
 
-  @Field(() => Int, { nullable: true, description: 'How many match. Null from 10,000 on.' })
+  @Field(() => Int, {
+    nullable: true,
+    description: 'How many match. Null where it takes long to tell.',
+  })
   totalCount: number | null | Promise<number | null>;
 
   @Field(() => String, {
     nullable: true,
-    description: 'What was looked for instead: words that nothing has were taken for typos.',
+    description:
+      'What was looked for instead: words that few or no titles have were taken for typos of words that this page has.',
   })
   correctedQuery: string | null;
 }

@@ -18,7 +18,7 @@ class ChannelSearchArgs extends PageArgs {
 class VideoSearchArgs extends PageArgs {
   @Field(() => String, {
     description:
-      'At most 200 characters. All of its first twelve words are looked for, in any language, without regard to case and accents; what stands in quotes, as it stands. The last word may be unfinished.',
+      'At most 200 characters. All of its first twelve words are looked for, in any language, without regard to case and accents; what stands in quotes, or is written without spaces, as it stands. The last word may be unfinished where few titles have it as it is.',
   })
   query: string;
 

@@ -8,14 +8,15 @@ import { SearchIndex, type VideoSearch } from './search-index.js';
 import { Turns } from './turns.js';
 
 const MAX_TAGS = 20;
+const MAX_TAG = 30;
 const MAX_SUGGESTIONS = 20;
 
-/** One page: what may be shown of what was found, each with its place, and the places of all that was found. */
+/** One page: what may be shown of what was found, each with its place. */
 export interface Results<Row> {
   readonly rows: readonly { row: Row; place: string }[];
   readonly hasNextPage: boolean;
   readonly startCursor: string | null;
-  /** Of what was found last, also when that is not shown. */
+  /** Of what was found last where there is more; else of what is shown last. */
   readonly endCursor: string | null;
 }
 
@@ -45,12 +46,13 @@ export class SearchService {
     took();
     const listed = await this.allVideos.listedByIds(found.rows.map(({ id }) => id));
     const page = resultsOf(found, listed);
+    const shown = page.rows.map(({ row }) => row);
     let highlights: Promise<string[][]> | undefined;
     return {
       ...page,
-      correctedQuery: page.rows.length > 0 ? found.correctedQuery : null,
+      correctedQuery: found.correctedQuery(shown),
       count: () => this.turns.run(() => this.index.countVideos(search)),
-      highlights: () => (highlights ??= found.highlights(page.rows.map(({ row }) => row))),
+      highlights: () => (highlights ??= found.highlights(shown)),
     };
   }
 
@@ -82,7 +84,8 @@ function resultsOf<Row>(
     return row ? [{ row, place }] : [];
   });
   const { hasNextPage } = found;
-  return { rows, hasNextPage, startCursor: rows[0]?.place ?? null, endCursor: found.rows.at(-1)?.place ?? null };
+  const end = (hasNextPage ? found.rows : rows).at(-1)?.place ?? null;
+  return { rows, hasNextPage, startCursor: rows[0]?.place ?? null, endCursor: end };
 }
 
 /** @throws InvalidInput */
@@ -90,6 +93,9 @@ function cleanFilter(filter: VideoSearch['filter']): VideoSearch['filter'] {
   const { tags, language } = filter;
   if (tags && tags.length > MAX_TAGS) throw new InvalidInput(`At most ${MAX_TAGS} tags.`, ['filter', 'tags']);
   for (const tag of tags ?? []) {
+    if (tag.length > 2 * MAX_TAG || [...tag].length > MAX_TAG) {
+      throw new InvalidInput(`A tag has at most ${MAX_TAG} characters.`, ['filter', 'tags']);
+    }
     if (foldedWords(tag).length === 0) throw new InvalidInput('A tag has letters or digits.', ['filter', 'tags']);
   }
   return { ...filter, ...(language !== undefined && { language: VideosService.cleanLanguage(language) }) };

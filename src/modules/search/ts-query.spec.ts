@@ -18,6 +18,15 @@ it('finds a word as any of its spellings, each once', () => {
   expect(tsQuery(typedQuery('slow boats', 'query'), spellings)).toBe("'slow' & ('boats' | 'boat')");
 });
 
+it('finds what only a sign parts as one word, too', () => {
+  const typed = typedQuery('slow e-mail', 'query');
+  const spellings = new Map([['mail', ['mails']]]);
+  expect(tsQuery(typed, spellings)).toBe("'slow' & ('email' | 'e' & ('mail' | 'mails'))");
+  // Where some of it is not asked for.
+  expect(tsQuery({ ...typed, words: ['slow', 'mail'] }, new Map())).toBe("'slow' & ('email' | 'mail')");
+  expect(tsQuery({ ...typed, words: ['slow'] }, new Map())).toBe("'slow'");
+});
+
 it('can be bound to weights', () => {
   const spellings = new Map([['boats', ['boat']]]);
   expect(tsQuery(typedQuery('"new york" boats', 'query'), spellings, { label: 'ABC' })).toBe(

@@ -10,6 +10,10 @@ it.each([
   ['"boats"', { words: [], phrases: [['boats']], isOpen: false }],
   ['an "open quote', { words: ['an', 'open', 'quote'], phrases: [], isOpen: true }],
   ['the -who or not !&|():*', { words: ['the', 'who', 'or', 'not'], phrases: [], isOpen: false }],
+  ['the cat the', { words: ['the', 'cat'], isOpen: false }],
+  ['東京タワー night', { words: ['night'], phrases: [['東', '京', 'タ', 'ワ', 'ー']], isOpen: true }],
+  ['夜 東京', { words: ['夜'], phrases: [['東', '京']], isOpen: false }],
+  ['e-mail "a-b"', { words: ['e', 'mail'], joins: [{ folded: 'email', of: ['e', 'mail'] }] }],
   ['""', { words: [], phrases: [], isOpen: false }],
   ['', { words: [], phrases: [], isOpen: false }],
 ])('%j', (text, query) => {
@@ -21,6 +25,9 @@ it('keeps twelve words to look for, and all to compare with titles', () => {
   const query = typedQuery(words.join(' '), 'query');
   expect(query.words).toEqual(words.slice(0, 12));
   expect(query.all).toEqual(words);
+  expect(typedQuery(`${words.slice(0, 11).join(' ')} e-mail`, 'query').joins).toEqual([]);
+  // What was left out is not what was typed last.
+  expect(query.isOpen).toBe(false);
 });
 
 it('refuses what is too long', () => {

@@ -1,5 +1,5 @@
 import { InvalidInput } from '../../common/errors/index.js';
-import { foldedWords } from './fold.js';
+import { foldedWords, type Joined, joinsOf, type Word, wordsOf } from './fold.js';
 
 const MAX_LETTERS = 200;
 /** More are left out, but for finding a title typed in full. */
@@ -11,8 +11,10 @@ export interface TypedQuery {
   readonly all: readonly string[];
   /** Each to be found, in any order. */
   readonly words: readonly string[];
-  /** Each to be found as it stands. */
+  /** Each to be found as it stands: what was in quotes, and what has no spaces since its script has none. */
   readonly phrases: readonly (readonly string[])[];
+  /** What some of the words may also be written as. */
+  readonly joins: readonly Pick<Joined, 'folded' | 'of'>[];
   /** The last of the words may be the beginning of one: nothing was typed behind it. */
   readonly isOpen: boolean;
 }
@@ -30,13 +32,27 @@ export function typedQuery(text: string, field: string): TypedQuery {
   };
   const phrases = [...text.matchAll(QUOTED)].map((match) => take(foldedWords(match[1] as string)));
   const rest = text.replace(QUOTED, ' " ');
-  const words = take(foldedWords(rest));
+  const runs = runsOf(wordsOf(rest));
+  const taken = runs.map(take).filter((run) => run.length > 0);
+  const words = [...new Set(taken.filter((run) => run.length === 1).flat())];
   const single = phrases.filter((phrase) => phrase.length === 1).flat();
+  const all = foldedWords(text);
   return {
-    all: foldedWords(text),
-    words: [...new Set(words)],
+    ...{ all, words },
     // One word in quotes is that word, and no other.
-    phrases: [...phrases.filter((phrase) => phrase.length > 1), ...single.map((word) => [word])],
-    isOpen: words.length > 0 && /[\p{L}\p{M}\p{N}]$/u.test(text),
+    phrases: [...[...phrases, ...taken].filter((phrase) => phrase.length > 1), ...single.map((word) => [word])],
+    joins: joinsOf(rest).filter(({ of }) => of.every((word) => words.includes(word))),
+    isOpen: runs.at(-1)?.length === 1 && words.at(-1) === all.at(-1) && /[\p{L}\p{M}\p{N}]$/u.test(text),
   };
+}
+
+/** Each word by itself, but what is written without spaces together. */
+function runsOf(words: readonly Word[]): string[][] {
+  const runs: string[][] = [];
+  words.forEach(({ folded, start, isUnspaced }, at) => {
+    const before = words[at - 1];
+    if (isUnspaced && before?.isUnspaced && before.end === start) runs.at(-1)?.push(folded);
+    else runs.push([folded]);
+  });
+  return runs;
 }

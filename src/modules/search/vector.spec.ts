@@ -13,6 +13,11 @@ it('has words in order, stems in their places, and a gap between parts', () => {
   );
 });
 
+it('has what may be joined in the place of its last word', () => {
+  const parts = [{ words: ['the', 'ac', 'dc', 'film'], joins: [{ folded: 'acdc', at: 2 }], label: 'A' }] as const;
+  expect(vectorOf(parts, [], stemOf)).toBe("'the':1A 'ac':2A 'dc':3A 'acdc':3A 'film':4A");
+});
+
 it('counts no further than PostgreSQL does', () => {
   const vector = vectorOf([{ words: Array(20_000).fill('x'), label: 'D' }], [], stemOf);
   expect(vector.endsWith("'x':16383D")).toBe(true);

@@ -1,3 +1,5 @@
+import type { Joined } from './fold.js';
+
 /** PostgreSQL counts no further. */
 const LAST_PLACE = 16_383;
 
@@ -7,6 +9,8 @@ export interface Part {
   readonly label: 'A' | 'B' | 'C' | 'D';
   /** The label of stems that are other than their word. None without it. */
   readonly stems?: 'B' | 'D';
+  /** Each stands in the place of the last of its words. */
+  readonly joins?: readonly Pick<Joined, 'folded' | 'at'>[];
 }
 
 /** Whole tags, as one lexeme each: `#slow travel`. */
@@ -24,10 +28,13 @@ export function vectorOf(
   const lexemes: string[] = [];
   let place = 0;
   const add = (word: string, label: string) => lexemes.push(`'${word}':${Math.min(place, LAST_PLACE)}${label}`);
-  for (const { words, label, stems } of parts) {
-    for (const word of words) {
+  for (const { words, label, stems, joins } of parts) {
+    const joined = new Map(joins?.map(({ folded, at }) => [at, folded]));
+    for (const [at, word] of words.entries()) {
       place++;
       add(word, label);
+      const whole = joined.get(at);
+      if (whole !== undefined) add(whole, label);
       const stem = stems ? stemOf(word) : null;
       if (stem !== null && stem !== word) add(stem, stems as string);
     }
