@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { Database, sqlState, type Tx } from '../../common/database/index.js';
 import { IndexWriter, TABLES, takesLong } from './index-writer.js';
 
@@ -17,6 +17,8 @@ const PATIENCE_MS = 600_000;
 /** The tables that find videos are made under other names, filled, and put in the place of those in use. */
 @Injectable()
 export class Reindex {
+  private readonly logger = new Logger(Reindex.name);
+
   constructor(
     private readonly db: Database,
     private readonly writer: IndexWriter,
@@ -41,7 +43,9 @@ export class Reindex {
       return { videos, uncounted };
     } catch (error) {
       // Where the database is away, a worker does it a day later.
-      await this.giveUp(run).catch(() => undefined);
+      await this.giveUp(run).catch((other: Error) =>
+        this.logger.warn(`what was made is left behind: ${other.message}`),
+      );
       throw error;
     }
   }
