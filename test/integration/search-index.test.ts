@@ -248,6 +248,11 @@ describe('maintenance', () => {
 
 describe('a new index', () => {
   test('has its tiers when its rows are made', async () => {
+    for (let n = 0; n < 5; n++) await video(`Kookaburra ${n}`);
+    // No two of them have one score.
+    await app.database.query(
+      `UPDATE video v SET listed_at = now() - n.place * interval '3 days' FROM (SELECT id, row_number() OVER () AS place FROM video) n WHERE n.id = v.id`,
+    );
     await app.database.query('UPDATE search_state SET tier_from = -2147483648');
     await new Reindex(db, Object.assign(new IndexWriter(db), { firstTier: 2 })).run();
     // A row that was written again stands behind all the first ones.

@@ -42,8 +42,9 @@ export class Reindex {
       );
       return { videos, uncounted };
     } catch (error) {
-      await this.giveUp(run).catch((failure: Error) =>
-        this.logger.warn(`a worker removes what was begun a day from now: ${failure.message}`),
+      // Where the database is away, a worker does it a day later.
+      await this.giveUp(run).catch((other: Error) =>
+        this.logger.warn(`what was made is left behind: ${other.message}`),
       );
       throw error;
     }
