@@ -1,6 +1,6 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { appendFile, chmod, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,10 +34,22 @@ export class Place {
     readonly db: pg.Pool,
   ) {}
 
-  static async open(): Promise<Place> {
+  /** @param sharedBuffers of PostgreSQL, in place of its 128 MB: it is started anew with them */
+  static async open(sharedBuffers?: string): Promise<Place> {
     const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
     await chmod(folder, 0o711);
-    const { config, stop } = await embed(readSettings({ DATA_DIR: join(folder, 'servers') })).catch(async (error) => {
+    const settings = readSettings({ DATA_DIR: join(folder, 'servers') });
+    const start = async () => {
+      const servers = await embed(settings);
+      if (sharedBuffers === undefined) return servers;
+      await appendFile(
+        join(folder, 'servers/postgres/data/postgresql.auto.conf'),
+        `shared_buffers = ${sharedBuffers}\n`,
+      );
+      await servers.stop();
+      return embed(settings);
+    };
+    const { config, stop } = await start().catch(async (error) => {
       await rm(folder, { recursive: true, force: true });
       throw error;
     });

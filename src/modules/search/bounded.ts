@@ -20,6 +20,7 @@ export async function bounded<T>(db: Database, work: (sql: Bounded) => Promise<T
   try {
     return await db.tx(async (tx) => {
       const until = Date.now() + ALL_MS;
+      let isSaved = false;
       await tx.query(`SET LOCAL statement_timeout = ${STATEMENT_MS}`);
       return work({
         query: async (sql, parameters) => {
@@ -27,7 +28,9 @@ export async function bounded<T>(db: Database, work: (sql: Bounded) => Promise<T
           return tx.query(sql, parameters);
         },
         unlessLate: async (more) => {
-          await tx.query('SAVEPOINT more');
+          // What is only read is the same at all of them.
+          if (!isSaved) await tx.query('SAVEPOINT more');
+          isSaved = true;
           try {
             return await more();
           } catch (error) {
