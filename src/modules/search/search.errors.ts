@@ -12,6 +12,6 @@ export class SearchTooBroad extends DomainError {
 /** `RATE_LIMITED`: as many searches are under way or wait for it as this process can bear. */
 export class SearchBusy extends Refusal {
   constructor() {
-    super('RATE_LIMITED', 'Too many search at once. Try again.', { retryAfterMs: 1_000 });
+    super('RATE_LIMITED', 'Too many searches at once. Try again.', { retryAfterMs: 1_000 });
   }
 }
