@@ -44,7 +44,7 @@ export async function measureCaches(place: Place, options: Options): Promise<Mea
       ...env,
       RATE_LIMIT_FACTOR: '0',
       PUBLIC_URL: maker.url,
-      REDIS_PREFIX: `${layers}:`,
+      REDIS_PREFIX: `${LAYERS.indexOf(layers)}:`,
       BENCH_CACHE: layers,
     };
     servers.set(layers, await place.start('bench/peers/layers.ts', '/readyz', of));
