@@ -1,14 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { InvalidInput } from '../../common/errors/index.js';
 import { type ChannelEntity, ChannelsService } from '../channels/index.js';
-import { type VideoRow, VideosService } from '../videos/index.js';
+import { MAX_TAG, MAX_TAGS, type VideoRow, VideosService } from '../videos/index.js';
 import { foldedWords } from './fold.js';
 import { searchSeconds } from './search.metrics.js';
 import { SearchIndex, type VideoSearch } from './search-index.js';
 import { Turns } from './turns.js';
 
-const MAX_TAGS = 20;
-const MAX_TAG = 30;
 const MAX_SUGGESTIONS = 20;
 
 /** One page: what may be shown of what was found, each with its place. */

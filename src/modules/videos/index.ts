@@ -1,5 +1,6 @@
 export type { ProcessingStage } from './video.entity.js';
 export type { VideoState } from './video-state.js';
+export { MAX_TAG, MAX_TAGS } from './video-tags.js';
 export {
   DownloadDecided,
   RunWithdrawn,

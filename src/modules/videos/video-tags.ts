@@ -1,8 +1,8 @@
 import { InvalidInput } from '../../common/errors/index.js';
 import { cleanName } from '../users/index.js';
 
-const MAX_TAGS = 20;
-const MAX_TAG = 30;
+export const MAX_TAGS = 20;
+export const MAX_TAG = 30;
 /** Language, script and region at most: what tells readers apart who search. */
 const LANGUAGE = /^[a-z]{2,3}(?:-[a-z]{4})?(?:-(?:[a-z]{2}|\d{3}))?$/i;
 
