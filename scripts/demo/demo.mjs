@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { basename, extname, join, resolve } from 'node:path';
 import { ConfigurationError, readSettings } from '../../dist/common/config/index.js';
 import { giveUp } from '../setup.mjs';
 import { signIn } from './account.mjs';
@@ -39,8 +39,11 @@ export async function demo({ file, exit, json }) {
   try {
     const path = given ?? join(folder, 'clip.mp4');
     if (given === null) await ensureClip(settings.ffmpegPath, path);
-    const result = await makeVideo(server.url, path, join(folder, 'account.json'));
+    // A file of yours is for those who know its address; the clip is found as well.
+    const visibility = given === null ? 'PUBLIC' : 'UNLISTED';
+    const result = await makeVideo(server.url, path, visibility, join(folder, 'account.json'));
     say(`Watch it: ${result.watchUrl}`);
+    if (visibility === 'PUBLIC') say(`Or find it: ${server.url}`);
     if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
   } catch (error) {
     say(error instanceof ApiError ? error.message : error.stack);
@@ -60,7 +63,7 @@ function settingsOrGiveUp() {
   }
 }
 
-async function makeVideo(url, path, accountFile) {
+async function makeVideo(url, path, visibility, accountFile) {
   const api = new Api(url);
   const channelId = await signIn(api, accountFile);
 
@@ -68,7 +71,8 @@ async function makeVideo(url, path, accountFile) {
   const { lastByteAt, ...uploaded } = await upload(api, {
     path,
     channelId,
-    title: basename(path),
+    title: basename(path, extname(path)),
+    visibility,
     onBytes: (bytes, size) => uploading.show(bytes / size),
   });
   uploading.end();

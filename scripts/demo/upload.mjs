@@ -13,7 +13,7 @@ const TYPES = { '.mp4': 'video/mp4', '.mov': 'video/quicktime', '.mkv': 'video/x
  * the call that signs the next one. Answers that get lost are asked for again, which changes nothing twice.
  * @param onBytes called with the bytes that are stored so far
  */
-export async function upload(api, { path, channelId, title, onBytes }) {
+export async function upload(api, { path, channelId, title, visibility, onBytes }) {
   const file = await open(path);
   try {
     const { size: sizeBytes } = await file.stat();
@@ -27,7 +27,7 @@ export async function upload(api, { path, channelId, title, onBytes }) {
         sizeBytes,
         contentType: TYPES[extname(path).toLowerCase()] ?? null,
         title,
-        visibility: 'UNLISTED',
+        visibility,
         idempotencyKey: randomUUID(),
       },
       'session { id video { id } chunkSize { recommendedBytes } }',

@@ -86,7 +86,8 @@ function rungOptions(options: PieceOptions, rung: Rung, k: number): string[] {
   const { timing, firstFrame, frames, preset, crf } = options;
   return [
     ...['-map', `[v${k}]`, '-frames:v', String(frames)],
-    ...['-c:v', 'libx264', '-preset', preset, '-crf', String(crf)],
+    // Manifests say that no captions are in the picture.
+    ...['-c:v', 'libx264', '-preset', preset, '-crf', String(crf), '-a53cc', '0'],
     ...['-maxrate', String(rung.maxBitsPerSecond), '-bufsize', String(2 * rung.maxBitsPerSecond)],
     ...['-g', String(timing.gopFrames), '-keyint_min', String(timing.gopFrames), '-sc_threshold', '0'],
     ...['-profile:v', 'high', '-pix_fmt', 'yuv420p', '-threads', '1', '-x264-params', 'stitchable=1'],

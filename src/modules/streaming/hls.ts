@@ -3,6 +3,8 @@ import { type Listed, peakBitsPerSecond, segmentDurations, type Track } from './
 
 const VERSION = 7;
 const AUDIO_GROUP = 'audio';
+/** Without it Shaka looks for captions in the middle and in the last segment before it begins, and those may be far from made. */
+const NO_CAPTIONS = { 'CLOSED-CAPTIONS': 'NONE' };
 
 /**
  * Multivariant playlist (RFC 8216, 4.3.4): one variant a rung, the lowest first, all with the same sound; then the sound
@@ -34,6 +36,7 @@ export function masterPlaylist(run: number, { video, audio }: Listed): string {
         RESOLUTION: resolution(track),
         'FRAME-RATE': track.frameRate && (track.frameRate.num / track.frameRate.den).toFixed(3),
         AUDIO: sound && quoted(AUDIO_GROUP),
+        ...NO_CAPTIONS,
       })}`,
       trackPath(run, track.address, 'index.m3u8'),
     );
@@ -46,6 +49,7 @@ export function masterPlaylist(run: number, { video, audio }: Listed): string {
         'AVERAGE-BANDWIDTH': sound.measured?.averageBitsPerSecond,
         CODECS: quoted(sound.codecs ?? ''),
         AUDIO: quoted(AUDIO_GROUP),
+        ...NO_CAPTIONS,
       })}`,
       trackPath(run, sound.address, 'index.m3u8'),
     );
