@@ -10,7 +10,7 @@ const collect: (options: { type: 'minor' }) => void = runInNewContext('gc');
 let since = 0;
 
 /**
- * To be told of each buffer of a body that was read. Node gives every one fresh memory outside of V8's heap. They die young, but
+ * To be told of each buffer of a body, or of files as large as bodies, that was read. Node gives every one fresh memory outside of V8's heap. They die young, but
  * V8 answers such memory with collections of the whole heap, the application's 100 MB among it: half of what an upload
  * cost. A collection of the young alone, in time, costs a millisecond and spares those.
  */

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { noteBodyBytes } from '../../common/http/index.js';
 
 export interface StoredBytes {
   sizeBytes: number;
@@ -98,6 +99,10 @@ export abstract class ObjectStorage {
   abstract localPath(key: string): string | null;
 
   private async *bytesOf(parts: readonly ObjectPart[], signal?: AbortSignal): AsyncGenerator<Buffer> {
-    for (const { key, start, end } of parts) yield* await this.read(key, { start, end }, signal);
+    for (const { key, start, end } of parts)
+      for await (const bytes of await this.read(key, { start, end }, signal)) {
+        noteBodyBytes(bytes.length);
+        yield bytes;
+      }
   }
 }

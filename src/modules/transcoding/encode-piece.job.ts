@@ -72,6 +72,7 @@ export class EncodePieceJob {
     const { timing, firstFrame, frameCount: frames, picture } = work;
     const rungs = rungsOf(work.kind, work.rungs);
     const seconds = frameTime(timing, frames);
+    const urgent = work.kind === 'FIRST';
     const { log } = await this.reading(work, signal, (path) => {
       if (!picture.video) throw new Error('A probe without a picture was accepted.');
       const command = pieceArguments({
@@ -79,11 +80,12 @@ export class EncodePieceJob {
         rungs: rungs.toReversed(),
         preset: work.settings.preset,
         crf: work.settings.crf,
+        urgent,
       });
       return this.engine
         .run({
           ...{ command, workDir: folder, timeoutMs: LEAST_TIMEOUT_MS + MS_A_SECOND * seconds, signal },
-          urgent: work.kind === 'FIRST',
+          urgent,
           onProgress: this.attempts.progress(work),
         })
         .catch((error: unknown) => {
