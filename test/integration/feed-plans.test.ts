@@ -10,7 +10,7 @@ import { type PageOf, pageCosts, settle } from '../support/plans.js';
 const FEW = 1_300;
 const TIMES = 10;
 /** What one page may read more where there is ten times as much. */
-const MORE = 1.2;
+const MORE = 1.3;
 /** What every page may: the way down an index that has a level more by then. */
 const LEVEL = 1;
 const CHANNELS = 100;
