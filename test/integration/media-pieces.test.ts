@@ -457,6 +457,35 @@ describe('sound', () => {
   });
 });
 
+it('drops captions that a broadcast has in its picture, since manifests say that there are none', async () => {
+  const bare = await readFile(
+    await make(at('bare.h264'), ...picture(2, 25), ...h264, '-bf', '0', '-x264-params', 'aud=1', '-an'),
+  );
+  const delimiter = Buffer.from('00000109', 'hex');
+  // cc_data of one pair, as ATSC A/53 part 4 wraps it, in a message of ITU-T T.35 behind each delimiter.
+  const message = Buffer.from('0000000106040eb500314741393403c1fffc942cff80', 'hex');
+  const parts: Buffer[] = [];
+  for (let from = 0; from < bare.length; ) {
+    const next = bare.indexOf(delimiter, from + 1);
+    const unit = bare.subarray(from, next < 0 ? bare.length : next);
+    const head = unit.indexOf(delimiter) + 5;
+    parts.push(unit.subarray(0, head), message, unit.subarray(head));
+    from += unit.length;
+  }
+  await writeFile(at('captions.h264'), Buffer.concat(parts));
+  const captions = await make(at('captions.mp4'), '-r', '25', '-i', at('captions.h264'), '-c', 'copy');
+  const encoded = await make(at('kept.mp4'), '-i', captions, ...h264);
+  expect((await readFile(encoded)).includes('GA94')).toBe(true);
+
+  const { workDir, checks } = await makePiece(engine, await prepare(engine, captions, dir), {
+    firstFrame: 0,
+    frames: 50,
+    dir,
+  });
+  expect(checks).toEqual(RUNGS.map(() => ({ ok: true })));
+  for (const { name } of RUNGS) expect((await readFile(join(workDir, `${name}.mp4`))).includes('GA94')).toBe(false);
+});
+
 it('makes poster, thumbnails and storyboard of the lowest rung, as planned', async () => {
   const source = await prepare(engine, await clip('stills.mp4', ...picture(60, 25), ...h264), dir);
   const made = await makePiece(engine, source, { firstFrame: 0, frames: source.timing.frames, dir });
