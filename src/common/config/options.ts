@@ -313,7 +313,7 @@ export const options = z.object({
   }),
   PIECE_SEGMENTS: option(whole(1, 15).default(3), {
     description:
-      'How many segments of about 4 s are encoded in one piece: more start fewer programs, fewer spread better over workers.',
+      'How many segments of about 4 s are encoded in one piece, and fewer towards the end: more start fewer programs, fewer spread better over workers.',
     accepts: 'a whole number from 1 to 15',
   }),
   COPY_TOP_RUNG: option(bool.default(true), {

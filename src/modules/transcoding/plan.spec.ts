@@ -49,7 +49,7 @@ function segmentsOf(piece: PiecePlan, segmentFrames: number): { number: number; 
 describe('plan', () => {
   it('plays early: a first piece of the lowest rung alone', () => {
     const { pieces } = plan(timingOf(30, 1, 600), rungs, true, 3);
-    expect(kinds(pieces)).toEqual(['FIRST 0', 'VIDEO 0', 'VIDEO 1', 'AUDIO 0', 'STILLS 0']);
+    expect(kinds(pieces)).toEqual(['FIRST 0', 'VIDEO 0', 'VIDEO 1', 'VIDEO 2', 'AUDIO 0', 'STILLS 0']);
     expect(pieces[0]).toMatchObject({ firstFrame: 0, frameCount: 120 });
     expect(rungsOf('FIRST', rungs)).toEqual([rungs[0]]);
     expect(rungsOf('VIDEO', rungs)).toEqual(rungs);
@@ -72,10 +72,10 @@ describe('plan', () => {
       const segments = video.flatMap((piece) => segmentsOf(piece, timing.segmentFrames));
       expect(segments.map((segment) => segment.number)).toEqual(segments.map((_, index) => index + 1));
       expect(segments.slice(0, -1).every((segment) => segment.frames === timing.segmentFrames)).toBe(true);
-      for (const piece of video) {
-        for (const segment of segmentsOf(piece, timing.segmentFrames)) {
-          expect(Math.floor((segment.number - 1) / segmentsPerPiece)).toBe(piece.number);
-        }
+      for (const { firstFrame, frameCount } of video) {
+        const count = Math.ceil(frameCount / timing.segmentFrames);
+        expect(count).toBeLessThanOrEqual(segmentsPerPiece);
+        if (count > 2) expect(3 * count).toBeLessThanOrEqual(timing.segmentCount - firstFrame / timing.segmentFrames);
       }
 
       for (const rendition of renditions.filter((each) => each.kind === 'VIDEO')) {
@@ -87,6 +87,15 @@ describe('plan', () => {
         expect(rendition.totalDuration / rendition.timescale).toBeCloseTo((frames * den) / num, 9);
       }
     }
+  });
+
+  it('has smaller pieces towards the end, so that none is waited for alone', () => {
+    const seconds = (frames: number) =>
+      plan(timingOf(30, 1, frames), rungs, false, 3)
+        .pieces.filter(({ kind }) => kind === 'VIDEO')
+        .map(({ frameCount }) => frameCount / 30);
+    expect(seconds(58 * 30)).toEqual([12, 12, 12, 8, 8, 6]);
+    expect(seconds(8 * 30)).toEqual([8]);
   });
 
   it.each(RATES)('sound lasts as long as the picture, cut at whole samples: %d/%d', (num, den) => {

@@ -108,13 +108,23 @@ function piecesOf(timing: Timing, rungCount: number, hasSound: boolean, segments
   return pieces;
 }
 
+/** A piece is at most this part of what is left, so that towards the end workers are done at nearly the same time. */
+const OF_WHAT_IS_LEFT = 1 / 3;
+/** Seeking and starting cost more than what smaller ones would even out. */
+const LEAST_SEGMENTS = 2;
+
 /** The whole picture, in pieces. */
 export function picturePieces(kind: 'VIDEO' | 'RUNG', timing: Timing, segmentsPerPiece: number): PiecePlan[] {
-  const length = timing.segmentFrames * segmentsPerPiece;
-  return Array.from({ length: Math.ceil(timing.frames / length) }, (_, number) => {
-    const firstFrame = number * length;
-    return { kind, number, firstFrame, frameCount: Math.min(length, timing.frames - firstFrame) };
-  });
+  const { frames, segmentFrames, segmentCount } = timing;
+  const pieces: PiecePlan[] = [];
+  for (let firstFrame = 0; firstFrame < frames; ) {
+    const left = segmentCount - firstFrame / segmentFrames;
+    const segments = Math.min(segmentsPerPiece, Math.max(LEAST_SEGMENTS, Math.floor(left * OF_WHAT_IS_LEFT)));
+    const frameCount = Math.min(segments * segmentFrames, frames - firstFrame);
+    pieces.push({ kind, number: pieces.length, firstFrame, frameCount });
+    firstFrame += frameCount;
+  }
+  return pieces;
 }
 
 /** The rungs that a piece makes: the first piece of all is the lowest alone, to play early. */

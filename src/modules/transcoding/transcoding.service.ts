@@ -236,9 +236,10 @@ export class TranscodingService {
          SELECT j.id, j.queue, j.owner, j.turn FROM rendition r
          JOIN piece p ON p.video_id = r.video_id AND p.run = r.run AND p.done_at IS NULL AND CASE
            WHEN r.kind = 'AUDIO' THEN p.kind = 'AUDIO' WHEN r.on_demand IS NULL THEN p.kind = 'VIDEO' ELSE p.kind = 'RUNG' AND p.rendition = r.name END
-         JOIN transcode_source t ON t.video_id = p.video_id AND t.run = p.run JOIN job j ON j.dedupe_key = $6 || p.id
+           AND (r.kind = 'AUDIO' OR ($4::bigint - 1) * r.segment_duration * r.frame_rate_num / (r.timescale::bigint * r.frame_rate_den)
+                                    BETWEEN p.first_frame AND p.first_frame + p.frame_count - 1)
+         JOIN job j ON j.dedupe_key = $6 || p.id
          WHERE r.video_id = $1 AND r.run = $2 AND ${ADDRESS_NAME} = $3 AND j.state = 'QUEUED' AND j.priority > $5
-           AND p.number = CASE WHEN r.kind = 'AUDIO' THEN 0 ELSE ($4::int - 1) / (t.settings->>'segmentsPerPiece')::int END
          FOR UPDATE OF j SKIP LOCKED
        ), ahead AS (
          SELECT j.id, j.turn FROM wanted w JOIN job j ON j.queue = w.queue AND j.owner = w.owner AND j.state = 'QUEUED'
