@@ -100,7 +100,7 @@ export class Sluice {
 
   /** @param workers processes with one encoder each; 0: one process that does all */
   static async start(place: Place, { workers, early }: { workers: number; early: boolean }): Promise<Sluice> {
-    const how = { EARLY_PROCESSING: String(early), COPY_TOP_RUNG: 'false', ON_DEMAND_ABOVE: '4320' };
+    const how = { EARLY_PROCESSING: String(early), COPY_TOP_RUNG: 'false' };
     const env = { ...how, LOG_LEVEL: 'info', RATE_LIMIT_FACTOR: '0', UPLOAD_QUOTA_BYTES: '1000000000000000' };
     const first = await place.start('dist/main.js', '/readyz', { ...env, ROLE: workers > 0 ? 'api' : 'all' });
     const more = await Promise.all(
