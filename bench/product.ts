@@ -187,7 +187,7 @@ export class Sluice {
   async rungs(videoId: string): Promise<Rung[]> {
     const { rows } = await this.place.db.query<Rung>(
       `SELECT name, width, height, max_bits_per_second AS "maxBitsPerSecond" FROM rendition
-       WHERE video_id = $1 AND kind = 'VIDEO' ORDER BY position`,
+       WHERE video_id = $1 AND kind = 'VIDEO' AND on_demand IS NULL ORDER BY position`,
       [videoId],
     );
     return rows;

@@ -40,6 +40,8 @@ const LADDER = [
   { shortSide: 480, maxBitsPerSecond: 1_400_000 },
   { shortSide: 720, maxBitsPerSecond: 2_800_000 },
   { shortSide: 1080, maxBitsPerSecond: 5_000_000 },
+  { shortSide: 1440, maxBitsPerSecond: 9_000_000 },
+  { shortSide: 2160, maxBitsPerSecond: 18_000_000 },
 ];
 const RUNG = /^(\d{2,4}):(\d{2,6})$/;
 
@@ -309,7 +311,7 @@ export const options = z.object({
       'The rungs that a video is made in, as far as its own short side goes: short side in pixels and cap in kbit/s at up to 30 frames a second (half as much more above).',
     accepts:
       'up to ten of SIDE:KBITS separated by commas, rising in both: even sides of 100 to 4320, 64 to 200000 kbit/s',
-    default: '`240:400,360:800,480:1400,720:2800,1080:5000`',
+    default: '`240:400,360:800,480:1400,720:2800,1080:5000,1440:9000,2160:18000`',
   }),
   PIECE_SEGMENTS: option(whole(1, 15).default(3), {
     description:

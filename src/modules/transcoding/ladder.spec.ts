@@ -17,7 +17,7 @@ describe('ladder', () => {
       '720p 1280x720',
       '1080p 1920x1080',
     ]);
-    expect(sizes(3840, 2160).at(-1)).toBe('1080p 1920x1080');
+    expect(sizes(3840, 2160).slice(-2)).toEqual(['1440p 2560x1440', '2160p 3840x2160']);
     expect(sizes(1080, 1920)).toEqual(sizes(1920, 1080).map((text) => text.replace(/(\d+)x(\d+)/, '$2x$1')));
     expect(sizes(720, 720).at(-1)).toBe('720p 720x720');
   });
