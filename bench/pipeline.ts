@@ -193,8 +193,8 @@ export async function measurePipeline(place: Place, options: PipelineOptions): P
         return { client, videoId: times.videoId, times };
       };
       // Says which rungs there are, warms up, and is what is looked at.
-      const trial = await product();
-      rungs = await sluice.rungs(trial.videoId);
+      const { videoId: trial } = await product();
+      rungs = await sluice.rungs(trial);
       const peers: Record<string, () => Promise<void>> = {
         [name]: async () => {
           const { client, videoId, times } = await product();
@@ -216,7 +216,7 @@ export async function measurePipeline(place: Place, options: PipelineOptions): P
         for (const rung of rungs) {
           const ours = join(folder, `ours-${rung.name}.mp4`);
           const theirs = join(folder, `${rung.name}.mp4`);
-          await sluice.join(trial.videoId, rung.name, ours);
+          await sluice.join(trial, rung.name, ours);
           const kilobits = async (path: string) => ((await bytesOfPicture(path)) * 8) / 1000 / shape.seconds;
           measured.quality.push({
             ...{ clip, rung: rung.name },
@@ -225,7 +225,6 @@ export async function measurePipeline(place: Place, options: PipelineOptions): P
           });
         }
       }
-      await sluice.remove(trial.client, trial.videoId);
       await sluice.stop();
     }
     await rm(source);

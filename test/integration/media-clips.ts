@@ -105,15 +105,22 @@ export const RUNGS: readonly Rung[] = [
 export async function makePiece(
   engine: FfmpegEngine,
   source: Source,
-  part: { firstFrame: number; frames: number; dir: string; rungs?: readonly Rung[]; init?: (string | null)[] },
+  part: {
+    firstFrame: number;
+    frames: number;
+    dir: string;
+    rungs?: readonly Rung[];
+    init?: (string | null)[];
+    preset?: string;
+  },
 ): Promise<Piece> {
   const { path, probe, timing } = source;
-  const { firstFrame, frames, dir, rungs = RUNGS, init = [] } = part;
+  const { firstFrame, frames, dir, rungs = RUNGS, init = [], preset = 'ultrafast' } = part;
   if (!probe.video) throw new Error('no picture');
   const workDir = await workFolder(dir);
   const command = pieceArguments({
     ...{ path, video: probe.video, timing, firstFrame, frames, rungs },
-    ...{ preset: 'ultrafast', crf: 23 },
+    ...{ preset, crf: 23 },
   });
   const { log } = await engine.run({ command, workDir, timeoutMs: 60_000 });
   const files = await Promise.all(rungs.map((rung) => readFragments(join(workDir, `${rung.name}.mp4`))));
@@ -128,7 +135,12 @@ export async function makePiece(
 export async function joinPieces(
   engine: FfmpegEngine,
   source: Source,
-  { pieceFrames, dir, rungs = RUNGS }: { pieceFrames: number; dir: string; rungs?: readonly Rung[] },
+  {
+    pieceFrames,
+    dir,
+    rungs = RUNGS,
+    preset,
+  }: { pieceFrames: number; dir: string; rungs?: readonly Rung[]; preset?: string },
 ): Promise<string[]> {
   const { timing } = source;
   const folder = await mkdtemp(join(dir, 'joined-'));
@@ -136,7 +148,7 @@ export async function joinPieces(
   let init: string[] = [];
   for (let firstFrame = 0; firstFrame < timing.frames; firstFrame += pieceFrames) {
     const frames = Math.min(pieceFrames, timing.frames - firstFrame);
-    const made = await makePiece(engine, source, { firstFrame, frames, dir, rungs, init });
+    const made = await makePiece(engine, source, { firstFrame, frames, dir, rungs, init, preset });
     const fault = made.checks.find((check) => !check.ok);
     if (fault) throw new Error(`piece from ${firstFrame}: ${JSON.stringify(fault)}`);
     init = made.files.map((file) => file.init?.sha256 ?? '');
