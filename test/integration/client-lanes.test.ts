@@ -61,9 +61,11 @@ beforeAll(async () => {
     });
     onward.on('error', () => response.destroy());
     request.on('close', () => request.complete || onward.destroy());
+    // What a dead client's request has left in here is not the next one's.
+    const counted = sent;
     const slow = new Transform({
       transform: (chunk: Buffer, _, done) => {
-        sent[method] = (sent[method] ?? 0) + chunk.length;
+        counted[method] = (counted[method] ?? 0) + chunk.length;
         freeAt = Math.max(performance.now(), freeAt) + (chunk.length / bytesPerSecond) * 1000;
         setTimeout(() => done(null, chunk), freeAt - performance.now());
       },
