@@ -491,9 +491,7 @@ it('costs as much and looks as good at its cap as one run over the whole', async
   const file = await make(
     at('grain.mp4'),
     ...picture(seconds, 25, '960x540'),
-    '-vf',
-    'gblur=sigma=1.5,noise=alls=7:allf=t',
-    ...h264,
+    ...['-vf', 'gblur=sigma=1.5,noise=alls=7:allf=t', ...h264],
   );
   const rung = { name: 'capped', width: 960, height: 540, maxBitsPerSecond: cap };
   const [joined = ''] = await joinPieces(engine, await prepare(engine, file, dir), {
@@ -518,14 +516,7 @@ async function likeness(path: string, source: string): Promise<number> {
   const log = at('ssim.log');
   await make(
     '-',
-    '-i',
-    path,
-    '-i',
-    source,
-    '-lavfi',
-    `[0:v]setpts=N[a];[1:v]setpts=N[b];[a][b]ssim=${log}`,
-    '-f',
-    'null',
+    ...['-i', path, '-i', source, '-lavfi', `[0:v]setpts=N[a];[1:v]setpts=N[b];[a][b]ssim=${log}`, '-f', 'null'],
   );
   const frames = (await readFile(log, 'utf8')).trim().split('\n');
   return frames.reduce((sum, line) => sum + Number(/All:([\d.]+)/.exec(line)?.[1]), 0) / frames.length;

@@ -38,7 +38,7 @@ const AFTER = 1;
  * at their cap, pieces came out 7 % larger than one run over the whole and worse to look at. Half full is where a long run
  * keeps it, a third of the tolerance is what x264 itself allows with three threads.
  */
-const ENCODER = 'stitchable=1:vbv-init=0.5:ratetol=0.33';
+const X264_PARAMS = 'stitchable=1:vbv-init=0.5:ratetol=0.33';
 
 const TONE_MAP =
   'zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p';
@@ -102,7 +102,7 @@ function rungOptions(options: PieceOptions, rung: Rung, k: number): string[] {
     ...['-c:v', 'libx264', '-preset', preset, '-crf', String(crf), '-a53cc', '0'],
     ...['-maxrate', String(rung.maxBitsPerSecond), '-bufsize', String(2 * rung.maxBitsPerSecond)],
     ...['-g', String(timing.gopFrames), '-keyint_min', String(timing.gopFrames), '-sc_threshold', '0'],
-    ...['-profile:v', 'high', '-pix_fmt', 'yuv420p', '-threads', '1', '-x264-params', ENCODER],
+    ...['-profile:v', 'high', '-pix_fmt', 'yuv420p', '-threads', '1', '-x264-params', X264_PARAMS],
     ...['-color_primaries', 'bt709', '-color_trc', 'bt709', '-colorspace', 'bt709', '-color_range', 'tv'],
     ...CLEAN_OUTPUT,
     ...['-flags:v', '+bitexact', '-video_track_timescale', String(timing.timescale)],
