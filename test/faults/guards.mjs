@@ -21,7 +21,7 @@ const CHECKS = 'src/modules/media/piece-check.ts';
 const CHECKED = 'src/modules/media/piece-check.spec.ts';
 const RESULTS = 'src/modules/transcoding/piece-results.ts';
 const WORKER = 'src/common/jobs/job-worker.ts';
-const SPARE = 'test/integration/jobs-spare.test.ts';
+const SLOTS = 'test/integration/jobs-slots.test.ts';
 const RUNGS = 'src/modules/transcoding/on-demand.ts';
 const rungs = (name) => ['test/integration/on-demand.test.ts', '-t', name];
 
@@ -260,15 +260,17 @@ const GUARDS = {
     WORKER,
     `slot.behind >= Math.max(1, slot.limit - 1)`,
     `slot.behind >= slot.limit`,
-    SPARE,
+    SLOTS,
   ],
-  'spare work gives the only slot up': [WORKER, `if (slot.used > slot.limit) this.interrupt(queue);`, '', SPARE],
+  'spare work gives the only slot up': [WORKER, `if (slot.used > slot.limit) this.interrupt(queue);`, '', SLOTS],
   'spare work that was claimed too late is put back': [
     WORKER,
     `if (job && slot.used > slot.limit) await`,
     `if (job && slot.used > slot.limit + 1) await`,
-    SPARE,
+    SLOTS,
   ],
+  'one owner leaves slots to others': [WORKER, `SHARED.has(queue) ? limit / 2 : limit`, `limit`, SLOTS],
+  'a claim knows what the one before has got': [WORKER, `slot.claiming.then(`, `Promise.resolve().then(`, SLOTS],
   'a rung is asked for once': [
     RUNGS,
     `AND on_demand = ANY($4) RETURNING`,

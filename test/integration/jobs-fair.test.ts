@@ -212,6 +212,9 @@ it('finds the next of 100,000 jobs at the front of an index, and the turn of a n
   const claiming = await explain(sql, values);
   expect(claiming).toContain('Index Scan using ix_job_turn');
   expect(claiming).not.toMatch(/Sort|Seq Scan/);
+  const butOfAda = await explain(sql, [...values.slice(0, -1), [owners.ada]]);
+  expect(butOfAda).toContain('Index Scan using ix_job_turn');
+  expect(butOfAda).not.toMatch(/Sort|Seq Scan/);
   const asking = await db.tx(async (tx) => {
     const asked = jest.spyOn(tx, 'query');
     await jobs.enqueueAll(tx, [{ definition: Work, payload: { name: 'y' } }], share('bob'));

@@ -217,14 +217,15 @@ describe('the engine', () => {
   });
 
   it.each([
-    ['after all else that wants the processor', false, 10],
-    ['before other runs, where somebody waits for it', true, 2],
-  ])('runs %s', async (_, urgent, nice) => {
+    ['after all else that wants the processor', undefined, 10],
+    ['before other runs, where somebody waits for it', 'now', 2],
+    ['between the two, where it has waited itself', 'soon', 7],
+  ] as const)('runs %s', async (_, haste, nice) => {
     const path = await silence();
     const stop = new AbortController();
     const command = { inputs: [{ options: [], path }], outputs: [{ options: ['-f', 'mp4'], path: 'x.mp4' }] };
     const running = engine
-      .run({ command, workDir: await folder(), timeoutMs: 30_000, urgent, signal: stop.signal })
+      .run({ command, workDir: await folder(), timeoutMs: 30_000, haste, signal: stop.signal })
       .catch((e: unknown) => e);
     let found: number | undefined;
     await until(async () => {

@@ -103,13 +103,15 @@ it('plans a run once, also when probed again', async () => {
   ]);
 });
 
-it('the first seconds of picture and sound, and nothing else, go ahead of other runs', async () => {
+it('the first seconds of picture and sound, and nothing else, go ahead of other runs, and of those that have waited', async () => {
   const { piece } = await planned();
+  const other = await planned();
   const run = jest.spyOn(app.get(MediaEngine), 'run');
   const sound = piece('AUDIO 0');
   await app.get(EncodeAudioJob).first({ pieceId: sound.id, segments: 1 }, context());
   for (const each of [piece('FIRST 0'), piece('VIDEO 0'), sound]) await make(each);
-  expect(run.mock.calls.map(([{ urgent }]) => urgent)).toEqual([true, true, false, false]);
+  await app.get(EncodePieceJob).first({ pieceId: other.piece('FIRST 0').id }, { ...context(), waitedSeconds: 60 });
+  expect(run.mock.calls.map(([{ haste }]) => haste)).toEqual(['now', 'now', 'none', 'none', 'soon']);
 });
 
 it('of two attempts at one piece, one result counts', async () => {

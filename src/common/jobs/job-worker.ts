@@ -20,6 +20,8 @@ const ELSEWHERE_MS = 2 * POLL_MS;
 const DRAIN_GRACE_MS = 3_000;
 /** Asks services on the Internet: workers open strangers' files and have no way out, so who answers requests does this. */
 const OUTWARD: ReadonlySet<QueueName> = new Set(['push']);
+/** What a new video passes through until it plays: half of these slots at most are one owner's. */
+const SHARED: ReadonlySet<QueueName> = new Set(['assemble', 'probe', 'first']);
 const KEEP_FINISHED_DAYS = 7;
 const FORGET_AT_ONCE = 1_000;
 const COUNTED = 10_000;
@@ -39,6 +41,7 @@ interface ClaimedJob {
   id: string;
   name: string;
   queue: QueueName;
+  owner: string | null;
   payload: object;
   attempts: number;
   lease: string;
@@ -46,6 +49,11 @@ interface ClaimedJob {
 }
 interface Slots {
   readonly limit: number;
+  /** How many of them one owner's jobs get at most, so that another's find one free. */
+  readonly perOwner: number;
+  readonly owners: Map<string, number>;
+  /** Where owners are counted a claim waits for the one before, to know whose job that has got. */
+  claiming: Promise<unknown>;
   used: number;
   /** By jobs of the queue behind: all but one, so that what comes next finds one. */
   behind: number;
@@ -69,6 +77,13 @@ const storable = (text: string) => text.replaceAll('\0', '');
 
 /** Where a job of the queue behind has the only slot, what is due comes beside it, and has it interrupted. */
 const hasRoom = ({ limit, used, behind }: Slots) => used < limit || (used === limit && behind === limit);
+
+function count(owners: Map<string, number>, owner: string | null, by: 1 | -1): void {
+  if (owner === null) return;
+  const jobs = (owners.get(owner) ?? 0) + by;
+  if (jobs > 0) owners.set(owner, jobs);
+  else owners.delete(owner);
+}
 
 type PeriodicTask = (signal: AbortSignal) => Promise<void>;
 
@@ -112,7 +127,7 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     const queues = QUEUES.filter((queue) => role === 'all' || OUTWARD.has(queue) === (role === 'api'));
     for (const queue of queues) {
       const slots = BEHIND[queue] ?? queue;
-      if (slots === queue) this.slots.set(queue, { limit: this.concurrency(queue), used: 0, behind: 0, waiting: [] });
+      if (slots === queue) this.slots.set(queue, this.slotsOf(queue));
       this.wakeUps.listen(queue, async () => {
         await this.roomIn(slots);
         this.pump(slots);
@@ -148,12 +163,14 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     await this.db.query(`UPDATE job SET state = 'QUEUED', lease = NULL, lease_until = NULL WHERE state = 'RUNNING'`);
   }
 
-  private concurrency(queue: QueueName): number {
+  private slotsOf(queue: QueueName): Slots {
     const encode = this.config.encodeConcurrency;
-    const slots: { [Queue in QueueName]?: number } = {
-      ...{ default: 4, events: 8, push: 2, assemble: 2, probe: 2, first: 2, encode },
+    const limits: { [Queue in QueueName]?: number } = {
+      ...{ default: 4, events: 8, push: 2, assemble: 2, probe: 2, first: 4, encode },
     };
-    return slots[queue] ?? 0;
+    const limit = limits[queue] ?? 0;
+    const perOwner = SHARED.has(queue) ? limit / 2 : limit;
+    return { limit, perOwner, owners: new Map(), claiming: Promise.resolve(), used: 0, behind: 0, waiting: [] };
   }
 
   private every(milliseconds: number, task: PeriodicTask): void {
@@ -195,10 +212,14 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
   /** @returns whether there was something to do */
   private async work(queue: QueueName, slot: Slots): Promise<boolean> {
     try {
-      const job = await this.claim(queue);
+      const job = await this.claimFor(slot, queue);
       if (!job) return await this.workBehind(queue, slot);
       if (slot.used > slot.limit) this.interrupt(queue);
-      await this.begin(job, queue);
+      try {
+        await this.begin(job, queue);
+      } finally {
+        if (slot.perOwner < slot.limit) count(slot.owners, job.owner, -1);
+      }
       return true;
     } catch (error) {
       this.logger.warn(`jobs: ${(error as Error).message}`);
@@ -235,16 +256,30 @@ export class JobWorker implements OnApplicationBootstrap, OnModuleDestroy {
     await this.run(job);
   }
 
-  private async claim(queue: QueueName): Promise<ClaimedJob | undefined> {
+  private claimFor(slot: Slots, queue: QueueName): Promise<ClaimedJob | undefined> {
+    if (slot.perOwner === slot.limit) return this.claim(queue);
+    const claiming = slot.claiming.then(async () => {
+      const have = [...slot.owners].filter(([, jobs]) => jobs >= slot.perOwner).map(([owner]) => owner);
+      const job = await this.claim(queue, have);
+      if (job) count(slot.owners, job.owner, 1);
+      return job;
+    });
+    slot.claiming = Promise.allSettled([claiming]);
+    return claiming;
+  }
+
+  /** @param butOf owners who have as many slots as they get */
+  private async claim(queue: QueueName, butOf: readonly string[] = []): Promise<ClaimedJob | undefined> {
     const [job] = await this.db.query<ClaimedJob>(
       `UPDATE job SET state = 'RUNNING', lease = gen_random_uuid(), attempts = attempts + 1,
               lease_until = now() + $3 * interval '1 s', started_at = now(), worker = $4
        WHERE id = (SELECT id FROM job WHERE queue = $1 AND state = 'QUEUED' AND run_at <= now() AND name = ANY($2)
                      AND (owner IS NULL OR worker IS DISTINCT FROM $4 OR run_at <= now() - $5 * interval '1 ms')
+                     AND (owner IS NULL OR owner <> ALL($6))
                    ORDER BY turn, priority, run_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-       RETURNING id, name, queue, payload, attempts, lease, extract(epoch FROM now() - run_at)::float8 AS "waitedSeconds"`,
+       RETURNING id, name, queue, owner, payload, attempts, lease, extract(epoch FROM now() - run_at)::float8 AS "waitedSeconds"`,
       // A newer build's jobs wait for a worker of that build.
-      [queue, [...this.handlers.keys()], LEASE_SECONDS, this.name, ELSEWHERE_MS],
+      [queue, [...this.handlers.keys()], LEASE_SECONDS, this.name, ELSEWHERE_MS, butOf],
     );
     return job;
   }

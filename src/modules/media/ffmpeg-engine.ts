@@ -6,22 +6,21 @@ import ffmpeg from 'fluent-ffmpeg';
 import { withFile } from './boxes.js';
 import { mediaRanges, readContainer } from './container.js';
 import type { FfmpegCommand } from './ffmpeg-command.js';
-import { MediaEngine, type MediaJob, MediaRunError, type SandboxLevel } from './media-engine.js';
+import { type Haste, MediaEngine, type MediaJob, MediaRunError, type SandboxLevel } from './media-engine.js';
 import { ALL_PACKETS_BYTES, PacketCounter, type Packets, packetArguments } from './packets.js';
 import { INPUT_GUARD, type Probe, parseProbe, probeArguments } from './probe.js';
 import { type Bounds, findProgram, findTools, type Launch, possibleSandboxes, type Sandbox } from './sandbox.js';
 import { Supervisor, type SupervisorOptions } from './supervise.js';
 
 const MiB = 1024 * 1024;
-/** The kernel gives a run of the second kind six times as much as one of the first; this process itself has more than either. */
-const NICE = 10;
-const URGENT_NICE = 2;
+/** A step is a quarter more of the processor: `now` gets three times as much as `soon`, and that twice as much as the rest. This process itself has more than all. */
+const NICE: Readonly<Record<Haste, number>> = { now: 2, soon: 7, none: 10 };
 /** A header that takes more than this to read is refused; the wall clock only guards against a stuck machine. */
-const PROBE = { cpuSeconds: 3, memoryBytes: 600 * MiB, maxFileBytes: MiB, nice: URGENT_NICE };
+const PROBE = { cpuSeconds: 3, memoryBytes: 600 * MiB, maxFileBytes: MiB, nice: NICE.now };
 /** Packets that take more are left to the checks of each piece. Both together stay below 5 seconds. */
 const PACKETS = { ...PROBE, cpuSeconds: 2 };
 /** Half a day of pictures has an index of its own size. */
-const LARGE = { cpuSeconds: 10, memoryBytes: 1200 * MiB, maxFileBytes: MiB, nice: URGENT_NICE };
+const LARGE = { cpuSeconds: 10, memoryBytes: 1200 * MiB, maxFileBytes: MiB, nice: NICE.now };
 const PROBE_TIMEOUT_MS = 20_000;
 /** A header with so much to say is an attack or a mistake: `verdict` refuses above 1 MiB of metadata anyway. */
 const MAX_PROBE_OUTPUT = 16 * MiB;
@@ -137,7 +136,7 @@ export class FfmpegEngine extends MediaEngine {
       cpuSeconds,
       memoryBytes,
       maxFileBytes,
-      nice: job.urgent ? URGENT_NICE : NICE,
+      nice: NICE[job.haste ?? 'none'],
     });
     if (signal?.aborted) throw new MediaRunError('aborted', '');
     return { log: await runFluent(launch, job.command, guard, workDir, { timeoutMs, stallMs, signal, onProgress }) };

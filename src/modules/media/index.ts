@@ -21,6 +21,7 @@ export { IMAGE_OUTPUT, imageArguments } from './image-arguments.js';
 export { type ImageFile, readImage } from './image-file.js';
 export { MediaModule } from './media.module.js';
 export {
+  type Haste,
   MediaEngine,
   type MediaProgress,
   MediaRunError,

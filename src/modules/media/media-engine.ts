@@ -9,6 +9,12 @@ import type { Probe } from './probe.js';
  */
 export type SandboxLevel = 'bubblewrap' | 'limits' | 'lists';
 
+/**
+ * `now`: somebody waits for it, and it is short: ahead of the other runs. `soon`: so it is, but it has had to wait anyway:
+ * ahead of those without haste, after those that have just come.
+ */
+export type Haste = 'now' | 'soon' | 'none';
+
 export interface MediaJob {
   readonly command: FfmpegCommand;
   /** A directory of the job's own: ffmpeg's working directory, the only place that it can write to. */
@@ -20,8 +26,8 @@ export interface MediaJob {
   /** Largest file that it may write. */
   readonly maxFileBytes?: number;
   readonly memoryBytes?: number;
-  /** Somebody waits for it, and it is short: it goes ahead of the other runs where they want the same processor. */
-  readonly urgent?: boolean;
+  /** Where several want the same processor. */
+  readonly haste?: Haste;
   onProgress?(progress: MediaProgress): void;
   readonly signal?: AbortSignal;
 }

@@ -25,7 +25,7 @@ import { AUDIO_BITS_PER_SECOND, AUDIO_RENDITION } from './plan.js';
 import { Publisher } from './publisher.js';
 import { SourceFiles } from './source-files.js';
 import { PieceRefused } from './transcoding.errors.js';
-import { EncodeAudio, EncodeFirstSound } from './transcoding.jobs.js';
+import { EncodeAudio, EncodeFirstSound, hasteOf } from './transcoding.jobs.js';
 
 const LOOK_MS = 300;
 /** About 2 MB. */
@@ -84,7 +84,7 @@ export class EncodeAudioJob {
       workDir: folder,
       timeoutMs: LEAST_TIMEOUT_MS + 1000 * frameTime(timing, timing.frames),
       signal: AbortSignal.any([context.signal, stop.signal]),
-      urgent: segments === 1,
+      haste: segments === 1 ? hasteOf(context.waitedSeconds) : 'none',
       onProgress: this.attempts.progress(work),
     });
     let ended = false;

@@ -21,7 +21,7 @@ import { rungsOf } from './plan.js';
 import { Scratch } from './scratch.js';
 import { SourceFiles } from './source-files.js';
 import { PieceRefused, SourceDamaged } from './transcoding.errors.js';
-import { EncodeFirst, EncodePiece, EncodeRung } from './transcoding.jobs.js';
+import { EncodeFirst, EncodePiece, EncodeRung, hasteOf } from './transcoding.jobs.js';
 
 /** Slower than 1/150 of a video's speed is no encoder at work; the start of a program on a busy machine is none of it. */
 const MS_A_SECOND = 150_000;
@@ -68,7 +68,11 @@ export class EncodePieceJob {
     return this.sources.during(work.file, (index) => pictureSpans(index, from, until), signal, use);
   }
 
-  private async make(work: PieceWork, folder: string, { lease, signal }: JobContext): Promise<MadeSegments[]> {
+  private async make(
+    work: PieceWork,
+    folder: string,
+    { lease, signal, waitedSeconds }: JobContext,
+  ): Promise<MadeSegments[]> {
     const { timing, firstFrame, frameCount: frames, picture } = work;
     const rungs = rungsOf(work.kind, work.rungs);
     const seconds = frameTime(timing, frames);
@@ -85,7 +89,7 @@ export class EncodePieceJob {
       return this.engine
         .run({
           ...{ command, workDir: folder, timeoutMs: LEAST_TIMEOUT_MS + MS_A_SECOND * seconds, signal },
-          urgent,
+          haste: urgent ? hasteOf(waitedSeconds) : 'none',
           onProgress: this.attempts.progress(work),
         })
         .catch((error: unknown) => {

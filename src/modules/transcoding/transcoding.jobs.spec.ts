@@ -1,4 +1,4 @@
-import { inOrder, jobOf } from './transcoding.jobs.js';
+import { hasteOf, inOrder, jobOf } from './transcoding.jobs.js';
 
 const size = { pixels: [100_000, 400_000], framesPerSecond: 25 };
 
@@ -28,6 +28,10 @@ it('of one turn the first picture, which takes longer, is begun before the first
   const sound = jobOf({ kind: 'AUDIO', frameCount: 100, segments: 1 }, size).definition;
   const picture = jobOf({ kind: 'FIRST', frameCount: 100 }, size).definition;
   expect(sound.priority).toBeGreaterThan(picture.priority);
+});
+
+it('what has waited yields to what has just come', () => {
+  expect([0, 1, 1.01, 600].map(hasteOf)).toEqual(['now', 'now', 'soon', 'soon']);
 });
 
 it('inOrder puts what plays first first, and sound before its picture', () => {

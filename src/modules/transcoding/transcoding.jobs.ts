@@ -1,4 +1,5 @@
 import { defineJob, type JobDefinition } from '../../common/jobs/index.js';
+import type { Haste } from '../media/index.js';
 import type { PieceKind, RunPieceKind } from './plan.js';
 
 /** Reads the master's header, judges it, and plans the run. */
@@ -64,6 +65,12 @@ export function jobOf(
       return { definition: EncodePiece, cost: megapixels(size.pixels) };
   }
 }
+
+/** With a slot free, and a worker awake, a job begins well before. */
+const AT_ONCE_SECONDS = 1;
+
+/** Of what a video begins to play with. Whose has waited behind others has many, or the system is full: who comes now is to feel little of it. */
+export const hasteOf = (waitedSeconds: number): Haste => (waitedSeconds <= AT_ONCE_SECONDS ? 'now' : 'soon');
 
 /** A run's pieces in the order in which its owner's turns are spent on them: what plays earlier is made earlier. */
 export function inOrder<Piece extends { kind: PieceKind; number: number }>(pieces: readonly Piece[]): Piece[] {

@@ -6,6 +6,7 @@ import { until } from '../support/client.js';
 import { startApp, type TestApp } from '../support/index.js';
 
 const Work = defineJob<{ name: string }>({ name: 'TestWork', queue: 'encode' });
+const First = defineJob<{ name: string }>({ name: 'TestFirst', queue: 'first' });
 const Spare = defineJob<{ name: string }>({ name: 'TestSpare', queue: 'spare' });
 
 /** In the order in which they began. */
@@ -21,6 +22,11 @@ class WorkHandler {
       ends.set(name, resolve);
       signal.addEventListener('abort', () => reject(signal.reason));
     });
+  }
+
+  @HandlesJob(First)
+  first(payload: { name: string }, context: JobContext): Promise<void> {
+    return this.work(payload, context);
   }
 
   @HandlesJob(Spare)
@@ -126,4 +132,30 @@ it('spare work that is claimed while other work comes is put back', async () => 
   await haveBegun(2);
   end('ada 1');
   await becomes('ada 1', 'DONE');
+}, 60_000);
+
+it('of what a video begins with, half of the slots are one owner’s at most, so that another’s begins at once', async () => {
+  await start(1);
+  const [ada, bob, eve] = [randomUUID(), randomUUID(), randomUUID()];
+  await ask(First, ada, 'ada 1', 'ada 2', 'ada 3', 'ada 4', 'ada 5');
+  await haveBegun(2);
+  await ask(First, bob, 'bob 1', 'bob 2', 'bob 3');
+  await haveBegun(4);
+  await ask(First, eve, 'eve 1');
+  expect(begun.toSorted()).toEqual(['ada 1', 'ada 2', 'bob 1', 'bob 2']);
+  // All slots have work: now it is by turns, and nobody gets more than two.
+  for (const [ended, next] of [
+    ['ada 1', 'ada 3'],
+    ['ada 2', 'eve 1'],
+    ['eve 1', 'ada 4'],
+    ['bob 1', 'bob 3'],
+    ['ada 3', 'ada 5'],
+  ] as const) {
+    const before = begun.length;
+    end(ended);
+    await haveBegun(before + 1);
+    expect(begun.slice(before)).toEqual([next]);
+  }
+  for (const name of ['bob 2', 'ada 4', 'bob 3', 'ada 5']) end(name);
+  for (const name of begun) await becomes(name, 'DONE');
 }, 60_000);
